@@ -1,0 +1,222 @@
+//! Rows that cannot be featurized: why, where, and how a reader tells the featurizer of them.
+
+use std::collections::HashMap;
+use std::fmt;
+
+use arrow_array::cast::AsArray;
+use arrow_array::types::UInt64Type;
+use arrow_array::{Array, ArrayRef, RecordBatch, StringArray, StructArray, UInt64Array};
+use arrow_buffer::NullBuffer;
+use arrow_schema::{DataType, Field, Fields};
+use std::sync::Arc;
+
+use crate::shape::PixelType;
+
+/// Why a row cannot be featurized.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[non_exhaustive]
+pub enum Reason {
+    /// The image is null or its key is missing.
+    NullImage,
+    /// The image has another number of values, rows or columns than the shape asks for.
+    WrongLength,
+    /// A pixel, or a row of pixels, is null.
+    NullPixel,
+    /// A value does not fit the pixel type.
+    OutOfRange,
+    /// A value has a fraction and the pixel type is an integer.
+    NotAnInteger,
+    /// A value is infinite or not a number.
+    NotFinite,
+    /// The image is no array of numbers.
+    Unparsable,
+    /// The whole line is not JSON, or its other columns are not of their types. Such a row has no place in the output:
+    /// it is an error unless there is a quarantine to take it.
+    BrokenLine,
+}
+
+impl Reason {
+    /// Every reason, in the order of reports.
+    pub const ALL: [Reason; 8] = [
+        Reason::NullImage,
+        Reason::WrongLength,
+        Reason::NullPixel,
+        Reason::OutOfRange,
+        Reason::NotAnInteger,
+        Reason::NotFinite,
+        Reason::Unparsable,
+        Reason::BrokenLine,
+    ];
+
+    /// The name that reports and quarantine files use, such as `out_of_range`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Reason::NullImage => "null_image",
+            Reason::WrongLength => "wrong_length",
+            Reason::NullPixel => "null_pixel",
+            Reason::OutOfRange => "out_of_range",
+            Reason::NotAnInteger => "not_an_integer",
+            Reason::NotFinite => "not_finite",
+            Reason::Unparsable => "unparsable",
+            Reason::BrokenLine => "broken_line",
+        }
+    }
+
+    fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|reason| reason.name() == name)
+    }
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Reason::NullImage => "null image",
+            Reason::WrongLength => "wrong length",
+            Reason::NullPixel => "null pixel",
+            Reason::OutOfRange => "out of range",
+            Reason::NotAnInteger => "not an integer",
+            Reason::NotFinite => "not finite",
+            Reason::Unparsable => "unparsable",
+            Reason::BrokenLine => "broken line",
+        })
+    }
+}
+
+/// One row that could not be featurized.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Defect {
+    /// The row in its batch, from 0.
+    pub row: usize,
+    /// Why.
+    pub reason: Reason,
+    /// The value, length or text at fault, in words.
+    pub detail: String,
+    /// The narrowest pixel type that would take the row, where another one would.
+    pub fits: Option<PixelType>,
+    /// The line in its file, from 1, where the format has lines.
+    pub line: Option<u64>,
+    /// What stood in the file in place of the image (or of the whole line, for [`Reason::BrokenLine`]), where the Arrow
+    /// column cannot hold it.
+    pub raw: Option<String>,
+}
+
+impl Defect {
+    pub(crate) fn new(row: usize, reason: Reason, detail: impl Into<String>) -> Self {
+        Self { row, reason, detail: detail.into(), fits: None, line: None, raw: None }
+    }
+
+    pub(crate) fn fits(mut self, fits: Option<PixelType>) -> Self {
+        self.fits = fits;
+        self
+    }
+}
+
+/// Marks the column in which a reader reports what it could not put into the image column.
+///
+/// A text format meets values that no Arrow pixel column can hold. The reader leaves the image null and says why in a
+/// nullable struct column, marked by this field metadata key (its value is the image column's name), and the
+/// featurizer takes that column out again. Batches stay plain Arrow all the way.
+pub const DEFECTS_OF: &str = "pixelfeat.defects_of";
+
+fn struct_fields() -> Fields {
+    Fields::from(vec![
+        Field::new("reason", DataType::Utf8, true),
+        Field::new("detail", DataType::Utf8, true),
+        Field::new("fits", DataType::Utf8, true),
+        Field::new("line", DataType::UInt64, true),
+        Field::new("raw", DataType::Utf8, true),
+    ])
+}
+
+/// The field of the defects column that belongs to the image column `image`.
+pub fn defects_field(image: &str) -> Field {
+    Field::new(format!("{image}.defect"), DataType::Struct(struct_fields()), true)
+        .with_metadata(HashMap::from([(DEFECTS_OF.to_owned(), image.to_owned())]))
+}
+
+/// The defects column of a batch of `rows` rows; `defects` are in row order.
+pub fn defects_array(rows: usize, defects: &[Defect]) -> ArrayRef {
+    let mut at = vec![None; rows];
+    for (index, defect) in defects.iter().enumerate() {
+        at[defect.row] = Some(index);
+    }
+    let text = |value: &dyn Fn(&Defect) -> Option<String>| -> ArrayRef {
+        Arc::new(at.iter().map(|i| i.and_then(|i| value(&defects[i]))).collect::<StringArray>())
+    };
+    let columns: Vec<ArrayRef> = vec![
+        text(&|d| Some(d.reason.name().to_owned())),
+        text(&|d| Some(d.detail.clone())),
+        text(&|d| d.fits.map(|t| t.to_string())),
+        Arc::new(at.iter().map(|i| i.and_then(|i| defects[i].line)).collect::<UInt64Array>()),
+        text(&|d| d.raw.clone()),
+    ];
+    let valid = NullBuffer::from_iter(at.iter().map(Option::is_some));
+    Arc::new(StructArray::new(struct_fields(), columns, Some(valid)))
+}
+
+/// Takes the defects column of `image` out of `batch`: the batch without it and what it said.
+pub(crate) fn take_defects(batch: RecordBatch, image: &str) -> (RecordBatch, Vec<Defect>) {
+    let place =
+        batch.schema_ref().fields().iter().position(|f| f.metadata().get(DEFECTS_OF).is_some_and(|of| of == image));
+    let Some(place) = place else { return (batch, Vec::new()) };
+    let mut batch = batch;
+    let column = batch.remove_column(place);
+    let Some(column) = column.as_struct_opt() else { return (batch, Vec::new()) };
+    if column.null_count() == column.len() {
+        return (batch, Vec::new());
+    }
+    let text = |name: &str, row: usize| -> Option<String> {
+        let strings = column.column_by_name(name)?.as_string_opt::<i32>()?;
+        strings.is_valid(row).then(|| strings.value(row).to_owned())
+    };
+    let lines = column.column_by_name("line").and_then(|c| c.as_primitive_opt::<UInt64Type>());
+    let defects = (0..column.len())
+        .filter(|&row| column.is_valid(row))
+        .map(|row| Defect {
+            row,
+            reason: text("reason", row).and_then(|name| Reason::from_name(&name)).unwrap_or(Reason::Unparsable),
+            detail: text("detail", row).unwrap_or_default(),
+            fits: text("fits", row).and_then(|name| name.parse().ok()),
+            line: lines.filter(|l| l.is_valid(row)).map(|l| l.value(row)),
+            raw: text("raw", row),
+        })
+        .collect();
+    (batch, defects)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use arrow_array::Int32Array;
+    use arrow_schema::Schema;
+
+    #[test]
+    fn defects_travel_beside_the_rows() {
+        let defects = vec![
+            Defect {
+                row: 1,
+                reason: Reason::OutOfRange,
+                detail: "pixel 3 is 256".into(),
+                fits: Some(PixelType::U16),
+                line: Some(4),
+                raw: Some("[256]".into()),
+            },
+            Defect::new(2, Reason::Unparsable, "a string"),
+        ];
+        let schema = Schema::new(vec![Field::new("label", DataType::Int32, true), defects_field("image")]);
+        let labels: ArrayRef = Arc::new(Int32Array::from(vec![7, 8, 9]));
+        let batch = RecordBatch::try_new(Arc::new(schema), vec![labels, defects_array(3, &defects)]).unwrap();
+        let (rest, found) = take_defects(batch.clone(), "image");
+        assert_eq!(found, defects);
+        assert_eq!(rest.num_columns(), 1);
+        let (untouched, none) = take_defects(batch, "other");
+        assert_eq!((untouched.num_columns(), none.len()), (2, 0));
+    }
+
+    #[test]
+    fn names_lead_back_to_reasons() {
+        for reason in Reason::ALL {
+            assert_eq!(Reason::from_name(reason.name()), Some(reason));
+        }
+    }
+}
