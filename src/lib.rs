@@ -1,5 +1,6 @@
 //! Columns of pixel arrays into model-ready features, exactly, on any GPU or none.
 
+mod batch;
 mod defect;
 mod error;
 pub mod features;
@@ -10,6 +11,7 @@ pub mod reference;
 mod shape;
 pub mod synthetic;
 
+pub use batch::{ImageBatch, Pixels, default_pixel_type, infer_shape};
 pub use defect::{Defect, Reason};
 pub use error::{Error, Result};
 pub use features::{Finisher, Layout, Output};
