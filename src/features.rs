@@ -100,6 +100,11 @@ impl<'a> Output<'a> {
         self.means.len()
     }
 
+    /// Whether it has a place for every value of exactly `images` images of `shape`.
+    pub(crate) fn holds(&self, images: usize, shape: ImageShape) -> bool {
+        self.features.len() == images * shape.features() && self.means.len() == images && self.stds.len() == images
+    }
+
     /// The places of the first `images` images and those of the rest, to be filled independently.
     pub fn split_at(self, images: usize) -> (Output<'a>, Output<'a>) {
         let width = if self.means.is_empty() { 0 } else { self.features.len() / self.means.len() };

@@ -1,6 +1,32 @@
 //! Files and streams: readers that yield record batches, writers that finish atomically.
+//!
+//! | format | read | written |
+//! |---|---|---|
+//! | NDJSON, JSON array; plain, gzip, zstd | file, stdin | |
+//! | Parquet | file | file |
+//! | Arrow IPC file | file | file |
+//! | Arrow IPC stream | file, stdin | stdout |
+//!
+//! What an input is, its first bytes tell; what an output is to be, its name.
 
+mod input;
+#[cfg(feature = "ipc")]
+mod ipc;
+mod output;
+#[cfg(feature = "parquet")]
+mod parquet;
+#[cfg(feature = "json")]
+mod quarantine;
+
+use std::str::FromStr;
+
+use crate::error::{Error, Result};
 use crate::shape::PixelType;
+
+pub use input::{Progress, Reader, open, open_all};
+pub use output::{Written, check, write};
+#[cfg(feature = "json")]
+pub use quarantine::Quarantine;
 
 /// How to read an input.
 #[derive(Debug, Clone, PartialEq)]
@@ -28,5 +54,42 @@ impl ReadOptions {
 impl Default for ReadOptions {
     fn default() -> Self {
         Self::image("image")
+    }
+}
+
+/// How to write an output.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct WriteOptions {
+    /// The codec; `None` for the format's usual one: zstd for Parquet, none for Arrow IPC.
+    pub compression: Option<Compression>,
+}
+
+/// A codec of an output file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Compression {
+    /// Zstandard, level 1.
+    Zstd,
+    /// Snappy; Parquet only.
+    Snappy,
+    /// Gzip; Parquet only.
+    Gzip,
+    /// Uncompressed.
+    None,
+}
+
+impl FromStr for Compression {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        match text {
+            "zstd" => Ok(Compression::Zstd),
+            "snappy" => Ok(Compression::Snappy),
+            "gzip" => Ok(Compression::Gzip),
+            "none" => Ok(Compression::None),
+            _ => Err(Error::InvalidOption {
+                option: "compression",
+                why: format!("`{text}` is not zstd, snappy, gzip or none"),
+            }),
+        }
     }
 }

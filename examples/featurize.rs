@@ -1,0 +1,321 @@
+//! Columns of pixel arrays into model-ready features: JSON, Parquet or Arrow in, Parquet or Arrow out.
+
+use std::fmt::Write as _;
+use std::io::{IsTerminal, Write as _};
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
+
+use arrow_array::{RecordBatch, RecordBatchReader};
+use arrow_cast::display::{ArrayFormatter, FormatOptions};
+use arrow_schema::{ArrowError, SchemaRef};
+use clap::Parser;
+use indicatif::{ProgressBar, ProgressStyle};
+use pixelfeat::{
+    Backend, Engine, EngineOptions, Error, FeatureSpec, FeatureStream, Featurizer, ImageShape, Layout, OnInvalid,
+    PixelType, Report, ReportHandle, StreamOptions, io, synthetic,
+};
+
+/// Turn columns of pixel arrays into model-ready features.
+///
+/// Reads images as arrays of numbers (or raw bytes) and writes, for each row, the row sums, column sums, centroid, mean
+/// and standard deviation, next to all other columns.
+#[derive(Parser)]
+#[command(name = "featurize", version, max_term_width = 110)]
+struct Args {
+    /// Files to read, or - for stdin: NDJSON or a JSON array (plain, .gz, .zst), Parquet, Arrow IPC. Without any, 10,000
+    /// digit-like images are drawn.
+    #[arg(value_name = "INPUT")]
+    inputs: Vec<PathBuf>,
+    /// Where to write: NAME.parquet, NAME.arrow, or - for an Arrow IPC stream on stdout.
+    #[arg(short, long, default_value = "features.parquet")]
+    output: PathBuf,
+    /// The column that holds the images.
+    #[arg(long, value_name = "COLUMN", default_value = "image")]
+    image: String,
+    /// The image shape; by default read from nested lists, or from a length that is a perfect square.
+    #[arg(long, value_name = "HxW[xC]")]
+    shape: Option<ImageShape>,
+    /// The type of the pixels, u8, u16 or f32; by default the column's own, and u8 for JSON.
+    #[arg(long, value_name = "TYPE")]
+    pixel_type: Option<PixelType>,
+    /// What sums, mean and std are divided by [default: 255 for u8, 65535 for u16, 1 for f32].
+    #[arg(long, value_name = "N", value_parser = positive)]
+    scale: Option<f64>,
+    /// Write the image column as well.
+    #[arg(long)]
+    keep_image: bool,
+    /// What computes: auto, cpu or gpu.
+    #[arg(long, default_value = "auto")]
+    backend: Backend,
+    /// One list column `features`, or one column for each feature: list or columns.
+    #[arg(long, default_value = "list", value_parser = layout)]
+    layout: Layout,
+    /// What becomes of a row that cannot be featurized: null, drop or error.
+    #[arg(long, value_name = "POLICY", default_value = "null")]
+    on_invalid: OnInvalid,
+    /// Write the rows that cannot be featurized to this file, as NDJSON; lines that are not JSON go there too.
+    #[arg(long, value_name = "FILE")]
+    quarantine: Option<PathBuf>,
+    /// How to compress the output: zstd, snappy, gzip or none [default: zstd for Parquet, none for Arrow].
+    #[arg(long, value_name = "CODEC")]
+    compression: Option<io::Compression>,
+    /// Rows in a batch, at most.
+    #[arg(long, value_name = "ROWS", default_value_t = 8192, value_parser = at_least_one)]
+    batch_size: usize,
+    /// Threads to decode and compute with [default: one a core].
+    #[arg(long, value_name = "N", value_parser = at_least_one)]
+    threads: Option<usize>,
+    /// Write a report of the run to this file, as JSON.
+    #[arg(long, value_name = "FILE")]
+    report: Option<PathBuf>,
+    /// Print nothing but errors.
+    #[arg(short, long)]
+    quiet: bool,
+}
+
+fn positive(text: &str) -> Result<f64, String> {
+    text.parse().ok().filter(|n: &f64| n.is_finite() && *n > 0.0).ok_or_else(|| "not a positive number".to_owned())
+}
+
+fn at_least_one(text: &str) -> Result<usize, String> {
+    text.parse().ok().filter(|&n| n > 0).ok_or_else(|| "not a whole number from 1 on".to_owned())
+}
+
+fn layout(text: &str) -> Result<Layout, String> {
+    match text {
+        "list" => Ok(Layout::List),
+        "columns" => Ok(Layout::Columns),
+        _ => Err("not list or columns".to_owned()),
+    }
+}
+
+fn main() -> ExitCode {
+    let args = Args::parse();
+    let options = io::WriteOptions { compression: args.compression };
+    if let Err(error) = io::check(&args.output, &options) {
+        eprintln!("error: {error}");
+        return ExitCode::from(2);
+    }
+    match run(&args, &options) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {}", error.to_string().replace('\n', " "));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(args: &Args, options: &io::WriteOptions) -> Result<(), Error> {
+    let start = Instant::now();
+    let quarantine = args.quarantine.as_ref().map(io::Quarantine::create).transpose()?;
+    let (stream, progress) = open(args, quarantine.as_ref())?;
+    let report = stream.report_handle();
+    let bar = if args.quiet { ProgressBar::hidden() } else { bar(progress.as_ref().and_then(|p| p.bytes_total())) };
+    let mut watched = Watched { stream, report: report.clone(), progress, bar, head: None };
+    let written = io::write(&args.output, &mut watched, options)?;
+    watched.bar.finish_and_clear();
+    if let Some(quarantine) = &quarantine {
+        quarantine.finish()?;
+    }
+    let (report, elapsed) = (report.get(), start.elapsed());
+    if let Some(path) = &args.report {
+        std::fs::write(path, format!("{:#}\n", report_json(&report, elapsed))).map_err(|source| Error::Io {
+            action: "write",
+            path: path.clone(),
+            source,
+        })?;
+    }
+    if !args.quiet {
+        let text = summary(args, &report, &written, elapsed, watched.head.as_ref())?;
+        // Stdout may carry the features.
+        let shown = if args.output.as_os_str() == "-" {
+            std::io::stderr().write_all(text.as_bytes())
+        } else {
+            std::io::stdout().write_all(text.as_bytes())
+        };
+        shown.map_err(|source| Error::Io { action: "write", path: "stdout".into(), source })?;
+    }
+    Ok(())
+}
+
+fn open(args: &Args, quarantine: Option<&io::Quarantine>) -> Result<(FeatureStream, Option<io::Progress>), Error> {
+    let threads = args.threads.unwrap_or(0);
+    let engine = Engine::new(EngineOptions { backend: args.backend, threads, level: None })?;
+    let spec = FeatureSpec {
+        image: args.image.clone(),
+        shape: args.shape,
+        pixel_type: args.pixel_type,
+        scale: args.scale,
+        layout: args.layout,
+        keep_image: args.keep_image,
+        on_invalid: args.on_invalid,
+    };
+    let featurizer = Featurizer::new(engine, spec);
+    let mut options = StreamOptions { quarantine: quarantine.map(|q| q.sink(&args.image)), ..Default::default() };
+    if args.inputs.is_empty() {
+        let digits = synthetic::Digits::new(10_000, 1, args.batch_size);
+        return Ok((featurizer.stream_with(digits, options)?, None));
+    }
+    let read = io::ReadOptions {
+        image: args.image.clone(),
+        pixel_type: args.pixel_type,
+        batch_rows: args.batch_size,
+        threads,
+        keep_broken_lines: quarantine.is_some(),
+    };
+    let reader = io::open_all(&args.inputs, &read)?;
+    let progress = reader.progress();
+    options.sources = reader.sources();
+    Ok((featurizer.stream_with(reader, options)?, Some(progress)))
+}
+
+fn bar(bytes: Option<u64>) -> ProgressBar {
+    if !std::io::stderr().is_terminal() {
+        return ProgressBar::hidden();
+    }
+    let (bar, template) = match bytes {
+        Some(total) => (ProgressBar::new(total), "{bar:30} {bytes}/{total_bytes}  {msg}"),
+        None => (ProgressBar::new_spinner(), "{spinner} {elapsed}  {msg}"),
+    };
+    if let Ok(style) = ProgressStyle::with_template(template) {
+        bar.set_style(style);
+    }
+    bar.enable_steady_tick(Duration::from_millis(100));
+    bar
+}
+
+/// The stream on its way to the writer: moves the progress bar and remembers the first rows.
+struct Watched {
+    stream: FeatureStream,
+    report: ReportHandle,
+    progress: Option<io::Progress>,
+    bar: ProgressBar,
+    head: Option<RecordBatch>,
+}
+
+impl Iterator for Watched {
+    type Item = Result<RecordBatch, ArrowError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let batch = self.stream.next()?;
+        if let (Ok(batch), None) = (&batch, &self.head) {
+            self.head = Some(batch.slice(0, batch.num_rows().min(5)));
+        }
+        if !self.bar.is_hidden() {
+            let rows = self.report.get().rows_in;
+            let rate = rows as f64 / self.bar.elapsed().as_secs_f64().max(1e-3);
+            self.bar.set_message(format!("{} rows, {} rows/s", grouped(rows), grouped(rate as u64)));
+            if let Some(progress) = &self.progress {
+                self.bar.set_position(progress.bytes_read());
+            }
+        }
+        Some(batch)
+    }
+}
+
+impl RecordBatchReader for Watched {
+    fn schema(&self) -> SchemaRef {
+        self.stream.schema()
+    }
+}
+
+impl RecordBatchReader for &mut Watched {
+    fn schema(&self) -> SchemaRef {
+        self.stream.schema()
+    }
+}
+
+fn report_json(report: &Report, elapsed: Duration) -> serde_json::Value {
+    let invalid: serde_json::Map<_, _> =
+        report.rows_invalid.iter().map(|(reason, rows)| (reason.name().to_owned(), (*rows).into())).collect();
+    serde_json::json!({
+        "rows_in": report.rows_in,
+        "rows_featurized": report.rows_featurized,
+        "rows_invalid": invalid,
+        "shape": report.shape.to_string(),
+        "pixel_type": report.pixel_type.to_string(),
+        "suggested_pixel_type": report.fits.map(|t| t.to_string()),
+        "backend": report.backend(),
+        "adapter": report.adapter,
+        "backend_reason": report.backend_reason,
+        "seconds": { "total": elapsed.as_secs_f64() },
+    })
+}
+
+fn summary(
+    args: &Args,
+    report: &Report,
+    written: &io::Written,
+    elapsed: Duration,
+    head: Option<&RecordBatch>,
+) -> Result<String, Error> {
+    let seconds = elapsed.as_secs_f64();
+    let rate = grouped((report.rows_in as f64 / seconds.max(1e-9)) as u64);
+    let output = if args.output.as_os_str() == "-" { "stdout".to_owned() } else { args.output.display().to_string() };
+    let mut text = format!("{report}\n");
+    let _ = writeln!(
+        text,
+        "{} rows, {} bytes in {output}; {seconds:.3} s, {rate} rows/s",
+        grouped(written.rows),
+        grouped(written.bytes)
+    );
+    if let (Some(path), true) = (&args.quarantine, report.invalid() > 0) {
+        let _ = writeln!(text, "the invalid rows are in {}", path.display());
+    }
+    if let Some(head) = head.filter(|h| h.num_rows() > 0) {
+        text.push('\n');
+        text += &table(head)?;
+    }
+    Ok(text)
+}
+
+/// The rows as text columns; long values and many columns are cut short.
+fn table(batch: &RecordBatch) -> Result<String, Error> {
+    const COLUMNS: usize = 8;
+    let format = FormatOptions::default().with_null("null");
+    let mut columns = Vec::new();
+    for (field, array) in batch.schema_ref().fields().iter().zip(batch.columns()).take(COLUMNS) {
+        let values = ArrayFormatter::try_new(array, &format).map_err(Error::from)?;
+        let mut cells = vec![field.name().clone()];
+        for row in 0..batch.num_rows() {
+            cells.push(shortened(&values.value(row).try_to_string().map_err(Error::from)?));
+        }
+        columns.push(cells);
+    }
+    if batch.num_columns() > COLUMNS {
+        let more = format!("… {} more", batch.num_columns() - COLUMNS);
+        columns.push([more].into_iter().chain(std::iter::repeat_n("…".to_owned(), batch.num_rows())).collect());
+    }
+    let widths: Vec<usize> =
+        columns.iter().map(|cells| cells.iter().map(|cell| cell.chars().count()).max().unwrap_or(0)).collect();
+    let mut text = String::new();
+    for line in 0..=batch.num_rows() {
+        let cells: Vec<_> =
+            columns.iter().zip(&widths).map(|(cells, &width)| format!("{:<width$}", cells[line])).collect();
+        let _ = writeln!(text, "{}", cells.join("  ").trim_end());
+    }
+    Ok(text)
+}
+
+fn shortened(cell: &str) -> String {
+    const WIDTH: usize = 40;
+    if cell.chars().count() <= WIDTH {
+        return cell.to_owned();
+    }
+    let end = if cell.starts_with('[') { " …]" } else { "…" };
+    cell.chars().take(WIDTH).collect::<String>() + end
+}
+
+/// 1234567 → 1,234,567
+fn grouped(number: u64) -> String {
+    let digits = number.to_string();
+    let mut text = String::new();
+    for (i, digit) in digits.chars().enumerate() {
+        if i > 0 && (digits.len() - i) % 3 == 0 {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}

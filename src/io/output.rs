@@ -1,0 +1,274 @@
+//! Outputs that appear under their name only when they are complete.
+
+use std::fs::{self, File};
+use std::io::{self, BufWriter, Write};
+use std::path::{Path, PathBuf};
+
+use arrow_array::RecordBatchReader;
+use tempfile::NamedTempFile;
+
+use super::WriteOptions;
+use crate::error::{Error, Result};
+
+/// What was written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Written {
+    /// Rows.
+    pub rows: u64,
+    /// Bytes of the file.
+    pub bytes: u64,
+}
+
+/// Writes everything that `reader` yields to `path`: Parquet if it ends in `.parquet`, an Arrow IPC file if in `.arrow`,
+/// an IPC stream on stdout if it is `-`.
+///
+/// The file appears under its name only when it is complete: it is written beside it, flushed to the disk and renamed.
+/// A failed or killed run leaves what was there. A device or pipe is written directly.
+///
+/// # Errors
+/// - [`Error::InvalidOption`] if the name has another ending, or the format does not know the compression.
+/// - [`Error::Io`] if the file cannot be written.
+/// - Every error that `reader` yields.
+pub fn write(path: impl AsRef<Path>, reader: impl RecordBatchReader, options: &WriteOptions) -> Result<Written> {
+    let path = path.as_ref();
+    let format = OutputFormat::of(path)?;
+    format.check(options)?;
+    if format == OutputFormat::IpcStream {
+        let mut out = Counted { inner: BufWriter::new(io::stdout()), bytes: 0 };
+        let rows = format.write(&mut out, path, reader, options)?;
+        out.flush().map_err(|e| write_error(path, e))?;
+        return Ok(Written { rows, bytes: out.bytes });
+    }
+    let mut out = OutputFile::create(path)?;
+    let rows = format.write(&mut out, path, reader, options)?;
+    let bytes = out.finish()?;
+    Ok(Written { rows, bytes })
+}
+
+/// Whether `path` names an output that [`write`] can make with `options`; to find out before any work is done.
+///
+/// # Errors
+/// [`Error::InvalidOption`] if not.
+pub fn check(path: impl AsRef<Path>, options: &WriteOptions) -> Result<()> {
+    OutputFormat::of(path.as_ref())?.check(options)
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum OutputFormat {
+    Parquet,
+    IpcFile,
+    IpcStream,
+}
+
+impl OutputFormat {
+    fn of(path: &Path) -> Result<Self> {
+        let refuse =
+            |why: &str| Err(Error::InvalidOption { option: "output", why: format!("{}: {why}", path.display()) });
+        let format = match path.extension().and_then(|e| e.to_str()) {
+            Some("parquet") => OutputFormat::Parquet,
+            Some("arrow") => OutputFormat::IpcFile,
+            _ if path.as_os_str() == "-" => OutputFormat::IpcStream,
+            _ => return refuse("the name must end in .parquet or .arrow, or be - for an IPC stream on stdout"),
+        };
+        match format {
+            OutputFormat::Parquet if !cfg!(feature = "parquet") => refuse("built without the feature `parquet`"),
+            OutputFormat::IpcFile | OutputFormat::IpcStream if !cfg!(feature = "ipc") => {
+                refuse("built without the feature `ipc`")
+            }
+            _ => Ok(format),
+        }
+    }
+
+    fn check(self, options: &WriteOptions) -> Result<()> {
+        use super::Compression::{Gzip, Snappy};
+        match (self, options.compression) {
+            (OutputFormat::IpcFile | OutputFormat::IpcStream, Some(Gzip | Snappy)) => {
+                Err(Error::InvalidOption { option: "compression", why: "Arrow IPC knows zstd and none".to_owned() })
+            }
+            _ => Ok(()),
+        }
+    }
+
+    #[cfg_attr(not(any(feature = "parquet", feature = "ipc")), allow(unused_variables, reason = "no format to write"))]
+    fn write(
+        self,
+        out: impl Write + Send,
+        path: &Path,
+        reader: impl RecordBatchReader,
+        options: &WriteOptions,
+    ) -> Result<u64> {
+        match self {
+            #[cfg(feature = "parquet")]
+            OutputFormat::Parquet => super::parquet::write(out, path, reader, options),
+            #[cfg(feature = "ipc")]
+            OutputFormat::IpcFile => super::ipc::write_file(out, path, reader, options),
+            #[cfg(feature = "ipc")]
+            OutputFormat::IpcStream => super::ipc::write_stream(out, path, reader, options),
+            #[cfg(not(all(feature = "parquet", feature = "ipc")))]
+            other => Err(Error::Internal(format!("{other:?} is not built in"))),
+        }
+    }
+}
+
+pub(super) fn write_error(path: &Path, source: io::Error) -> Error {
+    Error::Io { action: "write", path: path.to_owned(), source }
+}
+
+/// A file being written; dropped unfinished, it leaves no trace.
+pub(super) struct OutputFile {
+    out: Counted<BufWriter<Place>>,
+    /// The name it is to have: that of the target where the given one is a link.
+    path: PathBuf,
+}
+
+enum Place {
+    Beside(NamedTempFile),
+    /// What is no regular file cannot be replaced by one.
+    Direct(File),
+}
+
+impl OutputFile {
+    pub fn create(path: &Path) -> Result<Self> {
+        let path = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+        let existing = fs::metadata(&path).ok();
+        let place = match &existing {
+            Some(there) if there.is_dir() => Err(io::Error::from(io::ErrorKind::IsADirectory)),
+            Some(there) if !there.is_file() => File::options().write(true).open(&path).map(Place::Direct),
+            _ => Self::beside(&path, existing.map(|there| there.permissions())).map(Place::Beside),
+        };
+        let place = place.map_err(|e| write_error(&path, e))?;
+        Ok(Self { out: Counted { inner: BufWriter::with_capacity(1 << 20, place), bytes: 0 }, path })
+    }
+
+    fn beside(path: &Path, permissions: Option<fs::Permissions>) -> io::Result<NamedTempFile> {
+        let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        let mut prefix = std::ffi::OsString::from(".");
+        prefix.push(path.file_name().unwrap_or_default());
+        prefix.push(".");
+        let mut builder = tempfile::Builder::new();
+        builder.prefix(&prefix).suffix(".partial");
+        // A temporary file is private by default; an output has the permissions of any new file.
+        #[cfg(unix)]
+        builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
+        let file = builder.tempfile_in(folder)?;
+        if let Some(permissions) = permissions {
+            fs::set_permissions(file.path(), permissions)?;
+        }
+        Ok(file)
+    }
+
+    /// Makes the file complete and gives it its name; returns its size in bytes.
+    pub fn finish(self) -> Result<u64> {
+        let (path, bytes) = (self.path, self.out.bytes);
+        let finish = || {
+            match self.out.inner.into_inner().map_err(io::IntoInnerError::into_error)? {
+                Place::Beside(file) => {
+                    file.as_file().sync_all()?;
+                    file.persist(&path)?;
+                }
+                // A device may not know how to sync.
+                Place::Direct(mut file) => file.flush()?,
+            }
+            Ok(bytes)
+        };
+        finish().map_err(|e| write_error(&path, e))
+    }
+}
+
+impl Write for OutputFile {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.out.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.out.flush()
+    }
+}
+
+impl Write for Place {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        match self {
+            Place::Beside(file) => file.write(bytes),
+            Place::Direct(file) => file.write(bytes),
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        match self {
+            Place::Beside(file) => file.flush(),
+            Place::Direct(file) => file.flush(),
+        }
+    }
+}
+
+struct Counted<W> {
+    inner: W,
+    bytes: u64,
+}
+
+impl<W: Write> Write for Counted<W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let written = self.inner.write(bytes)?;
+        self.bytes += written as u64;
+        Ok(written)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.inner.flush()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_appears_only_when_it_is_finished() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("out.parquet");
+        fs::write(&path, "old").unwrap();
+        let mut file = OutputFile::create(&path).unwrap();
+        file.write_all(b"new").unwrap();
+        assert_eq!(fs::read(&path).unwrap(), b"old");
+        drop(file);
+        assert_eq!(fs::read(&path).unwrap(), b"old");
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1, "the unfinished file is gone");
+        let mut file = OutputFile::create(&path).unwrap();
+        file.write_all(b"newer").unwrap();
+        assert_eq!(file.finish().unwrap(), 5);
+        assert_eq!(fs::read(&path).unwrap(), b"newer");
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn links_permissions_and_devices_stay_what_they_are() {
+        use std::os::unix::fs::{PermissionsExt, symlink};
+        let folder = tempfile::tempdir().unwrap();
+        let (target, link) = (folder.path().join("target"), folder.path().join("link"));
+        fs::write(&target, "old").unwrap();
+        fs::set_permissions(&target, fs::Permissions::from_mode(0o640)).unwrap();
+        symlink(&target, &link).unwrap();
+        let mut file = OutputFile::create(&link).unwrap();
+        file.write_all(b"new").unwrap();
+        file.finish().unwrap();
+        assert!(fs::symlink_metadata(&link).unwrap().is_symlink());
+        assert_eq!(fs::read(&target).unwrap(), b"new");
+        assert_eq!(fs::metadata(&target).unwrap().permissions().mode() & 0o777, 0o640);
+
+        let mut null = OutputFile::create(Path::new("/dev/null")).unwrap();
+        null.write_all(b"x").unwrap();
+        null.finish().unwrap();
+        assert!(!fs::metadata("/dev/null").unwrap().is_file());
+    }
+
+    #[test]
+    fn names_tell_the_format() {
+        assert_eq!(OutputFormat::of(Path::new("-")).ok(), cfg!(feature = "ipc").then_some(OutputFormat::IpcStream));
+        let error = check("features.csv", &WriteOptions::default()).unwrap_err().to_string();
+        assert!(error.starts_with("output: features.csv: the name must end in"), "{error}");
+        let gzip = WriteOptions { compression: Some(super::super::Compression::Gzip) };
+        assert!(check("features.arrow", &gzip).is_err());
+    }
+}

@@ -1,0 +1,290 @@
+//! `RecordBatchReader` → `RecordBatchReader`: ordered, bounded, reading and computing on threads of their own.
+
+use std::any::Any;
+use std::collections::VecDeque;
+use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread;
+
+use arrow_array::{RecordBatch, RecordBatchReader};
+use arrow_schema::{ArrowError, SchemaRef};
+
+use crate::batch::infer_shape;
+use crate::defect::Defect;
+use crate::engine::{Backend, Engine};
+use crate::error::{Error, Result};
+use crate::featurizer::{Done, Featurizer, OnInvalid, Plan, no_row_tells};
+use crate::report::Report;
+
+/// Batches that may wait between two stages: enough to ride out a slow one, few enough to bound memory.
+const WAITING: usize = 2;
+/// How many batches may go by before one tells the image shape.
+const SHAPELESS_BATCHES: usize = 64;
+
+/// Which file each row of an input came from; filled by a reader as it goes, shared by its clones.
+#[derive(Debug, Clone, Default)]
+pub struct Sources(Arc<Mutex<Vec<(u64, String)>>>);
+
+impl Sources {
+    /// Says that the rows from `first_row` on, counted over the whole input, are those of `file`.
+    pub fn begin(&self, first_row: u64, file: impl Into<String>) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).push((first_row, file.into()));
+    }
+
+    /// The file of a row and its number in it, from 0.
+    pub fn locate(&self, row: u64) -> (Option<String>, u64) {
+        let files = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        match files.iter().rev().find(|(first, _)| *first <= row) {
+            Some((first, file)) => (Some(file.clone()), row - first),
+            None => (None, row),
+        }
+    }
+}
+
+/// A row that could not be featurized, as a quarantine gets to see it.
+#[derive(Debug)]
+pub struct InvalidRow<'a> {
+    /// The file it came from, where the reader names one.
+    pub file: Option<String>,
+    /// Its number in that file, from 0.
+    pub row: u64,
+    /// Why, and what stood there.
+    pub defect: &'a Defect,
+    /// The input batch; the row is row `defect.row` of it.
+    pub batch: &'a RecordBatch,
+}
+
+/// Is called with every row that cannot be featurized, in order.
+pub type OnInvalidRow = Box<dyn FnMut(&InvalidRow<'_>) -> Result<()> + Send>;
+
+/// What a stream needs beyond its reader.
+#[derive(Default)]
+pub struct StreamOptions {
+    /// Names the files of the rows, for errors and the quarantine.
+    pub sources: Sources,
+    /// Takes the rows that cannot be featurized.
+    pub quarantine: Option<OnInvalidRow>,
+}
+
+impl fmt::Debug for StreamOptions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let quarantine = self.quarantine.as_ref().map(|_| "…");
+        f.debug_struct("StreamOptions").field("sources", &self.sources).field("quarantine", &quarantine).finish()
+    }
+}
+
+/// A run: a reader of the input's batches with their features.
+///
+/// Batches come in the input's order, one for each of the input's. Reading and computing run on their own threads, a few
+/// batches ahead of the consumer. An error is yielded once and ends the stream; dropping the stream stops the threads.
+pub struct FeatureStream {
+    schema: SchemaRef,
+    batches: Option<Receiver<Result<RecordBatch>>>,
+    report: ReportHandle,
+}
+
+impl fmt::Debug for FeatureStream {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("FeatureStream").field("schema", &self.schema).field("report", &self.report()).finish()
+    }
+}
+
+/// The running account of a stream, readable from any thread while it runs and after.
+#[derive(Debug, Clone)]
+pub struct ReportHandle(Arc<Mutex<Report>>);
+
+impl ReportHandle {
+    /// The account so far.
+    pub fn get(&self) -> Report {
+        self.lock().clone()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Report> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Featurizer {
+    /// Featurizes everything that `reader` yields. Reads ahead only as far as it takes to know the image shape.
+    ///
+    /// # Errors
+    /// - [`Error::NoSuchColumn`], [`Error::UnsupportedColumn`], [`Error::ColumnTaken`] if the schema does not suit.
+    /// - [`Error::UnknownShape`] if the spec leaves the shape open and the data does not tell it.
+    /// - [`Error::InvalidOption`] if the scale is not a positive number.
+    /// - Errors of the reader in those first batches. Later ones, and [`Error::InvalidRow`], come from the stream.
+    pub fn stream(&self, reader: impl RecordBatchReader + Send + 'static) -> Result<FeatureStream> {
+        self.stream_with(reader, StreamOptions::default())
+    }
+
+    /// As [`Featurizer::stream`], with names for the files and a place for the rows that cannot be featurized.
+    ///
+    /// # Errors
+    /// As [`Featurizer::stream`].
+    pub fn stream_with(
+        &self,
+        mut reader: impl RecordBatchReader + Send + 'static,
+        options: StreamOptions,
+    ) -> Result<FeatureStream> {
+        let input = reader.schema();
+        let mut ahead = VecDeque::new();
+        let shape = match Plan::shape_from_schema(self.spec(), &input)? {
+            Some(shape) => shape,
+            None => loop {
+                let rows = || ahead.iter().map(|b: &RecordBatch| b.num_rows() as u64).sum();
+                if ahead.len() == SHAPELESS_BATCHES {
+                    return Err(no_row_tells(&self.spec().image, rows()));
+                }
+                let Some(batch) = reader.next() else { return Err(no_row_tells(&self.spec().image, rows())) };
+                let batch = batch.map_err(Error::from)?;
+                let images = batch.column_by_name(&self.spec().image).cloned();
+                ahead.push_back(batch);
+                if let Some(shape) = images.map(|i| infer_shape(&i, &self.spec().image)).transpose()?.flatten() {
+                    break shape;
+                }
+            },
+        };
+        let plan = Plan::new(self.spec().clone(), &input, shape)?;
+        let schema = plan.schema();
+        let report = ReportHandle(Arc::new(Mutex::new(Report::new(shape, plan.pixel_type()))));
+        let stage = Stage { plan, engine: self.engine().clone(), options, report: report.clone() };
+
+        let (to_compute, read) = sync_channel(WAITING);
+        let (to_consumer, batches) = sync_channel(WAITING);
+        spawn("pixelfeat-read", to_compute, move |out| {
+            for batch in ahead.into_iter().map(Ok).chain(reader) {
+                let failed = batch.is_err();
+                if out.send(batch.map_err(Error::from)).is_err() || failed {
+                    return;
+                }
+            }
+        })?;
+        spawn("pixelfeat-compute", to_consumer, move |out| stage.run(&read, out))?;
+        Ok(FeatureStream { schema, batches: Some(batches), report })
+    }
+}
+
+/// Starts a stage. A panic in it becomes an error of the stream.
+fn spawn<T: Send + 'static>(
+    name: &'static str,
+    out: SyncSender<Result<T>>,
+    work: impl FnOnce(&SyncSender<Result<T>>) + Send + 'static,
+) -> Result<()> {
+    let body = move || {
+        if let Err(panic) = catch_unwind(AssertUnwindSafe(|| work(&out))) {
+            // Nobody left to tell if the consumer is gone.
+            let _ = out.send(Err(Error::Internal(format!("{name}: {}", panic_text(&*panic)))));
+        }
+    };
+    thread::Builder::new().name(name.to_owned()).spawn(body).map_err(|e| Error::Internal(format!("{name}: {e}")))?;
+    Ok(())
+}
+
+fn panic_text(panic: &(dyn Any + Send)) -> &str {
+    let text = panic.downcast_ref::<&str>().copied();
+    text.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("a worker panicked")
+}
+
+struct Stage {
+    plan: Plan,
+    engine: Engine,
+    options: StreamOptions,
+    report: ReportHandle,
+}
+
+impl Stage {
+    fn run(mut self, read: &Receiver<Result<RecordBatch>>, out: &SyncSender<Result<RecordBatch>>) {
+        let mut row = 0;
+        self.note_engine();
+        for batch in read {
+            let result = batch.and_then(|batch| {
+                let rows = batch.num_rows() as u64;
+                let done = self.plan.apply(&self.engine, batch)?;
+                self.set_aside(row, &done)?;
+                self.count(&done);
+                row += rows;
+                Ok(done.batch)
+            });
+            let failed = result.is_err();
+            if out.send(result).is_err() || failed {
+                return;
+            }
+        }
+    }
+
+    fn set_aside(&mut self, first_row: u64, done: &Done) -> Result<()> {
+        for defect in &done.defects {
+            let (file, row) = self.options.sources.locate(first_row + defect.row as u64);
+            if let Some(quarantine) = &mut self.options.quarantine {
+                quarantine(&InvalidRow { file: file.clone(), row, defect, batch: &done.input })?;
+            }
+            if self.plan.spec().on_invalid == OnInvalid::Error {
+                return Err(Error::InvalidRow {
+                    file,
+                    row,
+                    line: defect.line,
+                    column: self.plan.spec().image.clone(),
+                    reason: defect.reason,
+                    detail: defect.detail.clone(),
+                });
+            }
+        }
+        Ok(())
+    }
+
+    fn count(&self, done: &Done) {
+        let mut report = self.report.lock();
+        report.count(done.input.num_rows(), &done.defects);
+        let computed = (done.input.num_rows() - done.defects.len()) as u64;
+        match done.backend {
+            Backend::Gpu => report.rows_on_gpu += computed,
+            _ => report.rows_on_cpu += computed,
+        }
+        drop(report);
+        self.note_engine();
+    }
+
+    fn note_engine(&self) {
+        let info = self.engine.info();
+        let mut report = self.report.lock();
+        report.adapter = info.adapter;
+        report.backend_reason = info.reason;
+    }
+}
+
+impl FeatureStream {
+    /// The account of the rows so far; final once the stream has ended.
+    pub fn report(&self) -> Report {
+        self.report.get()
+    }
+
+    /// A handle to the account that outlives the stream.
+    pub fn report_handle(&self) -> ReportHandle {
+        self.report.clone()
+    }
+}
+
+impl Iterator for FeatureStream {
+    type Item = Result<RecordBatch, ArrowError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let received = self.batches.as_ref()?.recv();
+        if !matches!(received, Ok(Ok(_))) {
+            self.batches = None;
+        }
+        received.ok().map(|batch| batch.map_err(ArrowError::from))
+    }
+}
+
+impl RecordBatchReader for FeatureStream {
+    fn schema(&self) -> SchemaRef {
+        self.schema.clone()
+    }
+}
+
+impl RecordBatchReader for &mut FeatureStream {
+    fn schema(&self) -> SchemaRef {
+        self.schema.clone()
+    }
+}

@@ -1,0 +1,119 @@
+//! What a run did with its rows.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use crate::defect::{Defect, Reason};
+use crate::shape::{ImageShape, PixelType};
+
+/// The account of a run: every input row is featurized or counted under a reason.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Report {
+    /// Rows read.
+    pub rows_in: u64,
+    /// Rows with features.
+    pub rows_featurized: u64,
+    /// Rows without, by reason; only reasons that came up.
+    pub rows_invalid: BTreeMap<Reason, u64>,
+    /// The narrowest pixel type that would take the rows that did not fit the declared one, where there is one.
+    pub fits: Option<PixelType>,
+    /// The shape of the images.
+    pub shape: ImageShape,
+    /// The type they were computed in.
+    pub pixel_type: PixelType,
+    /// Rows computed on the CPU.
+    pub rows_on_cpu: u64,
+    /// Rows computed on a GPU.
+    pub rows_on_gpu: u64,
+    /// The adapter, where a GPU computed or was to.
+    pub adapter: Option<String>,
+    /// Why this backend.
+    pub backend_reason: String,
+}
+
+impl Report {
+    pub(crate) fn new(shape: ImageShape, pixel_type: PixelType) -> Self {
+        Self {
+            rows_in: 0,
+            rows_featurized: 0,
+            rows_invalid: BTreeMap::new(),
+            fits: None,
+            shape,
+            pixel_type,
+            rows_on_cpu: 0,
+            rows_on_gpu: 0,
+            adapter: None,
+            backend_reason: String::new(),
+        }
+    }
+
+    pub(crate) fn count(&mut self, rows: usize, defects: &[Defect]) {
+        self.rows_in += rows as u64;
+        self.rows_featurized += (rows - defects.len()) as u64;
+        for defect in defects {
+            *self.rows_invalid.entry(defect.reason).or_default() += 1;
+            // A float run takes what an integer one would.
+            self.fits = match (self.fits, defect.fits) {
+                (Some(PixelType::F32), _) | (_, Some(PixelType::F32)) => Some(PixelType::F32),
+                (known, new) => new.or(known),
+            };
+        }
+    }
+
+    /// Rows without features.
+    pub fn invalid(&self) -> u64 {
+        self.rows_invalid.values().sum()
+    }
+
+    /// What computed: `cpu`, `gpu`, or `cpu+gpu` where both had a part.
+    pub fn backend(&self) -> &'static str {
+        match (self.rows_on_cpu, self.rows_on_gpu) {
+            (_, 0) => "cpu",
+            (0, _) => "gpu",
+            _ => "cpu+gpu",
+        }
+    }
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "{} of {} rows featurized, {} {} images",
+            self.rows_featurized, self.rows_in, self.shape, self.pixel_type
+        )?;
+        if self.invalid() > 0 {
+            let reasons: Vec<_> = self.rows_invalid.iter().map(|(reason, rows)| format!("{rows} {reason}")).collect();
+            write!(f, "\n{} rows invalid: {}", self.invalid(), reasons.join(", "))?;
+        }
+        if let Some(fits) = self.fits {
+            write!(f, "\nsome values do not fit {}; pixel type {fits} would take them", self.pixel_type)?;
+        }
+        write!(f, "\ncomputed on {}", self.backend())?;
+        if let Some(adapter) = &self.adapter {
+            write!(f, " ({adapter})")?;
+        }
+        write!(f, ": {}", self.backend_reason)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rows_add_up_and_the_widest_need_wins() {
+        let mut report = Report::new(ImageShape::gray(1, 1).unwrap(), PixelType::U8);
+        let bad = |row, fits| Defect::new(row, Reason::OutOfRange, "").fits(fits);
+        report.count(10, &[bad(1, Some(PixelType::U16))]);
+        assert_eq!(report.fits, Some(PixelType::U16));
+        report.count(5, &[bad(0, Some(PixelType::F32)), bad(2, None), Defect::new(3, Reason::NullImage, "")]);
+        report.count(1, &[bad(0, Some(PixelType::U16))]);
+        assert_eq!((report.rows_in, report.rows_featurized, report.invalid()), (16, 11, 5));
+        assert_eq!(report.fits, Some(PixelType::F32));
+        let text = report.to_string();
+        assert!(text.contains("5 rows invalid: 1 null image, 4 out of range"), "{text}");
+        assert!(text.contains("pixel type f32 would take them"), "{text}");
+    }
+}
