@@ -218,7 +218,7 @@ impl Engine {
     fn run_cpu<P: Pixel>(&self, pixels: &[P], finisher: &Finisher, out: Output<'_>) -> Backend {
         match &self.inner.pool {
             // Handing work to another thread costs more than a little work itself.
-            Some(pool) if size_of_val(pixels) > cpu::INLINE_BYTES => {
+            Some(pool) if size_of_val(pixels) >= cpu::PARALLEL_BYTES => {
                 pool.install(|| cpu::featurize(self.inner.level, finisher, pixels, out));
             }
             _ => cpu::featurize(self.inner.level, finisher, pixels, out),

@@ -1,0 +1,141 @@
+//! One table of cases over every backend, SIMD level and thread count, against the oracle.
+
+mod support;
+
+use arrow_array::{Array, Float32Array};
+use pixelfeat::{FeatureSpec, Featurizer, ImageShape, PixelType};
+use proptest::prelude::*;
+use support::{Content, column, compare, engines, expected, first_difference, values};
+
+/// Height, width, channels, images: every side of a vector width and of a flush, primes, single rows and columns,
+/// images beyond one thread's share, no images.
+const CASES: &[(usize, usize, usize, usize)] = &[
+    (1, 1, 1, 3),
+    (1, 1, 4, 2),
+    (1, 100, 1, 3),
+    (100, 1, 1, 3),
+    (3, 5, 1, 7),
+    (7, 7, 1, 5),
+    (8, 8, 2, 5),
+    (15, 17, 1, 4),
+    (16, 16, 1, 4),
+    (27, 27, 1, 3),
+    (28, 28, 1, 700),
+    (28, 28, 1, 0),
+    (29, 29, 3, 3),
+    (31, 33, 1, 3),
+    (32, 32, 4, 3),
+    (37, 53, 1, 11),
+    (63, 65, 1, 2),
+    (64, 64, 3, 40),
+    (13, 127, 2, 2),
+    (257, 5, 1, 2),
+    (258, 31, 1, 2),
+    (515, 3, 3, 1),
+    (2, 65_536, 1, 1),
+    (65_536, 2, 1, 1),
+    (1_030, 1_027, 1, 1),
+    (700, 801, 3, 2),
+];
+
+const CONTENTS: [Content; 4] = [Content::Zero, Content::Max, Content::Cycle, Content::Random(11)];
+
+#[test]
+fn integer_features_are_the_oracles_bit_for_bit_on_every_backend() {
+    let engines = engines();
+    for &(h, w, c, images) in CASES {
+        let shape = ImageShape::new(h, w, c).unwrap();
+        for pixel_type in [PixelType::U8, PixelType::U16] {
+            for content in CONTENTS {
+                let values = values(content, pixel_type, images * shape.values());
+                let images = column(&values, pixel_type, shape.values());
+                let expected = expected(&values, pixel_type, shape);
+                for (name, engine) in &engines {
+                    let features = Featurizer::new(engine.clone(), FeatureSpec::new(shape)).featurize(&images).unwrap();
+                    let difference = first_difference(&features, &expected);
+                    assert_eq!(difference, None, "{name}, {shape} {pixel_type} {content:?}");
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn float_features_are_the_same_on_every_cpu_level_and_within_the_bound_on_a_gpu() {
+    let engines = engines();
+    for &(h, w, c, images) in CASES {
+        let shape = ImageShape::new(h, w, c).unwrap();
+        for content in [Content::Zero, Content::Cycle, Content::Random(5)] {
+            let values = values(content, PixelType::F32, images * shape.values());
+            let images = column(&values, PixelType::F32, shape.values());
+            let expected = expected(&values, PixelType::F32, shape);
+            // Values lie within ±2,300; a sum of n of them on a GPU is off by at most n²·2⁻²⁴ times that.
+            let size = 2_300.0 * h.max(w) as f64;
+            let bound = size * h.max(w) as f64 / f64::from(1 << 24);
+            let mut first: Option<(String, Vec<u32>)> = None;
+            for (name, engine) in &engines {
+                let features = Featurizer::new(engine.clone(), FeatureSpec::new(shape)).featurize(&images).unwrap();
+                let gpu = name == "gpu";
+                let centroid_apart = |got: f32, want: f32| {
+                    // Where the mass nearly cancels, a centroid is large and as uncertain as the mass.
+                    (f64::from(got) - f64::from(want)).abs() <= bound.max(f64::from(want.abs()) * 0.02) + 1e-3
+                };
+                let close = |got: f32, want: f32| {
+                    (f64::from(got) - f64::from(want)).abs() <= f64::from(want.abs()) * 2e-7 + 1e-9 * size
+                };
+                let difference = if gpu {
+                    compare(&features, &expected, centroid_apart)
+                } else {
+                    compare(&features, &expected, close)
+                };
+                assert_eq!(difference, None, "{name}, {shape} {content:?}");
+                if !gpu {
+                    let values = features.features.values();
+                    let values = values.as_any().downcast_ref::<Float32Array>().unwrap().values();
+                    let bits: Vec<u32> = values.iter().map(|v| v.to_bits()).collect();
+                    let (other, known) = first.get_or_insert_with(|| (name.clone(), bits.clone()));
+                    assert!(*known == bits, "{name} is not {other} for {shape} {content:?}");
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn the_comparison_notices_one_flipped_value() {
+    let shape = ImageShape::gray(28, 28).unwrap();
+    let values = values(Content::Random(3), PixelType::U8, 5 * shape.values());
+    let images = column(&values, PixelType::U8, shape.values());
+    let (_, engine) = engines().swap_remove(0);
+    let features = Featurizer::new(engine, FeatureSpec::new(shape)).featurize(&images).unwrap();
+    let mut wrong = values.clone();
+    wrong[3 * shape.values() + 400] ^= 1;
+    assert_eq!(first_difference(&features, &expected(&values, PixelType::U8, shape)), None);
+    let difference = first_difference(&features, &expected(&wrong, PixelType::U8, shape));
+    assert!(difference.as_ref().is_some_and(|d| d.starts_with("row 3")), "{difference:?}");
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 48, ..ProptestConfig::default() })]
+
+    #[test]
+    fn any_shape_and_content_is_exact(
+        h in 1usize..90, w in 1usize..90, c in 1usize..=4, images in 0usize..6, wide in any::<bool>(), seed in any::<u64>()
+    ) {
+        let pixel_type = if wide { PixelType::U16 } else { PixelType::U8 };
+        let shape = ImageShape::new(h, w, c).unwrap();
+        let values = values(Content::Random(seed), pixel_type, images * shape.values());
+        let images = column(&values, pixel_type, shape.values());
+        let expected = expected(&values, pixel_type, shape);
+        thread_local! {
+            static ENGINES: Vec<(String, pixelfeat::Engine)> = engines();
+        }
+        ENGINES.with(|engines| {
+            for (name, engine) in engines {
+                let features = Featurizer::new(engine.clone(), FeatureSpec::new(shape)).featurize(&images).unwrap();
+                prop_assert_eq!(first_difference(&features, &expected), None, "{} {}", name, shape);
+            }
+            Ok(())
+        })?;
+    }
+}
