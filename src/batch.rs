@@ -392,7 +392,9 @@ impl<'a> View<'a> {
             let first = starts.first().copied().unwrap_or(0);
             return Ok((own.values().slice(first, starts.len() * len), false, defects));
         }
-        if let Some(own) = own_type.filter(|_| self.levels.iter().all(Level::is_fixed)) {
+        // Not where a value may be no number: nothing should have to compute with it.
+        let in_place = self.levels.iter().all(Level::is_fixed) && T::TYPE != PixelType::F32;
+        if let Some(own) = own_type.filter(|_| in_place) {
             if self.rows * len == own.len() {
                 return Ok((own.values().clone(), true, defects));
             }

@@ -236,6 +236,8 @@ impl Engine {
         let Some(gpu) = self.gpu_for(pixels, finisher) else { return self.run_cpu(pixels, finisher, out) };
         match gpu.featurize(finisher, pixels, out.reborrow()) {
             Ok(()) => Backend::Gpu,
+            // A sum beyond f32: the CPU has f64, and nothing is wrong with the device.
+            Err(GpuError::Range) => self.run_cpu(pixels, finisher, out),
             Err(error) => {
                 self.abandon(&gpu, &error);
                 self.run_cpu(pixels, finisher, out)

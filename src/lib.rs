@@ -7,6 +7,8 @@ mod engine;
 mod error;
 pub mod features;
 mod featurizer;
+#[cfg(feature = "gpu")]
+pub mod gpu;
 pub mod io;
 mod moments;
 mod pipeline;

@@ -1,0 +1,380 @@
+//! The backend against the oracle, on whatever adapter there is.
+
+use std::fmt::Debug;
+
+use super::{Gpu, GpuError, GpuPixel};
+use crate::features::{Finisher, Output};
+use crate::reference::{self, Expected};
+use crate::shape::ImageShape;
+use crate::synthetic::Random;
+
+/// The GPU to test on, or `None` where there is none; `PIXELFEAT_REQUIRE_GPU=1` makes that a failure.
+pub(crate) fn gpu() -> Option<Gpu> {
+    match Gpu::open(true) {
+        Ok(gpu) => {
+            let adapter = gpu.adapter();
+            eprintln!("GPU adapter: {} ({}, {}, {})", adapter.name, adapter.api, adapter.kind, adapter.driver);
+            Some(gpu)
+        }
+        Err(error) => {
+            assert!(std::env::var("PIXELFEAT_REQUIRE_GPU").as_deref() != Ok("1"), "a GPU is required: {error}");
+            eprintln!("no GPU adapter: skipped");
+            None
+        }
+    }
+}
+
+/// What [`Gpu::featurize`] gives for `pixels`, into places that hold NaN before.
+#[derive(Debug, Clone, PartialEq)]
+struct Got {
+    features: Vec<f32>,
+    means: Vec<f32>,
+    stds: Vec<f32>,
+}
+
+impl Got {
+    fn bits(&self) -> [Vec<u32>; 3] {
+        [&self.features, &self.means, &self.stds].map(|values| values.iter().map(|value| value.to_bits()).collect())
+    }
+}
+
+fn featurize<P: GpuPixel>(gpu: &Gpu, shape: ImageShape, scale: f64, pixels: &[P]) -> Result<Got, GpuError> {
+    let images = pixels.len() / shape.values();
+    let nans = |len| vec![f32::NAN; len];
+    let mut got = Got { features: nans(images * shape.features()), means: nans(images), stds: nans(images) };
+    let out = Output { features: &mut got.features, means: &mut got.means, stds: &mut got.stds };
+    gpu.featurize(&Finisher::new(shape, scale).unwrap(), pixels, out)?;
+    Ok(got)
+}
+
+fn gather(images: impl Iterator<Item = Expected>) -> Got {
+    let mut all = Got { features: vec![], means: vec![], stds: vec![] };
+    for image in images {
+        all.features.extend(image.features);
+        all.means.push(image.pixel_mean);
+        all.stds.push(image.pixel_std);
+    }
+    all
+}
+
+trait Integer: GpuPixel + Into<u64> + Debug {
+    const MAX: Self;
+    const SCALE: f64;
+    fn truncated(bits: u64) -> Self;
+}
+
+impl Integer for u8 {
+    const MAX: u8 = u8::MAX;
+    const SCALE: f64 = 255.0;
+    fn truncated(bits: u64) -> u8 {
+        bits as u8
+    }
+}
+
+impl Integer for u16 {
+    const MAX: u16 = u16::MAX;
+    const SCALE: f64 = 65_535.0;
+    fn truncated(bits: u64) -> u16 {
+        bits as u16
+    }
+}
+
+fn expected<P: Integer>(shape: ImageShape, pixels: &[P]) -> Got {
+    let oracle = |image: &[P]| reference::integer(|i| image[i].into(), shape, P::SCALE);
+    gather(pixels.chunks(shape.values()).map(oracle))
+}
+
+#[track_caller]
+fn assert_exact<P: Integer>(gpu: &Gpu, shape: ImageShape, pixels: &[P], what: &str) {
+    let got = featurize(gpu, shape, P::SCALE, pixels).unwrap();
+    assert!(got.bits() == expected(shape, pixels).bits(), "{} {shape} {what}", P::TYPE);
+}
+
+fn random<P: Integer>(len: usize, seed: u64) -> Vec<P> {
+    let mut random = Random::new(seed, 0);
+    (0..len).map(|_| P::truncated(random.bits() >> 20)).collect()
+}
+
+/// A period that shares no factor with a row or a workgroup shows blocks that change places.
+fn cycle<P: Integer>(len: usize) -> Vec<P> {
+    (0..len).map(|i| P::truncated(i as u64 % 251)).collect()
+}
+
+fn shape(text: &str) -> ImageShape {
+    text.parse().unwrap()
+}
+
+const SHAPES: [&str; 15] = [
+    "1x1", "1x5", "1x131", "6x1", "127x1", "3x5", "7x7", "8x8", "27x27", "28x28", "29x29", "37x53", "31x33x2",
+    "64x64x3", "17x19x4",
+];
+
+fn shapes_and_contents<P: Integer>(gpu: &Gpu) {
+    for shape in SHAPES.map(shape) {
+        for images in [1, 2, 5] {
+            let len = images * shape.values();
+            assert_exact(gpu, shape, &random::<P>(len, 1), "random");
+            assert_exact(gpu, shape, &cycle::<P>(len), "cycle");
+            assert_exact(gpu, shape, &vec![P::MAX; len], "max");
+            assert_exact(gpu, shape, &vec![P::default(); len], "zero");
+        }
+    }
+}
+
+fn counts<P: Integer>(gpu: &Gpu) {
+    for shape in ["1x1", "3x5", "8x8", "28x28", "5x3x3"].map(shape) {
+        for images in [0, 1, 2, 65, 1_000] {
+            assert_exact(gpu, shape, &random::<P>(images * shape.values(), 2), &format!("{images} images"));
+        }
+    }
+}
+
+fn extremes<P: Integer>(gpu: &Gpu) {
+    for shape in ["257x3", "258x3", "65536x1", "1x65536", "1x65536x4", "65536x2x2"].map(shape) {
+        assert_exact(gpu, shape, &vec![P::MAX; 2 * shape.values()], "max");
+        assert_exact(gpu, shape, &random::<P>(shape.values(), 3), "random");
+    }
+}
+
+fn chunks<P: Integer>(gpu: Gpu) {
+    let mut gpu = gpu;
+    // From several images a chunk to bands of several rows and of one.
+    for bytes in [20_000, 5_000, 1_000, 100, 0] {
+        gpu = gpu.with_chunk_bytes(bytes);
+        for shape in ["1x1", "3x5", "28x28", "37x53", "31x33x2", "17x19x4", "300x1", "1x300"].map(shape) {
+            assert_exact(&gpu, shape, &random::<P>(7 * shape.values(), 4), &format!("in chunks of {bytes} bytes"));
+        }
+    }
+}
+
+#[test]
+fn u8_features_are_those_of_the_oracle() {
+    let Some(gpu) = gpu() else { return };
+    shapes_and_contents::<u8>(&gpu);
+    counts::<u8>(&gpu);
+    extremes::<u8>(&gpu);
+    chunks::<u8>(gpu);
+}
+
+#[test]
+fn u16_features_are_those_of_the_oracle() {
+    let Some(gpu) = gpu() else { return };
+    shapes_and_contents::<u16>(&gpu);
+    counts::<u16>(&gpu);
+    extremes::<u16>(&gpu);
+    chunks::<u16>(gpu);
+}
+
+#[test]
+fn the_comparison_can_fail() {
+    let Some(gpu) = gpu() else { return };
+    let shape = shape("28x28");
+    let mut pixels = random::<u8>(3 * shape.values(), 5);
+    let got = featurize(&gpu, shape, 255.0, &pixels).unwrap();
+    assert_eq!(got.bits(), expected(shape, &pixels).bits());
+    pixels[1_000] ^= 1;
+    assert_ne!(got.bits(), expected(shape, &pixels).bits());
+}
+
+#[test]
+fn one_gpu_serves_every_pixel_type_and_size_in_turn() {
+    let Some(gpu) = gpu() else { return };
+    for round in 0..3 {
+        for shape in ["64x64x3", "1x1", "28x28"].map(shape) {
+            assert_exact(&gpu, shape, &random::<u8>((round + 1) * shape.values(), 6), "in turn");
+            assert_exact(&gpu, shape, &random::<u16>((round + 1) * shape.values(), 7), "in turn");
+        }
+    }
+}
+
+/// Σ|terms| times the bound that [`GpuPixel`] states for `n` terms, and half a unit for rounding to f32.
+fn bound(n: usize, magnitude: f64) -> f64 {
+    let u = 2f64.powi(-24);
+    let k = n.min(512) as f64;
+    k * u / (1.0 - k * u) * magnitude + u * magnitude + n as f64 * f64::from(f32::MIN_POSITIVE)
+}
+
+/// Holds one image's features at scale 1 against the oracle's.
+#[track_caller]
+fn assert_within(shape: ImageShape, pixels: &[f32], got: &[f32], std_tolerance: f64) {
+    let (h, w, channels) = (shape.height(), shape.width(), shape.channels());
+    let want = reference::float(pixels, shape, 1.0).features;
+    let at = |y: usize, x: usize, c: usize| f64::from(pixels[(y * w + x) * channels + c]);
+    for c in 0..channels {
+        let offset = c * (h + w + 4);
+        let difference = |i: usize| (f64::from(got[offset + i]) - f64::from(want[offset + i])).abs();
+        for y in 0..h {
+            let mean = (0..w).map(|x| at(y, x, c)).sum::<f64>() / w as f64;
+            let about_mean = (0..w).map(|x| (at(y, x, c) - mean).abs()).sum::<f64>();
+            let sum = (0..w).map(|x| at(y, x, c).abs()).sum::<f64>();
+            // Of Σ|p − m| with m near the mean; a thousandth of Σ|p| allows for how near.
+            let allowed = bound(w, about_mean + 1e-3 * sum) + 2f64.powi(-23) * sum;
+            assert!(difference(y) <= allowed, "{shape} row {y}: {} > {allowed}", difference(y));
+        }
+        for x in 0..w {
+            let allowed = bound(h, (0..h).map(|y| at(y, x, c).abs()).sum());
+            assert!(difference(h + x) <= allowed, "{shape} column {x}: {} > {allowed}", difference(h + x));
+        }
+        let (std, wanted) = (got[offset + h + w + 3], want[offset + h + w + 3]);
+        assert!(difference(h + w + 3) <= std_tolerance, "{shape} std {std}, not {wanted}");
+    }
+}
+
+fn floats(len: usize, seed: u64, value: impl Fn(f64) -> f64) -> Vec<f32> {
+    let mut random = Random::new(seed, 0);
+    (0..len).map(|_| value(random.unit()) as f32).collect()
+}
+
+#[test]
+fn float_features_are_within_their_bounds() {
+    let Some(mut gpu) = gpu() else { return };
+    for bytes in [usize::MAX, 3_000, 200] {
+        gpu = gpu.with_chunk_bytes(bytes);
+        for shape in ["1x1", "1x7", "7x1", "3x5", "28x28", "37x53", "31x33x2", "17x19x4", "300x2", "2x1000"].map(shape)
+        {
+            for images in [1, 9] {
+                for (value, std_tolerance) in [
+                    (&(|unit| unit) as &dyn Fn(f64) -> f64, 1e-6),
+                    (&|unit| 2.0 * unit - 1.0, 1e-6),
+                    // A mean large against the spread, where Σp² − (Σp)² would have nothing left.
+                    (&|unit| 10_000.0 + unit, 1e-3),
+                ] {
+                    let pixels = floats(images * shape.values(), 8, value);
+                    let got = featurize(&gpu, shape, 1.0, &pixels).unwrap();
+                    for (image, features) in pixels.chunks(shape.values()).zip(got.features.chunks(shape.features())) {
+                        assert_within(shape, image, features, std_tolerance);
+                    }
+                    let want = gather(pixels.chunks(shape.values()).map(|image| reference::float(image, shape, 1.0)));
+                    for (got, want) in got.means.iter().chain(&got.stds).zip(want.means.iter().chain(&want.stds)) {
+                        assert!(
+                            (got - want).abs() <= 1e-6 * want.abs() + std_tolerance as f32,
+                            "{shape}: {got}, {want}"
+                        );
+                    }
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn long_float_sums_stay_within_their_bounds() {
+    let Some(gpu) = gpu() else { return };
+    for shape in ["65536x1", "1x65536", "65536x1x2"].map(shape) {
+        // Equal values make every rounding go the same way.
+        let equal = vec![0.1; shape.values()];
+        assert_within(shape, &equal, &featurize(&gpu, shape, 1.0, &equal).unwrap().features, 1e-6);
+        let mixed = floats(shape.values(), 9, |unit| unit - 0.5);
+        assert_within(shape, &mixed, &featurize(&gpu, shape, 1.0, &mixed).unwrap().features, 1e-6);
+    }
+}
+
+#[test]
+fn float_sums_out_of_range_are_refused_and_the_gpu_goes_on() {
+    let Some(gpu) = gpu() else { return };
+    let shape = shape("4x4");
+    for bad in [f32::MAX, f32::INFINITY, f32::NAN] {
+        let mut pixels = vec![1.0f32; 3 * 16];
+        pixels[17] = bad;
+        pixels[18] = bad;
+        assert!(matches!(featurize(&gpu, shape, 1.0, &pixels), Err(GpuError::Range)), "{bad}");
+    }
+    assert_exact(&gpu, shape, &random::<u8>(16, 10), "after a refusal");
+}
+
+#[test]
+fn lengths_that_do_not_agree_are_refused_and_the_gpu_goes_on() {
+    let Some(gpu) = gpu() else { return };
+    let shape = shape("2x2");
+    let finisher = Finisher::new(shape, 255.0).unwrap();
+    let features = shape.features();
+    for (pixels, features, stds) in [(7, 2 * features, 2), (8, features, 2), (8, 2 * features, 1)] {
+        let (mut features, mut means, mut stds) = (vec![0.0; features], [0.0; 2], vec![0.0; stds]);
+        let out = Output { features: &mut features, means: &mut means, stds: &mut stds };
+        assert!(matches!(gpu.featurize(&finisher, &vec![0u8; pixels], out), Err(GpuError::Lengths { .. })));
+    }
+    assert_exact(&gpu, shape, &[1u8, 2, 3, 4], "after a refusal");
+}
+
+#[test]
+fn a_lost_device_is_an_error_again_and_again() {
+    let Some(gpu) = gpu() else { return };
+    let shape = shape("28x28");
+    let pixels = random::<u8>(10 * shape.values(), 11);
+    assert_exact(&gpu, shape, &pixels, "before the loss");
+    gpu.destroy();
+    for _ in 0..3 {
+        let error = featurize(&gpu, shape, 255.0, &pixels).unwrap_err();
+        assert!(matches!(error, GpuError::Lost(_)), "{error:?}");
+        assert_eq!(error.to_string().lines().count(), 1);
+    }
+    gpu.destroy();
+}
+
+#[test]
+fn a_device_lost_before_its_first_use_is_an_error() {
+    let Some(gpu) = gpu() else { return };
+    gpu.destroy();
+    for _ in 0..2 {
+        let error = featurize(&gpu, shape("3x3"), 1.0, &[1.0f32; 9]).unwrap_err();
+        assert!(matches!(error, GpuError::Lost(_)), "{error:?}");
+    }
+}
+
+#[test]
+fn a_device_lost_under_way_gives_the_right_features_or_an_error() {
+    let Some(gpu) = gpu() else { return };
+    let gpu = gpu.with_chunk_bytes(2_000);
+    let shape = shape("28x28");
+    let pixels = random::<u8>(400 * shape.values(), 12);
+    let want = expected(shape, &pixels).bits();
+    std::thread::scope(|threads| {
+        let workers: Vec<_> = (0..3).map(|_| threads.spawn(|| featurize(&gpu, shape, 255.0, &pixels))).collect();
+        std::thread::sleep(std::time::Duration::from_millis(30));
+        gpu.destroy();
+        for worker in workers {
+            if let Ok(got) = worker.join().unwrap() {
+                assert_eq!(got.bits(), want);
+            }
+        }
+    });
+    assert!(featurize(&gpu, shape, 255.0, &pixels).is_err());
+}
+
+#[test]
+fn several_threads_share_one_gpu() {
+    let Some(gpu) = gpu() else { return };
+    let gpu = gpu.with_chunk_bytes(30_000);
+    std::thread::scope(|threads| {
+        for seed in 0..4 {
+            let gpu = &gpu;
+            threads.spawn(move || {
+                for shape in ["28x28", "37x53", "200x200"].map(shape) {
+                    assert_exact(gpu, shape, &random::<u8>(20 * shape.values(), seed), "shared");
+                    assert_exact(gpu, shape, &random::<u16>(20 * shape.values(), seed), "shared");
+                }
+            });
+        }
+    });
+}
+
+#[test]
+fn two_gpus_work_side_by_side() {
+    let (Some(one), Some(other)) = (gpu(), gpu()) else { return };
+    let shape = shape("28x28");
+    let pixels = random::<u8>(50 * shape.values(), 13);
+    std::thread::scope(|threads| {
+        for gpu in [&one, &other] {
+            threads.spawn(|| assert_exact(gpu, shape, &pixels, "side by side"));
+        }
+    });
+    one.destroy();
+    assert!(featurize(&one, shape, 255.0, &pixels).is_err());
+    assert_exact(&other, shape, &pixels, "alone");
+}
+
+#[test]
+fn a_gpu_can_be_shared() {
+    fn shared<T: Send + Sync>() {}
+    shared::<Gpu>();
+}
