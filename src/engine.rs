@@ -295,7 +295,7 @@ impl Engine {
         let mut cpu_result = Scratch::new(images, finisher);
         let mut gpu_result = Scratch::new(images, finisher);
         // The first run of each pays for compilation and fresh memory.
-        let mut timed = |run: &mut dyn FnMut() -> Result<(), GpuError>| -> Result<f64, GpuError> {
+        let timed = |run: &mut dyn FnMut() -> Result<(), GpuError>| -> Result<f64, GpuError> {
             run()?;
             let start = std::time::Instant::now();
             run()?;

@@ -118,8 +118,10 @@ pub(super) fn write_error(path: &Path, source: io::Error) -> Error {
 /// A file being written; dropped unfinished, it leaves no trace.
 pub(super) struct OutputFile {
     out: Counted<BufWriter<Place>>,
-    /// The name it is to have: that of the target where the given one is a link.
+    /// The name it was asked for by.
     path: PathBuf,
+    /// The name it is to have: that of the target where `path` is a link.
+    target: PathBuf,
 }
 
 enum Place {
@@ -130,21 +132,22 @@ enum Place {
 
 impl OutputFile {
     pub fn create(path: &Path) -> Result<Self> {
-        let path = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
-        let existing = fs::metadata(&path).ok();
+        let target = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+        let existing = fs::metadata(&target).ok();
         let place = match &existing {
             Some(there) if there.is_dir() => Err(io::Error::from(io::ErrorKind::IsADirectory)),
-            Some(there) if !there.is_file() => File::options().write(true).open(&path).map(Place::Direct),
-            _ => Self::beside(&path, existing.map(|there| there.permissions())).map(Place::Beside),
+            Some(there) if !there.is_file() => File::options().write(true).open(&target).map(Place::Direct),
+            _ => Self::beside(&target, existing.map(|there| there.permissions())).map(Place::Beside),
         };
-        let place = place.map_err(|e| write_error(&path, e))?;
-        Ok(Self { out: Counted { inner: BufWriter::with_capacity(1 << 20, place), bytes: 0 }, path })
+        let place = place.map_err(|e| write_error(path, e))?;
+        let out = Counted { inner: BufWriter::with_capacity(1 << 20, place), bytes: 0 };
+        Ok(Self { out, path: path.to_owned(), target })
     }
 
-    fn beside(path: &Path, permissions: Option<fs::Permissions>) -> io::Result<NamedTempFile> {
-        let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    fn beside(target: &Path, permissions: Option<fs::Permissions>) -> io::Result<NamedTempFile> {
+        let folder = target.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
         let mut prefix = std::ffi::OsString::from(".");
-        prefix.push(path.file_name().unwrap_or_default());
+        prefix.push(target.file_name().unwrap_or_default());
         prefix.push(".");
         let mut builder = tempfile::Builder::new();
         builder.prefix(&prefix).suffix(".partial");
@@ -160,12 +163,12 @@ impl OutputFile {
 
     /// Makes the file complete and gives it its name; returns its size in bytes.
     pub fn finish(self) -> Result<u64> {
-        let (path, bytes) = (self.path, self.out.bytes);
+        let (path, target, bytes) = (self.path, self.target, self.out.bytes);
         let finish = || {
             match self.out.inner.into_inner().map_err(io::IntoInnerError::into_error)? {
                 Place::Beside(file) => {
                     file.as_file().sync_all()?;
-                    file.persist(&path)?;
+                    file.persist(&target)?;
                 }
                 // A device may not know how to sync.
                 Place::Direct(mut file) => file.flush()?,

@@ -29,8 +29,10 @@ pub fn open(file: File, name: &str, options: &ReadOptions) -> Result<(Batches, u
     let builder = ParquetRecordBatchReaderBuilder::try_new(file).map_err(|e| damaged(name, e))?;
     let rows = builder.metadata().file_metadata().num_rows();
     let rows_at_once = (BATCH_BYTES / row_bytes(builder.metadata())).clamp(1, options.batch_rows);
+    // The built reader's own schema has lost the file's metadata.
+    let schema = builder.schema().clone();
     let batches = builder.with_batch_size(rows_at_once).build().map_err(|e| damaged(name, e))?;
-    Ok((Box::new(Named { batches, name: name.to_owned() }), rows.max(0) as u64))
+    Ok((Box::new(Named { batches, schema, name: name.to_owned() }), rows.max(0) as u64))
 }
 
 /// What a row takes once decoded, by the number of values that the footer tells.
@@ -62,6 +64,7 @@ fn damaged(name: &str, error: ParquetError) -> Error {
 /// Puts the file's name into the reader's errors.
 struct Named {
     batches: ParquetRecordBatchReader,
+    schema: SchemaRef,
     name: String,
 }
 
@@ -78,7 +81,7 @@ impl Iterator for Named {
 
 impl RecordBatchReader for Named {
     fn schema(&self) -> SchemaRef {
-        self.batches.schema()
+        self.schema.clone()
     }
 }
 
