@@ -164,10 +164,10 @@ impl Context {
         Ok(Self { device, queue, limits, health })
     }
 
-    /// The most that a chunk, its results, or their buffers may take.
+    /// The most that a chunk or its results may take, and the buffers of either; params fit in beside them.
     pub(super) fn chunk_bytes(&self) -> usize {
         let most = self.limits.max_storage_buffer_binding_size.min(self.limits.max_buffer_size / 2);
-        MAX_CHUNK_BYTES.min(usize::try_from(most).unwrap_or(usize::MAX))
+        MAX_CHUNK_BYTES.min(usize::try_from(most & !3).unwrap_or(usize::MAX))
     }
 
     /// Does `work` with every error that it provokes caught and returned.

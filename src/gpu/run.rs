@@ -111,8 +111,7 @@ struct Slot {
 impl Slot {
     fn new(context: &Context, kernels: &Kernels, pixel_bytes: usize, result_words: usize) -> Self {
         // Powers of two: batches that grow little by little do not each bring new buffers.
-        let limit = context.limits.max_storage_buffer_binding_size;
-        let roomy = |bytes: usize| (bytes.next_power_of_two().max(PARAMS_BYTES) as u64).min(limit & !3);
+        let roomy = |bytes: usize| bytes.next_power_of_two().clamp(PARAMS_BYTES, context.chunk_bytes()) as u64;
         let (pixel_bytes, result_bytes) = (roomy(pixel_bytes), roomy(result_words * WORD));
         let buffer = |label, size, usage, mapped_at_creation| {
             context.device.create_buffer(&wgpu::BufferDescriptor {

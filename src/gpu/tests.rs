@@ -136,8 +136,13 @@ fn extremes<P: Integer>(gpu: &Gpu) {
     }
 }
 
-fn chunks<P: Integer>(gpu: Gpu) {
-    let mut gpu = gpu;
+/// More rows in one chunk than 65,535 workgroups, the usual most in one dimension, can take.
+fn wide_dispatch<P: Integer>(gpu: &Gpu) {
+    let shape = shape("65536x1");
+    assert_exact(gpu, shape, &random::<P>(70 * shape.values(), 14), "in one chunk");
+}
+
+fn chunks<P: Integer>(mut gpu: Gpu) {
     // From several images a chunk to bands of several rows and of one.
     for bytes in [20_000, 5_000, 1_000, 100, 0] {
         gpu = gpu.with_chunk_bytes(bytes);
@@ -153,6 +158,7 @@ fn u8_features_are_those_of_the_oracle() {
     shapes_and_contents::<u8>(&gpu);
     counts::<u8>(&gpu);
     extremes::<u8>(&gpu);
+    wide_dispatch::<u8>(&gpu);
     chunks::<u8>(gpu);
 }
 
@@ -162,6 +168,7 @@ fn u16_features_are_those_of_the_oracle() {
     shapes_and_contents::<u16>(&gpu);
     counts::<u16>(&gpu);
     extremes::<u16>(&gpu);
+    wide_dispatch::<u16>(&gpu);
     chunks::<u16>(gpu);
 }
 
@@ -326,17 +333,18 @@ fn a_device_lost_under_way_gives_the_right_features_or_an_error() {
     let Some(gpu) = gpu() else { return };
     let gpu = gpu.with_chunk_bytes(2_000);
     let shape = shape("28x28");
-    let pixels = random::<u8>(400 * shape.values(), 12);
+    let pixels = random::<u8>(100 * shape.values(), 12);
     let want = expected(shape, &pixels).bits();
     std::thread::scope(|threads| {
-        let workers: Vec<_> = (0..3).map(|_| threads.spawn(|| featurize(&gpu, shape, 255.0, &pixels))).collect();
-        std::thread::sleep(std::time::Duration::from_millis(30));
-        gpu.destroy();
-        for worker in workers {
-            if let Ok(got) = worker.join().unwrap() {
-                assert_eq!(got.bits(), want);
-            }
+        for _ in 0..3 {
+            threads.spawn(|| {
+                while let Ok(got) = featurize(&gpu, shape, 255.0, &pixels) {
+                    assert_eq!(got.bits(), want);
+                }
+            });
         }
+        std::thread::sleep(std::time::Duration::from_millis(50));
+        gpu.destroy();
     });
     assert!(featurize(&gpu, shape, 255.0, &pixels).is_err());
 }
@@ -371,6 +379,14 @@ fn two_gpus_work_side_by_side() {
     one.destroy();
     assert!(featurize(&one, shape, 255.0, &pixels).is_err());
     assert_exact(&other, shape, &pixels, "alone");
+}
+
+#[test]
+fn software_is_opened_only_if_allowed() {
+    match Gpu::open(false) {
+        Ok(gpu) => assert!(!gpu.adapter().software, "{:?}", gpu.adapter()),
+        Err(error) => assert!(matches!(error, GpuError::NoAdapter(_)), "{error:?}"),
+    }
 }
 
 #[test]
