@@ -1,0 +1,362 @@
+//! The `featurize` and `classify` programs, run as a user runs them.
+#![cfg(all(feature = "json", feature = "parquet", feature = "ipc"))]
+
+mod support;
+
+use std::fs;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+
+use arrow_array::{Array, RecordBatch, RecordBatchReader};
+use arrow_select::concat::concat_batches;
+use pixelfeat::io::{self, ReadOptions, WriteOptions};
+use pixelfeat::synthetic;
+use serde_json::{Value, json};
+
+/// An example that `cargo test` has built beside this test.
+fn example(name: &str) -> Command {
+    let mut folder = std::env::current_exe().unwrap();
+    folder.pop();
+    folder.pop();
+    let program = folder.join("examples").join(format!("{name}{}", std::env::consts::EXE_SUFFIX));
+    assert!(program.is_file(), "{} is missing: run `cargo build --examples` first", program.display());
+    Command::new(program)
+}
+
+struct Place(tempfile::TempDir);
+
+impl Place {
+    fn new() -> Self {
+        Self(tempfile::tempdir().unwrap())
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.0.path().join(name)
+    }
+
+    fn file(&self, name: &str, content: impl AsRef<[u8]>) -> PathBuf {
+        fs::write(self.path(name), content).unwrap();
+        self.path(name)
+    }
+
+    fn files(&self) -> Vec<String> {
+        let mut names: Vec<_> =
+            fs::read_dir(self.0.path()).unwrap().map(|f| f.unwrap().file_name().into_string().unwrap()).collect();
+        names.sort();
+        names
+    }
+
+    /// Runs featurize here.
+    fn run(&self, args: &[&str]) -> Output {
+        example("featurize").args(args).current_dir(self.0.path()).stdin(Stdio::null()).output().unwrap()
+    }
+
+    fn done(&self, args: &[&str]) -> String {
+        let output = self.run(args);
+        assert!(output.status.success(), "{args:?}: {}", text(&output.stderr));
+        text(&output.stdout)
+    }
+
+    /// The one line of a failure that is not the user's usage.
+    fn failed(&self, args: &[&str]) -> String {
+        let output = self.run(args);
+        assert_eq!(output.status.code(), Some(1), "{args:?}: {}", text(&output.stderr));
+        assert_eq!(text(&output.stdout), "", "{args:?}");
+        let message = text(&output.stderr);
+        let message = message.trim_end();
+        assert!(message.starts_with("error: ") && message.lines().count() == 1, "{message}");
+        message.strip_prefix("error: ").unwrap().to_owned()
+    }
+
+    fn report(&self, name: &str) -> Value {
+        serde_json::from_slice(&fs::read(self.path(name)).unwrap()).unwrap()
+    }
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8(bytes.to_vec()).unwrap()
+}
+
+fn read(path: &Path) -> RecordBatch {
+    let reader = io::open(path, &ReadOptions::default()).unwrap();
+    let schema = reader.schema();
+    let batches: Vec<_> = reader.map(|batch| batch.unwrap()).collect();
+    concat_batches(&schema, &batches).unwrap()
+}
+
+const GOOD: &str = r#"{"image": [1, 2, 3, 4], "label": 7}"#;
+
+#[test]
+fn the_first_command_of_the_readme_works_on_nothing_but_the_program() {
+    let place = Place::new();
+    let shown = place.done(&[]);
+    assert!(shown.contains("10000 of 10000 rows featurized, 28x28 u8 images"), "{shown}");
+    assert!(shown.contains("in features.parquet"), "{shown}");
+    assert!(shown.lines().any(|line| line.starts_with("label  pixel_mean  pixel_std  features")), "{shown}");
+    assert_eq!(place.files(), ["features.parquet"]);
+    let batch = read(&place.path("features.parquet"));
+    assert_eq!((batch.num_rows(), batch.num_columns()), (10_000, 4));
+}
+
+#[test]
+fn cpu_and_gpu_write_the_same_bytes() {
+    if support::gpu().is_none() {
+        return;
+    }
+    let place = Place::new();
+    for backend in ["cpu", "gpu"] {
+        let (out, report) = (format!("{backend}.parquet"), format!("{backend}.json"));
+        place.done(&["--backend", backend, "-o", &out, "--report", &report, "--batch-size", "1000"]);
+        let report = place.report(&report);
+        assert_eq!(report["backend"], backend);
+        assert_eq!(report["backend_reason"], format!("{backend} was asked for"));
+        assert_eq!(report["adapter"].is_string(), backend == "gpu");
+    }
+    assert!(fs::read(place.path("cpu.parquet")).unwrap() == fs::read(place.path("gpu.parquet")).unwrap());
+}
+
+#[test]
+fn threads_and_batch_sizes_do_not_show_in_the_output() {
+    let place = Place::new();
+    place.done(&["-o", "a.arrow", "--threads", "1", "--batch-size", "10000"]);
+    place.done(&["-o", "b.arrow", "--threads", "3", "--batch-size", "17", "-q"]);
+    assert_eq!(read(&place.path("a.arrow")), read(&place.path("b.arrow")));
+}
+
+#[test]
+fn a_report_accounts_for_every_row_and_suggests_the_type_that_fits() {
+    let place = Place::new();
+    let rows = [
+        GOOD,
+        r#"{"image": null, "label": 1}"#,
+        r#"{"label": 2}"#,
+        r#"{"image": "text", "label": 3}"#,
+        r#"{"image": [1, 2, 3], "label": 4}"#,
+        r#"{"image": [1, 2, 3, 256], "label": 5}"#,
+        r#"{"image": [1, 2, 3, 1e400], "label": 6}"#,
+        r#"{"image": [1, 2, null, 4], "label": 7}"#,
+        r#"{"image": [1, 2, 65535, 4], "label": 8}"#,
+        r#"{"image": [[1, 2], [3, 4]], "label": 9}"#,
+        GOOD,
+    ];
+    let input = place.file("in.ndjson", rows.join("\n"));
+    let input = input.to_str().unwrap();
+    let shown = place.done(&[input, "-o", "out.parquet", "--report", "r.json", "--quarantine", "bad.ndjson"]);
+    assert!(shown.contains("2 of 11 rows featurized, 2x2 u8 images"), "{shown}");
+    assert!(shown.contains("some values do not fit u8; pixel type u16 would take them"), "{shown}");
+    assert!(shown.contains("the invalid rows are in bad.ndjson"), "{shown}");
+    let report = place.report("r.json");
+    assert_eq!(report["rows_in"], 11);
+    assert_eq!(report["rows_featurized"], 2);
+    let invalid = json!({
+        "null_image": 2, "unparsable": 2, "wrong_length": 1, "out_of_range": 2, "not_finite": 1, "null_pixel": 1
+    });
+    assert_eq!(report["rows_invalid"], invalid);
+    assert_eq!(report["suggested_pixel_type"], "u16");
+    assert_eq!(report["backend"], "cpu");
+    assert_eq!(report["adapter"], Value::Null);
+    assert!(report["seconds"]["total"].as_f64().unwrap() > 0.0);
+    let out = read(&place.path("out.parquet"));
+    assert_eq!(out.num_rows(), 11);
+    assert_eq!(out.column_by_name("features").unwrap().null_count(), 9);
+    assert_eq!(out.column_by_name("label").unwrap().null_count(), 0);
+
+    // Each row set aside holds what was there.
+    let bad = text(&fs::read(place.path("bad.ndjson")).unwrap());
+    let bad: Vec<Value> = bad.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!(bad.len(), 9);
+    for entry in &bad {
+        let row = entry["row"].as_u64().unwrap() as usize;
+        assert_eq!(entry["file"], input);
+        let original: Value = serde_json::from_str(&rows[row].replace("1e400", "\"huge\"")).unwrap();
+        assert_eq!(entry["record"]["label"], original["label"], "{entry}");
+        let same_image = entry["record"]["image"] == original["image"] || original["image"][3] == "huge";
+        assert!(same_image, "{entry}");
+    }
+    assert_eq!(bad[0]["reason"], "null_image");
+    assert_eq!(bad[4]["detail"], "pixel 3 is 256");
+
+    // With a type that takes them, the two rows come in; under drop, only good rows are left.
+    place.done(&[input, "-o", "wide.parquet", "--pixel-type", "u16", "--report", "r.json", "--on-invalid", "drop"]);
+    assert_eq!(place.report("r.json")["rows_featurized"], 4);
+    assert_eq!(read(&place.path("wide.parquet")).num_rows(), 4);
+    let message = place.failed(&[input, "-o", "none.parquet", "--on-invalid", "error"]);
+    assert!(message.ends_with("in.ndjson: row 1 (line 2), column `image`: null image: null"), "{message}");
+    assert!(!place.files().contains(&"none.parquet".to_owned()));
+}
+
+#[test]
+fn a_broken_line_ends_the_run_unless_a_quarantine_takes_it() {
+    let place = Place::new();
+    let input = place.file("in.ndjson", format!("{GOOD}\n\n{{\"image\": [1, 2,, 4]}}\r\n{GOOD}\n"));
+    let input = input.to_str().unwrap();
+    place.file("features.parquet", "previous");
+    let message = place.failed(&[input]);
+    assert!(message.contains("in.ndjson: line 3, column 17: "), "{message}");
+    assert_eq!(fs::read(place.path("features.parquet")).unwrap(), b"previous");
+    assert_eq!(place.files(), ["features.parquet", "in.ndjson"]);
+
+    place.done(&[input, "--quarantine", "bad.ndjson", "--report", "r.json"]);
+    assert_eq!(place.report("r.json")["rows_in"], 3);
+    assert_eq!(place.report("r.json")["rows_invalid"], json!({"broken_line": 1}));
+    assert_eq!(read(&place.path("features.parquet")).num_rows(), 2);
+    let bad: Value = serde_json::from_slice(&fs::read(place.path("bad.ndjson")).unwrap()).unwrap();
+    assert_eq!((&bad["row"], &bad["line"], &bad["reason"]), (&json!(1), &json!(3), &json!("broken_line")));
+    assert_eq!(bad["text"], "{\"image\": [1, 2,, 4]}");
+}
+
+#[test]
+fn damaged_input_of_every_kind_is_one_line_with_its_place() {
+    let place = Place::new();
+    let good = (0..2_000).map(|_| GOOD).collect::<Vec<_>>().join("\n");
+    let gz = {
+        let mut gz = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+        gz.write_all(good.as_bytes()).unwrap();
+        gz.finish().unwrap()
+    };
+    place.file("whole.json.gz", &gz);
+    place.done(&["whole.json.gz", "-o", "whole.parquet", "-q"]);
+    place.file("cut.json.gz", &gz[..gz.len() / 2]);
+    place.file("text.ndjson", "hello\n");
+    place.file("other.ndjson", "{\"img\": [1], \"label\": 2}\n");
+    place.file("empty.ndjson", "");
+    place.file("half.parquet", {
+        let whole = fs::read(place.path("whole.parquet")).unwrap();
+        whole[..whole.len() / 2].to_vec()
+    });
+    for (args, expected) in [
+        (&["cut.json.gz"][..], "cut.json.gz: "),
+        (&["text.ndjson"], "text.ndjson: line 1, column 1: "),
+        (&["other.ndjson"], "no column `image`; there is `img`, `label`"),
+        (&["empty.ndjson"], "column `image`: there are no rows to read the image shape from; give the shape"),
+        (&["half.parquet"], "half.parquet: not a readable Parquet file: "),
+        (&["whole.parquet"], "no column `image`; there is `label`, `pixel_mean`, `pixel_std`, `features`"),
+        (&["whole.parquet", "--image", "label"], "column `label` is Int64: images are lists of numbers"),
+        (&["nowhere.ndjson"], "cannot open nowhere.ndjson: No such file"),
+        (
+            &["whole.json.gz", "--shape", "3x3", "--on-invalid", "error"],
+            "whole.json.gz: row 0, column `image`: wrong length",
+        ),
+        (&["whole.json.gz", "-o", "no/such/folder.parquet"], "cannot write no/such/folder.parquet: No such file"),
+    ] {
+        let message = place.failed(args);
+        assert!(message.starts_with(expected), "{args:?}: {message}");
+    }
+    assert!(!place.files().contains(&"features.parquet".to_owned()));
+    place.done(&["empty.ndjson", "--shape", "2x2", "-q"]);
+    assert_eq!(read(&place.path("features.parquet")).num_rows(), 0);
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_full_disk_is_one_line() {
+    let place = Place::new();
+    std::os::unix::fs::symlink("/dev/full", place.path("full.parquet")).unwrap();
+    let message = place.failed(&["-o", "full.parquet"]);
+    assert!(message.starts_with("cannot write full.parquet: No space left on device"), "{message}");
+}
+
+#[test]
+fn usage_errors_exit_with_two() {
+    let place = Place::new();
+    for args in [
+        &["--shape", "28"][..],
+        &["--shape", "0x4"],
+        &["--pixel-type", "u32"],
+        &["--scale", "0"],
+        &["--backend", "cuda"],
+        &["--layout", "rows"],
+        &["--on-invalid", "skip"],
+        &["--compression", "lzma"],
+        &["--batch-size", "0"],
+        &["--threads", "0"],
+        &["-o", "features.csv"],
+        &["-o", "features.arrow", "--compression", "gzip"],
+        &["--no-such-option"],
+    ] {
+        let output = place.run(args);
+        assert_eq!(output.status.code(), Some(2), "{args:?}");
+        assert!(text(&output.stderr).starts_with("error: "), "{args:?}: {}", text(&output.stderr));
+    }
+    assert_eq!(place.files(), Vec::<String>::new());
+}
+
+#[test]
+fn help_names_every_option() {
+    let help = Place::new().done(&["--help"]);
+    for option in [
+        "--output",
+        "--image",
+        "--shape",
+        "--pixel-type",
+        "--scale",
+        "--keep-image",
+        "--backend",
+        "--layout",
+        "--on-invalid",
+        "--quarantine",
+        "--compression",
+        "--batch-size",
+        "--threads",
+        "--report",
+        "--quiet",
+    ] {
+        assert!(help.contains(option), "{option} is missing in:\n{help}");
+    }
+}
+
+#[test]
+fn stdin_goes_in_and_an_ipc_stream_comes_out() {
+    let place = Place::new();
+    let mut child = example("featurize")
+        .args(["-", "-o", "-"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    child.stdin.take().unwrap().write_all(format!("{GOOD}\n{GOOD}\n").as_bytes()).unwrap();
+    let output = child.wait_with_output().unwrap();
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    assert!(text(&output.stderr).contains("2 of 2 rows featurized"));
+    let features = read(&place.file("features.arrows", &output.stdout));
+    assert_eq!((features.num_rows(), features.num_columns()), (2, 4));
+
+    // And the stream is an input again.
+    let images = place.path("images.arrow");
+    io::write(&images, synthetic::Digits::new(10, 1, 10), &WriteOptions::default()).unwrap();
+    let mut child = example("featurize")
+        .args(["-", "-o", "out.parquet", "-q"])
+        .current_dir(place.0.path())
+        .stdin(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut stream = Vec::new();
+    let mut digits = synthetic::Digits::new(10, 1, 10);
+    let mut writer = arrow_ipc::writer::StreamWriter::try_new(&mut stream, &digits.schema()).unwrap();
+    writer.write(&digits.next().unwrap().unwrap()).unwrap();
+    writer.finish().unwrap();
+    drop(writer);
+    child.stdin.take().unwrap().write_all(&stream).unwrap();
+    assert!(child.wait().unwrap().success());
+    place.done(&["images.arrow", "-o", "file.parquet", "-q"]);
+    assert_eq!(read(&place.path("out.parquet")).columns(), read(&place.path("file.parquet")).columns());
+}
+
+#[test]
+fn classify_learns_from_either_layout() {
+    let place = Place::new();
+    for layout in ["list", "columns"] {
+        place.done(&["--layout", layout, "-o", "features.parquet", "-q"]);
+        let output = example("classify").current_dir(place.0.path()).output().unwrap();
+        assert!(output.status.success(), "{}", text(&output.stderr));
+        let shown = text(&output.stdout);
+        assert!(shown.contains("trained on 8000 rows, tested on 2000"), "{shown}");
+        let accuracy = shown.lines().find_map(|line| line.strip_prefix("accuracy ")).unwrap();
+        assert!(accuracy.parse::<f64>().unwrap() > 0.9, "{shown}");
+    }
+    let output = example("classify").arg("nowhere.parquet").output().unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    assert!(text(&output.stderr).starts_with("error: cannot open nowhere.parquet"), "{}", text(&output.stderr));
+}
