@@ -11,6 +11,8 @@ mod featurizer;
 pub mod gpu;
 pub mod io;
 mod moments;
+#[cfg(feature = "json")]
+mod ordered;
 mod pipeline;
 #[doc(hidden)]
 pub mod reference;

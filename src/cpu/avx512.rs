@@ -3,7 +3,8 @@
 use std::arch::x86_64::*;
 
 use super::bytes::{self, Vector};
-use super::portable::{self, Kernels};
+use super::portable::{self, Kernels, Passes, Portable, means};
+use super::wide::{self, Spread, Wide};
 use crate::features::{Finisher, Output};
 use crate::moments::{Moments, Pixel};
 
@@ -48,21 +49,69 @@ impl Kernels for Avx512 {
     fn bytes(self, pixels: &[u8], into: &mut Moments<u8>, spare: &mut Vec<u32>) {
         // Of narrower rows a vector would be mostly empty.
         if into.shape().width() < 8 {
-            portable::any_image(pixels, into, spare);
+            portable::any_image(Portable, pixels, into, spare);
         } else {
             assert_eq!(pixels.len(), into.shape().values());
-            // SAFETY: `self` proves that the CPU has the instructions; the length was checked.
-            unsafe { bytes_image(pixels, into) }
+            let shape = into.shape();
+            let small = shape.channels() == 1 && shape.width() <= 32 && shape.height() <= 257;
+            // SAFETY: `self` proves that the CPU has the instructions; length and sides were checked.
+            unsafe { if small { small_gray(pixels, into) } else { bytes::image::<__m512i>(pixels, into) } }
         }
     }
 }
 
+/// As [`bytes::image`], with two rows to a vector.
+///
 /// # Safety
-/// `pixels` must be as long as the shape of `into` says.
-#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vbmi,avx512vnni")]
-unsafe fn bytes_image(pixels: &[u8], into: &mut Moments<u8>) {
-    // SAFETY: the CPU has the instructions; the length is the caller's promise.
-    unsafe { bytes::image::<__m512i>(pixels, into) }
+/// The CPU must have the instructions; the image must have one channel, at most 32 columns and 257 rows, so that a
+/// 16-bit lane holds a column sum, and `pixels` must be as long as its shape says.
+#[inline(always)]
+unsafe fn small_gray(pixels: &[u8], into: &mut Moments<u8>) {
+    let (height, width) = (into.shape().height(), into.shape().width());
+    let (rows, cols, seconds) = into.parts_mut();
+    let columns = first(width) as u32;
+    // SAFETY: the CPU has the instructions; masks leave only the columns and rows of the image, lanes that they leave out
+    // are neither read nor written, and what a prefetch names may be anywhere.
+    unsafe {
+        let zero = _mm512_setzero_si512();
+        let (mut even, mut odd, mut squares) = (zero, zero, zero);
+        for y in (0..height).step_by(8) {
+            let mut sums = [zero; 4];
+            for (pair, sums) in sums.iter_mut().enumerate() {
+                let y = y + 2 * pair;
+                let from = pixels.as_ptr().wrapping_add(y * width);
+                _mm_prefetch::<_MM_HINT_T0>(from.wrapping_add(AHEAD).cast());
+                let upper = _mm256_maskz_loadu_epi8(if y < height { columns } else { 0 }, from.cast());
+                let mask = if y + 1 < height { columns } else { 0 };
+                let lower = _mm256_maskz_loadu_epi8(mask, from.wrapping_add(width).cast());
+                let pixels = _mm512_inserti64x4::<1>(_mm512_castsi256_si512(upper), lower);
+                let halves = pixels.halves();
+                *sums = pixels.sums();
+                squares = squares.add_squares(halves);
+                (even, odd) = (even.add16(halves[0]), odd.add16(halves[1]));
+            }
+            // Each quarter comes to hold a part of the sums of four rows: even rows in the first two, odd in the last.
+            let first_rows = _mm512_or_si512(sums[0], _mm512_slli_epi64::<32>(sums[1]));
+            let last_rows = _mm512_or_si512(sums[2], _mm512_slli_epi64::<32>(sums[3]));
+            let low = _mm512_unpacklo_epi64(first_rows, last_rows);
+            let parts = low.add32(_mm512_unpackhi_epi64(first_rows, last_rows));
+            let totals = parts.add32(_mm512_shuffle_i64x2::<0b10_11_00_01>(parts, parts));
+            let order = _mm512_setr_epi32(0, 8, 1, 9, 2, 10, 3, 11, 0, 0, 0, 0, 0, 0, 0, 0);
+            let totals = _mm512_castsi512_si256(_mm512_permutexvar_epi32(order, totals));
+            let to = rows.as_mut_ptr().wrapping_add(y);
+            _mm256_mask_storeu_epi32(to.cast(), first(height - y) as u8, totals);
+        }
+        // 16-bit lanes in pairs are columns in order.
+        let even = _mm256_add_epi16(_mm512_castsi512_si256(even), _mm512_extracti64x4_epi64::<1>(even));
+        let odd = _mm256_add_epi16(_mm512_castsi512_si256(odd), _mm512_extracti64x4_epi64::<1>(odd));
+        let (low, high) = (_mm256_unpacklo_epi16(even, odd), _mm256_unpackhi_epi16(even, odd));
+        let to = cols.as_mut_ptr();
+        let sums = _mm512_cvtepu16_epi32(_mm256_permute2x128_si256::<0x20>(low, high));
+        _mm512_mask_storeu_epi32(to.cast(), columns as u16, sums);
+        let sums = _mm512_cvtepu16_epi32(_mm256_permute2x128_si256::<0x31>(low, high));
+        _mm512_mask_storeu_epi32(to.wrapping_add(16).cast(), (columns >> 16) as u16, sums);
+        seconds[0] = squares.total32();
+    }
 }
 
 /// For channel `c` of 64 pixels: which of the first 128 bytes goes where, which of the last 128, and from which of the
@@ -93,22 +142,26 @@ unsafe fn apart<const C: usize>(parts: [__m512i; C]) -> [__m512i; C] {
         return parts;
     }
     let permutes = const { permutes::<C>() };
-    std::array::from_fn(|c| {
+    let mut channels = parts;
+    for c in 0..C {
         let (first, last, from_last) = &permutes[c];
         // SAFETY: the CPU has the instructions; each table is 64 bytes.
         unsafe {
-            let channel = _mm512_permutex2var_epi8(parts[0], _mm512_loadu_si512(first.as_ptr().cast()), parts[1]);
-            if C == 2 {
-                return channel;
-            }
-            let last = _mm512_loadu_si512(last.as_ptr().cast());
+            let (first, last) = (_mm512_loadu_si512(first.as_ptr().cast()), _mm512_loadu_si512(last.as_ptr().cast()));
+            channels[c] = _mm512_permutex2var_epi8(parts[0], first, parts[1]);
             if C == 3 {
-                return _mm512_mask_permutexvar_epi8(channel, *from_last, last, parts[2]);
+                channels[c] = _mm512_mask_permutexvar_epi8(channels[c], *from_last, last, parts[2]);
+            } else if C == 4 {
+                let others = _mm512_permutex2var_epi8(parts[2], last, parts[3]);
+                channels[c] = _mm512_mask_blend_epi8(*from_last, channels[c], others);
             }
-            _mm512_mask_blend_epi8(*from_last, channel, _mm512_permutex2var_epi8(parts[2], last, parts[C - 1]))
         }
-    })
+    }
+    channels
 }
+
+/// How far ahead of a masked load memory is fetched, in bytes.
+const AHEAD: usize = 2048;
 
 /// A mask of the first `n` lanes, for `n` of any size.
 #[inline(always)]
@@ -130,7 +183,13 @@ impl Vector for __m512i {
     #[inline(always)]
     unsafe fn load<const C: usize>(from: *const u8) -> [Self; C] {
         // SAFETY: above.
-        unsafe { apart(std::array::from_fn(|k| _mm512_loadu_si512(from.add(64 * k).cast()))) }
+        unsafe {
+            let mut parts = [_mm512_setzero_si512(); C];
+            for (k, part) in parts.iter_mut().enumerate() {
+                *part = _mm512_loadu_si512(from.add(64 * k).cast());
+            }
+            apart(parts)
+        }
     }
 
     #[inline(always)]
@@ -138,10 +197,15 @@ impl Vector for __m512i {
         debug_assert!((1..=64).contains(&pixels) && pixels * C <= readable);
         // SAFETY: above.
         unsafe {
-            apart(std::array::from_fn(|k| {
+            // Zen 5 does not prefetch for masked loads: without this, images that are not in cache take three times as
+            // long.
+            _mm_prefetch::<_MM_HINT_T0>(from.wrapping_add(AHEAD).cast());
+            let mut parts = [_mm512_setzero_si512(); C];
+            for (k, part) in parts.iter_mut().enumerate() {
                 let mask = first((pixels * C).saturating_sub(64 * k));
-                _mm512_maskz_loadu_epi8(mask, from.wrapping_add(64 * k).cast())
-            }))
+                *part = _mm512_maskz_loadu_epi8(mask, from.wrapping_add(64 * k).cast());
+            }
+            apart(parts)
         }
     }
 
@@ -219,5 +283,244 @@ impl Vector for __m512i {
                 }
             }
         }
+    }
+}
+
+/// Sixteen 16-bit pixels.
+#[derive(Clone, Copy)]
+pub(super) struct Words(__m512i);
+
+// SAFETY, for every block here: the CPU has the instructions and the memory is the caller's, as the trait demands.
+impl Wide for Words {
+    type Pixel = u16;
+    type Squares = [__m512i; 2];
+    const LANES: usize = 16;
+
+    #[inline(always)]
+    unsafe fn zero() -> Self {
+        // SAFETY: above.
+        unsafe { Self(_mm512_setzero_si512()) }
+    }
+
+    #[inline(always)]
+    unsafe fn no_squares() -> [__m512i; 2] {
+        // SAFETY: above.
+        unsafe { [_mm512_setzero_si512(); 2] }
+    }
+
+    #[inline(always)]
+    unsafe fn load(from: *const u16) -> Self {
+        // SAFETY: above.
+        unsafe { Self(_mm512_cvtepu16_epi32(_mm256_loadu_si256(from.cast()))) }
+    }
+
+    #[inline(always)]
+    unsafe fn load_part(from: *const u16, n: usize, _: usize) -> Self {
+        // SAFETY: above; masked lanes are not read.
+        unsafe { Self(_mm512_cvtepu16_epi32(_mm256_maskz_loadu_epi16(first(n) as u16, from.cast()))) }
+    }
+
+    #[inline(always)]
+    unsafe fn load_sums(from: *const u32) -> Self {
+        // SAFETY: above.
+        unsafe { Self(_mm512_loadu_si512(from.cast())) }
+    }
+
+    #[inline(always)]
+    unsafe fn load_sums_part(from: *const u32, n: usize) -> Self {
+        // SAFETY: above; masked lanes are not read.
+        unsafe { Self(_mm512_maskz_loadu_epi32(first(n) as u16, from.cast())) }
+    }
+
+    #[inline(always)]
+    unsafe fn store(self, to: *mut u32) {
+        // SAFETY: above.
+        unsafe { _mm512_storeu_si512(to.cast(), self.0) }
+    }
+
+    #[inline(always)]
+    unsafe fn store_part(self, to: *mut u32, n: usize) {
+        // SAFETY: above; masked lanes are not written.
+        unsafe { _mm512_mask_storeu_epi32(to.cast(), first(n) as u16, self.0) }
+    }
+
+    #[inline(always)]
+    unsafe fn add(self, other: Self) -> Self {
+        // SAFETY: above.
+        unsafe { Self(_mm512_add_epi32(self.0, other.0)) }
+    }
+
+    #[inline(always)]
+    unsafe fn total(self) -> u32 {
+        // SAFETY: above.
+        unsafe { _mm512_reduce_add_epi32(self.0) as u32 }
+    }
+
+    #[inline(always)]
+    unsafe fn add_squares(self, to: [__m512i; 2]) -> [__m512i; 2] {
+        // SAFETY: above.
+        unsafe {
+            let odd = _mm512_srli_epi64::<32>(self.0);
+            [
+                _mm512_add_epi64(to[0], _mm512_mul_epu32(self.0, self.0)),
+                _mm512_add_epi64(to[1], _mm512_mul_epu32(odd, odd)),
+            ]
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn add_channels<const C: usize>(squares: [__m512i; 2], first: usize, to: &mut [u64]) {
+        for (odd, squares) in squares.into_iter().enumerate() {
+            let mut lanes = [0u64; 8];
+            // SAFETY: above; eight lanes of 64 bits.
+            unsafe { _mm512_storeu_si512(lanes.as_mut_ptr().cast(), squares) };
+            for (i, square) in lanes.into_iter().enumerate() {
+                to[(first + 2 * i + odd) % C] += square;
+            }
+        }
+    }
+}
+
+/// Eight float pixels.
+#[derive(Clone, Copy)]
+pub(super) struct Floats(__m512d);
+
+// SAFETY, for every block here: the CPU has the instructions and the memory is the caller's, as the trait demands.
+impl Wide for Floats {
+    type Pixel = f32;
+    type Squares = ();
+    const LANES: usize = 8;
+
+    #[inline(always)]
+    unsafe fn zero() -> Self {
+        // SAFETY: above.
+        unsafe { Self(_mm512_setzero_pd()) }
+    }
+
+    #[inline(always)]
+    unsafe fn no_squares() {}
+
+    #[inline(always)]
+    unsafe fn load(from: *const f32) -> Self {
+        // SAFETY: above.
+        unsafe { Self(_mm512_cvtps_pd(_mm256_loadu_ps(from))) }
+    }
+
+    #[inline(always)]
+    unsafe fn load_part(from: *const f32, n: usize, _: usize) -> Self {
+        // SAFETY: above; masked lanes are not read.
+        unsafe { Self(_mm512_cvtps_pd(_mm256_maskz_loadu_ps(first(n) as u8, from))) }
+    }
+
+    #[inline(always)]
+    unsafe fn load_sums(from: *const f64) -> Self {
+        // SAFETY: above.
+        unsafe { Self(_mm512_loadu_pd(from)) }
+    }
+
+    #[inline(always)]
+    unsafe fn load_sums_part(from: *const f64, n: usize) -> Self {
+        // SAFETY: above; masked lanes are not read.
+        unsafe { Self(_mm512_maskz_loadu_pd(first(n) as u8, from)) }
+    }
+
+    #[inline(always)]
+    unsafe fn store(self, to: *mut f64) {
+        // SAFETY: above.
+        unsafe { _mm512_storeu_pd(to, self.0) }
+    }
+
+    #[inline(always)]
+    unsafe fn store_part(self, to: *mut f64, n: usize) {
+        // SAFETY: above; masked lanes are not written.
+        unsafe { _mm512_mask_storeu_pd(to, first(n) as u8, self.0) }
+    }
+
+    #[inline(always)]
+    unsafe fn add(self, other: Self) -> Self {
+        // SAFETY: above.
+        unsafe { Self(_mm512_add_pd(self.0, other.0)) }
+    }
+
+    #[inline(always)]
+    unsafe fn total(self) -> f64 {
+        // SAFETY: above.
+        unsafe {
+            let four = _mm256_add_pd(_mm512_castpd512_pd256(self.0), _mm512_extractf64x4_pd::<1>(self.0));
+            let two = _mm_add_pd(_mm256_castpd256_pd128(four), _mm256_extractf128_pd::<1>(four));
+            _mm_cvtsd_f64(_mm_add_sd(two, _mm_unpackhi_pd(two, two)))
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn add_squares(self, (): ()) {}
+
+    #[inline(always)]
+    unsafe fn add_channels<const C: usize>((): (), _: usize, _: &mut [f64]) {}
+}
+
+impl Spread for Floats {
+    #[inline(always)]
+    unsafe fn add_spread(self, mean: Self, n: usize, to: Self) -> Self {
+        // SAFETY: the CPU has the instructions.
+        unsafe {
+            let off = _mm512_maskz_sub_pd(first(n) as u8, self.0, mean.0);
+            to.add(Self(_mm512_mul_pd(off, off)))
+        }
+    }
+}
+
+impl Passes<u16> for Avx512 {
+    #[inline(always)]
+    fn first_pass<const C: usize>(
+        self,
+        pixels: &[u16],
+        height: usize,
+        rows: &mut [u32],
+        cols: &mut [u32],
+        seconds: &mut [u64],
+    ) {
+        // SAFETY: `self` proves that the CPU has the instructions.
+        unsafe {
+            match C {
+                3 => wide::first_pass::<Words, C, 3, 48>(pixels, height, rows, cols, seconds),
+                _ => wide::first_pass::<Words, C, 1, 16>(pixels, height, rows, cols, seconds),
+            }
+        }
+    }
+
+    #[inline(always)]
+    fn second_pass<const C: usize>(self, _: &[u16], _: &[u32], _: &mut [u64]) {}
+}
+
+impl Passes<f32> for Avx512 {
+    #[inline(always)]
+    fn first_pass<const C: usize>(
+        self,
+        pixels: &[f32],
+        height: usize,
+        rows: &mut [f64],
+        cols: &mut [f64],
+        seconds: &mut [f64],
+    ) {
+        // SAFETY: `self` proves that the CPU has the instructions.
+        unsafe {
+            match C {
+                3 => wide::first_pass::<Floats, C, 3, 24>(pixels, height, rows, cols, seconds),
+                _ => wide::first_pass::<Floats, C, 1, 8>(pixels, height, rows, cols, seconds),
+            }
+        }
+    }
+
+    #[inline(always)]
+    fn second_pass<const C: usize>(self, pixels: &[f32], rows: &[f64], seconds: &mut [f64]) {
+        // SAFETY: `self` proves that the CPU has the instructions.
+        let spread: [f64; C] = unsafe {
+            match C {
+                3 => wide::spread::<Floats, C, 6, 48>(pixels, means::<C, 48>(pixels, rows)),
+                _ => wide::spread::<Floats, C, 4, 32>(pixels, means::<C, 32>(pixels, rows)),
+            }
+        };
+        seconds.copy_from_slice(&spread);
     }
 }

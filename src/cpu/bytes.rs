@@ -69,7 +69,7 @@ pub(super) trait Vector: Copy {
 /// The CPU must have the instructions of `V`, and `pixels` must be as long as the shape of `into` says.
 #[inline(always)]
 pub(super) unsafe fn image<V: Vector>(pixels: &[u8], into: &mut Moments<u8>) {
-    let narrow = into.shape().width() <= V::LANES;
+    let narrow = into.shape().width() < V::LANES;
     // SAFETY: the caller's promises.
     unsafe {
         match (into.shape().channels(), narrow) {
@@ -96,7 +96,8 @@ struct Tile<'a> {
 }
 
 /// # Safety
-/// As [`image`]; `C` must be the number of channels, and `B` must be [`TILE_BLOCKS`], or 1 if a row fits one vector.
+/// As [`image`]; `C` must be the number of channels, and `B` must be [`TILE_BLOCKS`], or 1 if a row is shorter than a
+/// vector.
 #[inline(always)]
 unsafe fn tiles<V: Vector, const C: usize, const B: usize>(pixels: &[u8], into: &mut Moments<u8>) {
     let (image_height, image_width) = (into.shape().height(), into.shape().width());
@@ -168,36 +169,53 @@ unsafe fn add_rows<V: Vector, const C: usize, const B: usize, const R: usize>(
     // which `readable` bytes follow; `columns` is set by the caller's promise.
     unsafe {
         let mut sums = [[V::zero(); 4]; C];
-        let mut add = |r: usize, pixels: [V; C], columns: &mut [[V; 2]; C]| {
-            for c in 0..C {
-                let halves = pixels[c].halves();
-                sums[c][r] = sums[c][r].add32(pixels[c].sums());
-                squares[c] = squares[c].add_squares(halves);
-                columns[c] = [columns[c][0].add16(halves[0]), columns[c][1].add16(halves[1])];
-            }
-        };
-        for block in 0..full {
-            let mut kept = columns[block].assume_init();
+        for (block, columns) in columns[..full].iter_mut().enumerate() {
+            let mut kept = columns.assume_init();
             for r in 0..R {
                 let at = start + (r * tile.image_width + block * V::LANES) * C;
-                add(r, V::load::<C>(tile.pixels.as_ptr().add(at)), &mut kept);
+                let pixels = V::load::<C>(tile.pixels.as_ptr().add(at));
+                add_block(r, pixels, &mut sums, squares, &mut kept);
             }
-            columns[block] = MaybeUninit::new(kept);
+            columns.write(kept);
         }
         if rest > 0 {
             let mut kept = columns[full].assume_init();
             for r in 0..R {
                 let at = start + (r * tile.image_width + full * V::LANES) * C;
                 let readable = tile.pixels.len() - at;
-                add(r, V::load_part::<C>(tile.pixels.as_ptr().add(at), rest, readable), &mut kept);
+                let pixels = V::load_part::<C>(tile.pixels.as_ptr().add(at), rest, readable);
+                add_block(r, pixels, &mut sums, squares, &mut kept);
             }
-            columns[full] = MaybeUninit::new(kept);
+            columns[full].write(kept);
         }
         for c in 0..C {
             let rows = &mut rows[c * tile.image_height + y..][..R];
             for (row, sum) in rows.iter_mut().zip(V::totals(sums[c])) {
                 *row += sum;
             }
+        }
+    }
+}
+
+/// Adds a block of row `r` of several.
+///
+/// # Safety
+/// The CPU must have the instructions of `V`.
+#[inline(always)]
+unsafe fn add_block<V: Vector, const C: usize>(
+    r: usize,
+    pixels: [V; C],
+    sums: &mut [[V; 4]; C],
+    squares: &mut [V; C],
+    columns: &mut [[V; 2]; C],
+) {
+    for c in 0..C {
+        // SAFETY: the caller's promise.
+        unsafe {
+            let halves = pixels[c].halves();
+            sums[c][r] = sums[c][r].add32(pixels[c].sums());
+            squares[c] = squares[c].add_squares(halves);
+            columns[c] = [columns[c][0].add16(halves[0]), columns[c][1].add16(halves[1])];
         }
     }
 }

@@ -13,6 +13,8 @@ mod bytes;
 mod portable;
 #[cfg(test)]
 mod tests;
+#[cfg(target_arch = "x86_64")]
+mod wide;
 
 use std::fmt;
 use std::str::FromStr;

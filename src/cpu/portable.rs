@@ -8,9 +8,26 @@ use crate::moments::{Moments, Pixel};
 use crate::shape::PixelType;
 
 /// What a level computes otherwise than the plain code.
-pub(super) trait Kernels: Copy {
+pub(super) trait Kernels: Passes<u16> + Passes<f32> {
     /// The moments of one image of bytes, as [`any_image`].
     fn bytes(self, pixels: &[u8], into: &mut Moments<u8>, spare: &mut Vec<u32>);
+}
+
+/// The passes over one image's pixels of type `P`, `C` channels.
+pub(super) trait Passes<P: Lanes>: Copy {
+    /// Row sums, column sums in the order of a row's values, added to what is there, and Σp². `pixels` are `height` rows
+    /// of `cols.len()` values.
+    fn first_pass<const C: usize>(
+        self,
+        pixels: &[P],
+        height: usize,
+        rows: &mut [P::Sum],
+        cols: &mut [P::Sum],
+        seconds: &mut [P::Total],
+    );
+
+    /// Turns the Σp² of every channel, as the first pass left them, into second moments.
+    fn second_pass<const C: usize>(self, pixels: &[P], rows: &[P::Sum], seconds: &mut [P::Total]);
 }
 
 /// No instructions beyond the target's baseline.
@@ -20,7 +37,29 @@ pub(super) struct Portable;
 impl Kernels for Portable {
     #[inline(always)]
     fn bytes(self, pixels: &[u8], into: &mut Moments<u8>, spare: &mut Vec<u32>) {
-        any_image(pixels, into, spare);
+        any_image(self, pixels, into, spare);
+    }
+}
+
+impl<P: Lanes> Passes<P> for Portable {
+    #[inline(always)]
+    fn first_pass<const C: usize>(
+        self,
+        pixels: &[P],
+        height: usize,
+        rows: &mut [P::Sum],
+        cols: &mut [P::Sum],
+        seconds: &mut [P::Total],
+    ) {
+        match C {
+            3 => first_pass::<P, C, 24>(pixels, height, rows, cols, seconds),
+            _ => first_pass::<P, C, 8>(pixels, height, rows, cols, seconds),
+        }
+    }
+
+    #[inline(always)]
+    fn second_pass<const C: usize>(self, pixels: &[P], rows: &[P::Sum], seconds: &mut [P::Total]) {
+        P::second_pass::<C>(pixels, rows, seconds);
     }
 }
 
@@ -54,8 +93,8 @@ pub(super) fn image<P: Pixel, K: Kernels>(kernels: K, pixels: &[P], into: &mut M
     debug_assert_eq!(pixels.len(), into.shape().values());
     match P::TYPE {
         PixelType::U8 => kernels.bytes(same_pixels(pixels), same(into), same(spare)),
-        PixelType::U16 => any_image::<u16>(same_pixels(pixels), same(into), same(spare)),
-        PixelType::F32 => any_image::<f32>(same_pixels(pixels), same(into), same(spare)),
+        PixelType::U16 => any_image::<u16, K>(kernels, same_pixels(pixels), same(into), same(spare)),
+        PixelType::F32 => any_image::<f32, K>(kernels, same_pixels(pixels), same(into), same(spare)),
     }
 }
 
@@ -166,9 +205,9 @@ impl Lanes for f32 {
     }
 }
 
-/// Σ(p − mean)² of every channel, in `L` lanes.
+/// The mean of every channel, repeated over `L` lanes.
 #[inline(always)]
-fn spread<const C: usize, const L: usize>(pixels: &[f32], rows: &[f64], seconds: &mut [f64]) {
+pub(super) fn means<const C: usize, const L: usize>(pixels: &[f32], rows: &[f64]) -> [f64; L] {
     let n = pixels.len() / C;
     let height = rows.len() / C;
     let mut means = [0.0; L];
@@ -178,6 +217,13 @@ fn spread<const C: usize, const L: usize>(pixels: &[f32], rows: &[f64], seconds:
             means[lane] = mean;
         }
     }
+    means
+}
+
+/// Σ(p − mean)² of every channel, in `L` lanes.
+#[inline(always)]
+fn spread<const C: usize, const L: usize>(pixels: &[f32], rows: &[f64], seconds: &mut [f64]) {
+    let means = means::<C, L>(pixels, rows);
     let mut lanes = [0.0; L];
     let mut add = |lane: usize, pixel: f32| {
         let off = f64::from(pixel) - means[lane];
@@ -197,7 +243,7 @@ fn spread<const C: usize, const L: usize>(pixels: &[f32], rows: &[f64], seconds:
 
 /// The sum of each channel's lanes, halves upon halves.
 #[inline(always)]
-fn fold<P: Lanes, const C: usize, const L: usize>(mut lanes: [P::Sum; L]) -> [P::Sum; C] {
+pub(super) fn fold<P: Lanes, const C: usize, const L: usize>(mut lanes: [P::Sum; L]) -> [P::Sum; C] {
     let mut left = L;
     while left > C {
         left /= 2;
@@ -210,39 +256,48 @@ fn fold<P: Lanes, const C: usize, const L: usize>(mut lanes: [P::Sum; L]) -> [P:
 
 /// Overwrites `into` with the moments of one image of any pixel type.
 #[inline(always)]
-pub(super) fn any_image<P: Lanes>(pixels: &[P], into: &mut Moments<P>, spare: &mut Vec<P::Sum>) {
+pub(super) fn any_image<P: Lanes, K: Passes<P>>(
+    kernels: K,
+    pixels: &[P],
+    into: &mut Moments<P>,
+    spare: &mut Vec<P::Sum>,
+) {
     match into.shape().channels() {
-        1 => channels::<P, 1, 8>(pixels, into, spare),
-        2 => channels::<P, 2, 8>(pixels, into, spare),
-        3 => channels::<P, 3, 24>(pixels, into, spare),
-        _ => channels::<P, 4, 8>(pixels, into, spare),
+        1 => channels::<P, K, 1>(kernels, pixels, into, spare),
+        2 => channels::<P, K, 2>(kernels, pixels, into, spare),
+        3 => channels::<P, K, 3>(kernels, pixels, into, spare),
+        _ => channels::<P, K, 4>(kernels, pixels, into, spare),
     }
 }
 
-/// A row is taken as W·C values, whatever their channel: value `i` goes to lane `i mod L`, so `L`, a multiple of `C`,
-/// keeps the channels apart, and float sums have one order, whichever instructions compute the lanes.
 #[inline(always)]
-fn channels<P: Lanes, const C: usize, const L: usize>(pixels: &[P], into: &mut Moments<P>, spare: &mut Vec<P::Sum>) {
+fn channels<P: Lanes, K: Passes<P>, const C: usize>(
+    kernels: K,
+    pixels: &[P],
+    into: &mut Moments<P>,
+    spare: &mut Vec<P::Sum>,
+) {
     let shape = into.shape();
     let (height, width) = (shape.height(), shape.width());
     let (rows, cols, seconds) = into.parts_mut();
     if C == 1 {
         cols.fill(P::Sum::default());
-        first_pass::<P, C, L>(pixels, height, rows, cols, seconds);
+        kernels.first_pass::<C>(pixels, height, rows, cols, seconds);
     } else {
         spare.clear();
         spare.resize(width * C, P::Sum::default());
-        first_pass::<P, C, L>(pixels, height, rows, spare, seconds);
+        kernels.first_pass::<C>(pixels, height, rows, spare, seconds);
         for (x, sums) in spare.as_chunks::<C>().0.iter().enumerate() {
             for c in 0..C {
                 cols[c * width + x] = sums[c];
             }
         }
     }
-    P::second_pass::<C>(pixels, rows, seconds);
+    kernels.second_pass::<C>(pixels, rows, seconds);
 }
 
-/// Row sums, column sums in the order of a row's values, added to what is there, and Σp².
+/// A row is taken as W·C values, whatever their channel: value `i` goes to lane `i mod L`, so `L`, a multiple of `C`,
+/// keeps the channels apart, and float sums have one order, whichever instructions compute the lanes.
 #[inline(always)]
 fn first_pass<P: Lanes, const C: usize, const L: usize>(
     pixels: &[P],

@@ -124,6 +124,8 @@ fn shapes() -> Vec<ImageShape> {
         shapes.extend([side - 1, side, side + 1].map(|w| (6, w, 3)));
         shapes.extend([side - 1, side, side + 1].map(|h| (h, 11, 1)));
     }
+    shapes.extend((1..=24).flat_map(|h| [8, 15, 28, 31, 32].map(|w| (h, w, 1))));
+    shapes.extend([256, 257, 258, 259].map(|h| (h, 32, 1)));
     for channels in 1..=4 {
         shapes.extend((1..=70).map(|w| (3, w, channels)));
         shapes.extend((1..=9).map(|h| (h, 19, channels)));

@@ -12,6 +12,8 @@
 mod input;
 #[cfg(feature = "ipc")]
 mod ipc;
+#[cfg(feature = "json")]
+pub mod json;
 mod output;
 #[cfg(feature = "parquet")]
 mod parquet;

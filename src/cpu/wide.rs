@@ -1,0 +1,153 @@
+//! The passes over 16-bit and float pixels on x86, in the order of the plain code, written once over the few vector
+//! operations in which AVX2 and AVX-512 differ.
+
+use super::portable::{Lanes, fold};
+use crate::moments::Pixel;
+
+/// Neighbouring values of a row, widened to sums.
+///
+/// # Safety
+/// Every function needs a CPU with the implementor's instructions. Pointers must be good for as many values as are read
+/// or written: `LANES`, or `n` ≤ `LANES` where there is an `n`.
+pub(super) trait Wide: Copy {
+    /// The type of the pixels.
+    type Pixel: Lanes;
+    /// Squares of all lanes.
+    type Squares: Copy;
+    /// Values of a vector. Of floats eight, so that the order of additions is that of the plain code.
+    const LANES: usize;
+
+    unsafe fn zero() -> Self;
+    unsafe fn no_squares() -> Self::Squares;
+    unsafe fn load(from: *const Self::Pixel) -> Self;
+    /// The lanes from `n` on are zero. `readable` ≥ `n` pixels can be read.
+    unsafe fn load_part(from: *const Self::Pixel, n: usize, readable: usize) -> Self;
+    unsafe fn load_sums(from: *const <Self::Pixel as Pixel>::Sum) -> Self;
+    unsafe fn load_sums_part(from: *const <Self::Pixel as Pixel>::Sum, n: usize) -> Self;
+    unsafe fn store(self, to: *mut <Self::Pixel as Pixel>::Sum);
+    unsafe fn store_part(self, to: *mut <Self::Pixel as Pixel>::Sum, n: usize);
+    unsafe fn add(self, other: Self) -> Self;
+    /// The sum of the lanes: halves upon halves, as [`fold`].
+    unsafe fn total(self) -> <Self::Pixel as Pixel>::Sum;
+    unsafe fn add_squares(self, to: Self::Squares) -> Self::Squares;
+    /// Adds the squares of lane `i` to the total of channel `(first + i) mod C`.
+    unsafe fn add_channels<const C: usize>(
+        squares: Self::Squares,
+        first: usize,
+        to: &mut [<Self::Pixel as Pixel>::Total],
+    );
+}
+
+/// As the plain first pass. `G` vectors, three for three channels and else one, keep the channels apart; `L` is their
+/// length, G · LANES.
+///
+/// # Safety
+/// The CPU must have the instructions of `V`; `pixels` must be `height` rows of `cols.len()` values.
+#[inline(always)]
+pub(super) unsafe fn first_pass<V: Wide, const C: usize, const G: usize, const L: usize>(
+    pixels: &[V::Pixel],
+    height: usize,
+    rows: &mut [<V::Pixel as Pixel>::Sum],
+    cols: &mut [<V::Pixel as Pixel>::Sum],
+    seconds: &mut [<V::Pixel as Pixel>::Total],
+) {
+    const { assert!(L == G * V::LANES) };
+    debug_assert_eq!(L % C, 0);
+    let row_values = cols.len();
+    assert_eq!(pixels.len(), height * row_values);
+    let whole = row_values / L * L;
+    let ends = pixels.as_ptr_range().end;
+    // SAFETY: the CPU has the instructions; `x + n` ≤ `row_values`, so what is read and written lies in the row and in
+    // `cols`, and from a pixel to the end all is readable.
+    unsafe {
+        let mut squares = [V::no_squares(); G];
+        for y in 0..height {
+            let row = pixels.as_ptr().add(y * row_values);
+            let mut sums = [V::zero(); G];
+            for x in (0..whole).step_by(L) {
+                for g in 0..G {
+                    let x = x + g * V::LANES;
+                    let value = V::load(row.add(x));
+                    let to = cols.as_mut_ptr().add(x);
+                    V::load_sums(to).add(value).store(to);
+                    sums[g] = sums[g].add(value);
+                    squares[g] = value.add_squares(squares[g]);
+                }
+            }
+            for g in 0..G {
+                let x = whole + g * V::LANES;
+                if x < row_values {
+                    let n = (row_values - x).min(V::LANES);
+                    let value = V::load_part(row.add(x), n, ends.offset_from_unsigned(row.add(x)));
+                    let to = cols.as_mut_ptr().add(x);
+                    V::load_sums_part(to, n).add(value).store_part(to, n);
+                    sums[g] = sums[g].add(value);
+                    squares[g] = value.add_squares(squares[g]);
+                }
+            }
+            if C == 1 {
+                rows[y] = sums[0].total();
+            } else {
+                let mut lanes = [<V::Pixel as Pixel>::Sum::default(); L];
+                for (g, sums) in sums.into_iter().enumerate() {
+                    sums.store(lanes.as_mut_ptr().add(g * V::LANES));
+                }
+                for (c, sum) in fold::<V::Pixel, C, L>(lanes).into_iter().enumerate() {
+                    rows[c * height + y] = sum;
+                }
+            }
+        }
+        seconds.fill(<V::Pixel as Pixel>::Total::default());
+        for (g, squares) in squares.into_iter().enumerate() {
+            V::add_channels::<C>(squares, g * V::LANES, seconds);
+        }
+    }
+}
+
+/// Operations of the second pass over floats, eight lanes.
+///
+/// # Safety
+/// As [`Wide`].
+pub(super) trait Spread: Wide<Pixel = f32> {
+    /// Adds (`self` − `mean`)², in the first `n` lanes alone.
+    unsafe fn add_spread(self, mean: Self, n: usize, to: Self) -> Self;
+}
+
+/// As the plain second pass, of `C` `means`, in `G` vectors, `L` lanes.
+///
+/// # Safety
+/// The CPU must have the instructions of `V`.
+#[inline(always)]
+pub(super) unsafe fn spread<V: Spread, const C: usize, const G: usize, const L: usize>(
+    pixels: &[f32],
+    means: [f64; L],
+) -> [f64; C] {
+    const { assert!(L == G * V::LANES && V::LANES == 8) };
+    let whole = pixels.len() / L * L;
+    let from = pixels.as_ptr();
+    let mut lanes = [0.0; L];
+    // SAFETY: the CPU has the instructions; `x + n` ≤ `pixels.len()`, and `means` and `lanes` have G · 8 places.
+    unsafe {
+        let mut mean = [V::zero(); G];
+        let mut sums = [V::zero(); G];
+        for (g, mean) in mean.iter_mut().enumerate() {
+            *mean = V::load_sums(means.as_ptr().add(8 * g));
+        }
+        for x in (0..whole).step_by(L) {
+            for g in 0..G {
+                sums[g] = V::load(from.add(x + 8 * g)).add_spread(mean[g], 8, sums[g]);
+            }
+        }
+        for g in 0..G {
+            let x = whole + 8 * g;
+            if x < pixels.len() {
+                let n = (pixels.len() - x).min(8);
+                sums[g] = V::load_part(from.add(x), n, pixels.len() - x).add_spread(mean[g], n, sums[g]);
+            }
+        }
+        for (g, sums) in sums.into_iter().enumerate() {
+            sums.store(lanes.as_mut_ptr().add(8 * g));
+        }
+    }
+    fold::<f32, C, L>(lanes)
+}

@@ -1,0 +1,390 @@
+//! From the text of an image to pixels in an Arrow list.
+
+use std::sync::Arc;
+
+use arrow_array::types::{ArrowPrimitiveType, Float32Type, UInt8Type, UInt16Type};
+use arrow_array::{ArrayRef, ListArray, PrimitiveArray};
+use arrow_buffer::{ArrowNativeType, NullBuffer, OffsetBuffer, ScalarBuffer};
+use arrow_schema::{DataType, Field, FieldRef};
+
+use super::scan::{Fault, Number, Scan, Scanner};
+use crate::defect::Reason;
+use crate::error::Result;
+use crate::shape::PixelType;
+
+/// The deepest nesting of an image: rows, pixels, channels.
+pub(super) const DEEPEST: usize = 3;
+
+/// A type that JSON numbers become pixels of.
+pub(super) trait Target: ArrowNativeType {
+    const TYPE: PixelType;
+    type Arrow: ArrowPrimitiveType<Native = Self>;
+
+    /// The pixel of a non-negative integer below 10⁹.
+    fn natural(value: u32) -> Option<Self>;
+
+    /// The pixel of any number, taken as its nearest f64.
+    fn number(value: f64) -> Result<Self, Reason>;
+}
+
+macro_rules! integer_target {
+    ($native:ty, $arrow:ty, $variant:ident) => {
+        impl Target for $native {
+            const TYPE: PixelType = PixelType::$variant;
+            type Arrow = $arrow;
+
+            #[inline(always)]
+            fn natural(value: u32) -> Option<Self> {
+                Self::try_from(value).ok()
+            }
+
+            fn number(value: f64) -> Result<Self, Reason> {
+                if !value.is_finite() {
+                    Err(Reason::NotFinite)
+                } else if value.fract() != 0.0 {
+                    Err(Reason::NotAnInteger)
+                } else if value < 0.0 || value > f64::from(Self::MAX) {
+                    Err(Reason::OutOfRange)
+                } else {
+                    Ok(value as Self)
+                }
+            }
+        }
+    };
+}
+
+integer_target!(u8, UInt8Type, U8);
+integer_target!(u16, UInt16Type, U16);
+
+impl Target for f32 {
+    const TYPE: PixelType = PixelType::F32;
+    type Arrow = Float32Type;
+
+    #[inline(always)]
+    fn natural(value: u32) -> Option<Self> {
+        Some(value as f32)
+    }
+
+    fn number(value: f64) -> Result<Self, Reason> {
+        let pixel = value as f32;
+        if !value.is_finite() {
+            Err(Reason::NotFinite)
+        } else if pixel.is_infinite() {
+            Err(Reason::OutOfRange)
+        } else {
+            Ok(pixel)
+        }
+    }
+}
+
+/// What became of the value of an image's key.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum Image {
+    /// Its pixels are in the lists.
+    Pixels,
+    /// It is null.
+    Null,
+    /// It cannot be held; nothing of it is in the lists.
+    Refused { reason: Reason, detail: String, fits: Option<PixelType> },
+}
+
+/// Why the reading of pixels stopped: the text is not JSON, or it is, but no image of the column.
+enum Stop {
+    Fault(Fault),
+    Refused(Reason, String),
+}
+
+impl From<Fault> for Stop {
+    fn from(fault: Fault) -> Self {
+        Stop::Fault(fault)
+    }
+}
+
+/// The images of a batch: `depth` levels of lists and the pixels in the innermost.
+pub(super) struct Lists<T> {
+    depth: usize,
+    pixels: Vec<T>,
+    /// For each level of lists inside an image, outermost first, where each ends among the items of the next level.
+    inner: [Vec<i32>; DEEPEST - 1],
+}
+
+/// The length of [`Lists`] at some time, to go back to.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Mark {
+    pixels: usize,
+    inner: [usize; DEEPEST - 1],
+}
+
+impl<T: Target> Lists<T> {
+    pub(super) fn new(depth: usize) -> Self {
+        Self { depth, pixels: Vec::new(), inner: Default::default() }
+    }
+
+    pub(super) fn mark(&self) -> Mark {
+        Mark { pixels: self.pixels.len(), inner: self.inner.each_ref().map(Vec::len) }
+    }
+
+    pub(super) fn rewind(&mut self, mark: Mark) {
+        self.pixels.truncate(mark.pixels);
+        for (ends, len) in self.inner.iter_mut().zip(mark.inner) {
+            ends.truncate(len);
+        }
+    }
+
+    pub(super) fn pixel_bytes(&self) -> usize {
+        size_of_val(self.pixels.as_slice())
+    }
+
+    /// The items of the outermost level so far: the end of the image that was read last.
+    pub(super) fn end(&self) -> i32 {
+        // A document has at most 2³⁰ bytes and a batch is closed at 2²⁴ bytes of pixels, so no count reaches 2³¹.
+        if self.depth == 1 { self.pixels.len() as i32 } else { self.inner[0].len() as i32 }
+    }
+
+    /// The Arrow column of what was read, and the lists empty again. `ends` holds [`Lists::end`] of every row.
+    pub(super) fn finish(&mut self, ends: Vec<i32>, valid: Option<NullBuffer>) -> Result<ArrayRef> {
+        // The next batch is likely to be as long as this one.
+        let room = self.pixels.len();
+        let pixels = std::mem::replace(&mut self.pixels, Vec::with_capacity(room));
+        let mut items: ArrayRef = Arc::new(PrimitiveArray::<T::Arrow>::new(ScalarBuffer::from(pixels), None));
+        for level in (0..self.depth - 1).rev() {
+            let ends = std::mem::take(&mut self.inner[level]);
+            items = Arc::new(list_of(items, ends, None)?);
+        }
+        Ok(Arc::new(list_of(items, ends, valid)?))
+    }
+
+    /// Reads the value at the scanner's place as an image of this column.
+    ///
+    /// # Errors
+    /// Where it is not JSON; the lists may then hold a part of it.
+    pub(super) fn image(&mut self, scanner: &mut Scanner<'_>) -> Scan<Image> {
+        let refused =
+            |what: &str| Ok(Image::Refused { reason: Reason::Unparsable, detail: what.to_owned(), fits: None });
+        match scanner.peek() {
+            Some(b'[') => {}
+            Some(b'n') => return scanner.literal("null").map(|()| Image::Null),
+            Some(byte) => {
+                scanner.value(1)?;
+                return refused(kind(byte));
+            }
+            None => return scanner.expected("a value"),
+        }
+        let (start, mark) = (scanner.at, self.mark());
+        match self.list(scanner, 1, &mut [0; DEEPEST], mark.pixels) {
+            Ok(()) => Ok(Image::Pixels),
+            Err(Stop::Fault(fault)) => Err(fault),
+            Err(Stop::Refused(reason, detail)) => {
+                self.rewind(mark);
+                scanner.at = start;
+                scanner.value(1)?;
+                let fits = match reason {
+                    Reason::OutOfRange | Reason::NotAnInteger | Reason::NotFinite => {
+                        wider(T::TYPE, self.depth, scanner.text(), start)
+                    }
+                    _ => None,
+                };
+                Ok(Image::Refused { reason, detail, fits })
+            }
+        }
+    }
+
+    /// Reads the list at the scanner's place, of the given level from 1; `path` counts the lists around it and `start`
+    /// is where the image's pixels begin.
+    fn list(
+        &mut self,
+        scanner: &mut Scanner<'_>,
+        level: usize,
+        path: &mut [usize; DEEPEST],
+        start: usize,
+    ) -> Result<(), Stop> {
+        scanner.at += 1;
+        if level == self.depth {
+            return self.numbers(scanner, start);
+        }
+        scanner.skip_whitespace();
+        if scanner.peek() == Some(b']') {
+            scanner.at += 1;
+            return Ok(());
+        }
+        path[level] = 0;
+        loop {
+            match scanner.peek() {
+                Some(b'[') => self.list(scanner, level + 1, path, start)?,
+                Some(b'n') => return Err(Stop::Refused(Reason::NullPixel, format!("{} is null", place(path, level)))),
+                Some(byte @ (b'"' | b'{' | b't' | b'f' | b'-' | b'0'..=b'9')) => {
+                    let detail = format!("{} is {}, not an array", place(path, level), kind(byte));
+                    return Err(Stop::Refused(Reason::Unparsable, detail));
+                }
+                _ => return Ok(scanner.expected("a value")?),
+            }
+            let end = if level + 1 == self.depth { self.pixels.len() } else { self.inner[level].len() };
+            // Within i32 for the same reason as in `end`.
+            self.inner[level - 1].push(end as i32);
+            path[level] += 1;
+            if scanner.ends(b']', "`,` or `]`")? {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Reads the numbers of an innermost list, from behind its bracket to behind its end.
+    fn numbers(&mut self, scanner: &mut Scanner<'_>, start: usize) -> Result<(), Stop> {
+        scanner.skip_whitespace();
+        if scanner.peek() == Some(b']') {
+            scanner.at += 1;
+            return Ok(());
+        }
+        loop {
+            scanner.at = naturals(scanner.text(), scanner.at, &mut self.pixels);
+            let index = self.pixels.len() - start;
+            match scanner.peek() {
+                Some(b'-' | b'0'..=b'9') => {
+                    let number = scanner.number()?;
+                    self.pixels.push(pixel(number).map_err(|reason| {
+                        Stop::Refused(reason, format!("pixel {index} is {}", shortened(number.text)))
+                    })?);
+                }
+                Some(b'n') => return Err(Stop::Refused(Reason::NullPixel, format!("pixel {index} is null"))),
+                Some(byte @ (b'"' | b'{' | b'[' | b't' | b'f')) => {
+                    return Err(Stop::Refused(Reason::Unparsable, format!("pixel {index} is {}", kind(byte))));
+                }
+                _ => return Ok(scanner.expected("a value")?),
+            }
+            if scanner.ends(b']', "`,` or `]`")? {
+                return Ok(());
+            }
+        }
+    }
+}
+
+fn list_of(items: ArrayRef, ends: Vec<i32>, valid: Option<NullBuffer>) -> Result<ListArray> {
+    let mut offsets = Vec::with_capacity(ends.len() + 1);
+    offsets.push(0);
+    offsets.extend(ends);
+    let item = Arc::new(Field::new_list_field(items.data_type().clone(), false));
+    Ok(ListArray::try_new(item, OffsetBuffer::new(ScalarBuffer::from(offsets)), items, valid)?)
+}
+
+/// The type of an image column of `depth` levels of lists.
+pub(super) fn column_type(pixel_type: PixelType, depth: usize) -> DataType {
+    let pixel = match pixel_type {
+        PixelType::U8 => DataType::UInt8,
+        PixelType::U16 => DataType::UInt16,
+        PixelType::F32 => DataType::Float32,
+    };
+    (0..depth).fold(pixel, |inner, _| DataType::List(FieldRef::new(Field::new_list_field(inner, false))))
+}
+
+/// Reads the value at the scanner's place: the nesting of the image that it is, if it is one and has a number.
+pub(super) fn depth(scanner: &mut Scanner<'_>) -> Scan<Option<usize>> {
+    let mut ahead = Scanner::new(scanner.text(), scanner.at);
+    let mut depth = 0;
+    while ahead.peek() == Some(b'[') {
+        depth += 1;
+        ahead.at += 1;
+        ahead.skip_whitespace();
+    }
+    if !(1..=DEEPEST).contains(&depth) || !matches!(ahead.peek(), Some(b'-' | b'0'..=b'9')) {
+        return scanner.value(1).map(|()| None);
+    }
+    Ok(match Lists::<f32>::new(depth).image(scanner)? {
+        Image::Refused { reason: Reason::Unparsable, .. } => None,
+        _ => Some(depth),
+    })
+}
+
+/// The narrowest type wider than `narrow` that takes all pixels of the image at `at`.
+fn wider(narrow: PixelType, depth: usize, text: &[u8], at: usize) -> Option<PixelType> {
+    fn takes<T: Target>(depth: usize, text: &[u8], at: usize) -> bool {
+        let mut lists = Lists::<T>::new(depth);
+        lists.list(&mut Scanner::new(text, at), 1, &mut [0; DEEPEST], 0).is_ok()
+    }
+    match narrow {
+        PixelType::U8 if takes::<u16>(depth, text, at) => Some(PixelType::U16),
+        PixelType::U8 | PixelType::U16 if takes::<f32>(depth, text, at) => Some(PixelType::F32),
+        _ => None,
+    }
+}
+
+fn pixel<T: Target>(number: Number<'_>) -> Result<T, Reason> {
+    T::number(number.as_f64())
+}
+
+/// What a value is, by its first byte.
+fn kind(first: u8) -> &'static str {
+    match first {
+        b'"' => "a string",
+        b'{' => "an object",
+        b'[' => "an array",
+        b't' | b'f' => "a boolean",
+        b'n' => "null",
+        _ => "a number",
+    }
+}
+
+/// Where among the lists of an image an item of the given level lies.
+fn place(path: &[usize; DEEPEST], level: usize) -> String {
+    if level == 1 { format!("row {}", path[1]) } else { format!("row {}, column {}", path[1], path[2]) }
+}
+
+/// A number's text for a message: numbers may have any number of digits.
+fn shortened(number: &str) -> String {
+    const SHOWN: usize = 40;
+    if number.len() <= SHOWN { number.to_owned() } else { format!("{}… ({} bytes)", &number[..SHOWN], number.len()) }
+}
+
+/// Reads plain non-negative integers, each with its comma, for as long as they come; returns where it stopped, which is
+/// at the start of an item. The last item of a list is never taken.
+fn naturals<T: Target>(text: &[u8], mut at: usize, pixels: &mut Vec<T>) -> usize {
+    // Images have wide dark margins.
+    const ZEROS: &[u8; 15] = b"0, 0, 0, 0, 0, ";
+    const CLOSE_ZEROS: &[u8; 8] = b"0,0,0,0,";
+    // At least nine digits, a comma and a space.
+    const WINDOW: usize = 16;
+    let zero = T::default();
+    loop {
+        let start = at;
+        while let Some(window) = text.get(at..).and_then(|rest| rest.first_chunk::<WINDOW>()) {
+            let mut value = u32::from(window[0].wrapping_sub(b'0'));
+            if value > 9 {
+                break;
+            }
+            let mut len = 1;
+            if window[1] == b',' {
+                if window.starts_with(ZEROS) {
+                    pixels.extend_from_slice(&[zero; 5]);
+                    at += ZEROS.len();
+                    continue;
+                }
+                if window.starts_with(CLOSE_ZEROS) {
+                    pixels.extend_from_slice(&[zero; 4]);
+                    at += CLOSE_ZEROS.len();
+                    continue;
+                }
+            } else {
+                while len < 9 {
+                    let digit = u32::from(window[len].wrapping_sub(b'0'));
+                    if digit > 9 {
+                        break;
+                    }
+                    value = value * 10 + digit;
+                    len += 1;
+                }
+                if window[len] != b',' || (len > 1 && window[0] == b'0') {
+                    break;
+                }
+            }
+            let Some(pixel) = T::natural(value) else { break };
+            pixels.push(pixel);
+            at += len + 1 + usize::from(window[len + 1] == b' ');
+        }
+        // Whitespace other than one space.
+        while let Some(b' ' | b'\n' | b'\r' | b'\t') = text.get(at) {
+            at += 1;
+        }
+        if at == start {
+            return at;
+        }
+    }
+}
