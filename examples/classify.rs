@@ -162,7 +162,10 @@ type Labelled = Dataset<f64, usize, ndarray::Ix1>;
 /// The features: the list column, or the columns that the file's metadata names.
 fn feature_columns<'a>(batch: &'a RecordBatch, names: &[&str]) -> Result<Vec<&'a dyn Array>, ArrowError> {
     if let Some(list) = batch.column_by_name("features") {
-        if matches!(list.data_type(), DataType::FixedSizeList(item, _) if *item.data_type() == DataType::Float32) {
+        // With null rows in it, the column comes back from Parquet as a plain list.
+        if let DataType::FixedSizeList(item, _) | DataType::List(item) = list.data_type()
+            && *item.data_type() == DataType::Float32
+        {
             return Ok(vec![list.as_ref()]);
         }
     }

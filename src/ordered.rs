@@ -19,6 +19,9 @@ pub(crate) struct Ordered<R> {
     stop: Arc<AtomicBool>,
 }
 
+/// A job and where its result is awaited.
+type Job<J, R> = (J, SyncSender<Result<R>>);
+
 enum Slot<R> {
     Promised(Receiver<Result<R>>),
     Failed(Error),
@@ -42,7 +45,7 @@ where
 {
     let stop = Arc::new(AtomicBool::new(false));
     let (slot_sender, slots) = sync_channel(in_flight.max(1));
-    let (job_sender, jobs) = sync_channel::<(J, SyncSender<Result<R>>)>(in_flight.max(1));
+    let (job_sender, jobs) = sync_channel::<Job<J, R>>(in_flight.max(1));
     let jobs = Arc::new(Mutex::new(jobs));
     let ordered = Ordered { slots: Some(slots), stop: stop.clone() };
     for _ in 0..threads.max(1) {
@@ -58,7 +61,7 @@ where
 fn supply<J, R>(
     mut source: impl FnMut() -> Option<Result<J>>,
     slots: &SyncSender<Slot<R>>,
-    jobs: &SyncSender<(J, SyncSender<Result<R>>)>,
+    jobs: &SyncSender<Job<J, R>>,
     stop: &AtomicBool,
 ) {
     while !stop.load(Ordering::Relaxed) {
@@ -83,11 +86,7 @@ fn supply<J, R>(
     }
 }
 
-fn work<J, R, F: FnMut(J) -> Result<R>>(
-    jobs: &Mutex<Receiver<(J, SyncSender<Result<R>>)>>,
-    worker: &impl Fn() -> F,
-    stop: &AtomicBool,
-) {
+fn work<J, R, F: FnMut(J) -> Result<R>>(jobs: &Mutex<Receiver<Job<J, R>>>, worker: &impl Fn() -> F, stop: &AtomicBool) {
     let mut run = worker();
     loop {
         let next = jobs.lock().unwrap_or_else(PoisonError::into_inner).recv();

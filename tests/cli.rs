@@ -163,7 +163,8 @@ fn a_report_accounts_for_every_row_and_suggests_the_type_that_fits() {
     assert_eq!(out.column_by_name("label").unwrap().null_count(), 0);
 
     // Each row set aside holds what was there.
-    let bad = text(&fs::read(place.path("bad.ndjson")).unwrap());
+    // (serde_json's numbers end before 1e400.)
+    let bad = text(&fs::read(place.path("bad.ndjson")).unwrap()).replace("1e400]", "\"huge\"]");
     let bad: Vec<Value> = bad.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     assert_eq!(bad.len(), 9);
     for entry in &bad {
@@ -171,8 +172,7 @@ fn a_report_accounts_for_every_row_and_suggests_the_type_that_fits() {
         assert_eq!(entry["file"], input);
         let original: Value = serde_json::from_str(&rows[row].replace("1e400", "\"huge\"")).unwrap();
         assert_eq!(entry["record"]["label"], original["label"], "{entry}");
-        let same_image = entry["record"]["image"] == original["image"] || original["image"][3] == "huge";
-        assert!(same_image, "{entry}");
+        assert_eq!(entry["record"]["image"], original["image"], "{entry}");
     }
     assert_eq!(bad[0]["reason"], "null_image");
     assert_eq!(bad[4]["detail"], "pixel 3 is 256");
@@ -347,12 +347,13 @@ fn stdin_goes_in_and_an_ipc_stream_comes_out() {
 #[test]
 fn classify_learns_from_either_layout() {
     let place = Place::new();
+    io::write(place.path("digits.arrow"), synthetic::Digits::new(2_000, 1, 2_000), &WriteOptions::default()).unwrap();
     for layout in ["list", "columns"] {
-        place.done(&["--layout", layout, "-o", "features.parquet", "-q"]);
+        place.done(&["digits.arrow", "--layout", layout, "-o", "features.parquet", "-q"]);
         let output = example("classify").current_dir(place.0.path()).output().unwrap();
         assert!(output.status.success(), "{}", text(&output.stderr));
         let shown = text(&output.stdout);
-        assert!(shown.contains("trained on 8000 rows, tested on 2000"), "{shown}");
+        assert!(shown.contains("trained on 1600 rows, tested on 400"), "{shown}");
         let accuracy = shown.lines().find_map(|line| line.strip_prefix("accuracy ")).unwrap();
         assert!(accuracy.parse::<f64>().unwrap() > 0.9, "{shown}");
     }

@@ -1,13 +1,16 @@
 //! Parquet files.
 
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::Write;
 use std::path::Path;
+use std::sync::Arc;
 
-use arrow_array::{RecordBatch, RecordBatchReader};
-use arrow_schema::{ArrowError, DataType, Schema, SchemaRef};
+use arrow_array::{Array, RecordBatch, RecordBatchReader};
+use arrow_schema::{ArrowError, DataType, Field, Schema, SchemaRef};
 use parquet::arrow::arrow_reader::{ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder};
-use parquet::arrow::arrow_writer::ArrowWriter;
+use parquet::arrow::arrow_writer::{ArrowWriter, ArrowWriterOptions};
+use parquet::arrow::{ARROW_SCHEMA_META_KEY, encode_arrow_schema};
 use parquet::basic::{Compression as Codec, Type, ZstdLevel};
 use parquet::errors::ParquetError;
 use parquet::file::metadata::{KeyValue, ParquetMetaData};
@@ -100,15 +103,37 @@ pub fn write(
         },
         other => Error::Format { file: path.display().to_string(), message: other.to_string() },
     };
-    let mut writer = ArrowWriter::try_new(out, schema.clone(), Some(properties(&schema, options))).map_err(failed)?;
+    let writing =
+        ArrowWriterOptions::new().with_properties(properties(&schema, options)).with_skip_arrow_metadata(true);
+    let mut writer = ArrowWriter::try_new_with_options(out, schema.clone(), writing).map_err(failed)?;
+    let mut has_nulls = vec![false; schema.fields().len()];
     let mut rows = 0;
     for batch in reader {
         let batch = batch.map_err(Error::from)?;
         writer.write(&batch).map_err(failed)?;
         rows += batch.num_rows() as u64;
+        for (has_nulls, column) in has_nulls.iter_mut().zip(batch.columns()) {
+            *has_nulls |= column.null_count() > 0;
+        }
     }
+    let types = encode_arrow_schema(&readable(&schema, &has_nulls));
+    writer.append_key_value_metadata(KeyValue::new(ARROW_SCHEMA_META_KEY.to_owned(), types));
     writer.close().map_err(failed)?;
     Ok(rows)
+}
+
+/// The Arrow types that readers are told of. Arrow's C++ reader, and with it PyArrow and pandas, refuses a fixed-size
+/// list with a null row (apache/arrow issue 34510), so a column that turned out to have one is called a plain list. In
+/// the file both are the same.
+fn readable(schema: &Schema, has_nulls: &[bool]) -> Schema {
+    let told = |(field, &has_nulls): (&Arc<Field>, &bool)| match field.data_type() {
+        DataType::FixedSizeList(item, _) if has_nulls => {
+            Arc::new(field.as_ref().clone().with_data_type(DataType::List(item.clone())))
+        }
+        _ => field.clone(),
+    };
+    let fields: Vec<_> = schema.fields().iter().zip(has_nulls).map(told).collect();
+    Schema::new_with_metadata(fields, schema.metadata().clone())
 }
 
 fn properties(schema: &Schema, options: &WriteOptions) -> WriterProperties {
@@ -118,7 +143,9 @@ fn properties(schema: &Schema, options: &WriteOptions) -> WriterProperties {
         Compression::Gzip => Codec::GZIP(Default::default()),
         Compression::None => Codec::UNCOMPRESSED,
     };
-    let metadata = schema.metadata().iter().map(|(key, value)| KeyValue::new(key.clone(), value.clone())).collect();
+    // In order, so that the same data makes the same file.
+    let metadata: BTreeMap<_, _> = schema.metadata().iter().collect();
+    let metadata = metadata.into_iter().map(|(key, value)| KeyValue::new(key.clone(), value.clone())).collect();
     let mut properties = WriterProperties::builder()
         .set_compression(codec)
         .set_max_row_group_row_count(Some(ROW_GROUP_ROWS))

@@ -65,9 +65,8 @@ impl Plan {
         let inferred = infer_others(values, blocks, file, options.keep_broken_lines)?;
         let others: Vec<Field> = keys.iter().filter_map(|key| inferred.field_with_name(key).ok().cloned()).collect();
         let pixel_type = options.pixel_type.unwrap_or(PixelType::U8);
-        // The shallower where two are as common.
+        // The shallower where two are as common, so 1 where there is none.
         let depth = (1..=pixels::DEEPEST).rev().max_by_key(|&depth| depths[depth - 1]).unwrap_or(1);
-        let depth = if depths.iter().all(|&count| count == 0) { 1 } else { depth };
         let defects = defects_field(&options.image);
         if keys.contains(defects.name()) {
             return Err(Error::ColumnTaken { column: defects.name().clone() });

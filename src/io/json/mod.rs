@@ -43,7 +43,9 @@ const SAMPLE_LINES: u64 = 1000;
 /// there is. The image column is, at its place among them, a nullable list of pixels of the declared type, nested once
 /// for flat images, twice for rows of pixels, three times for rows of pixels of channels: whichever is most common in
 /// the sample. The others have the types that arrow-json infers, where a number of the text that an integer column could
-/// not hold exactly, or a column that the sample has not, makes its line broken. Last comes the column of defects.
+/// not hold exactly, or a column that the sample has not, makes its line broken. arrow-json reads a string such as
+/// `"7"` in a column of numbers as the number, and the last of several members of one name. Nothing is delivered before
+/// the sample is complete, so a slow pipe has to fill it first. Last comes the column of defects.
 /// An input without any document has no batches and the columns of the image and its defects.
 ///
 /// # Rows that are not images
