@@ -394,10 +394,8 @@ impl<'a> View<'a> {
         }
         // Not where a value may be no number: nothing should have to compute with it.
         let in_place = self.levels.iter().all(Level::is_fixed) && T::TYPE != PixelType::F32;
-        if let Some(own) = own_type.filter(|_| in_place) {
-            if self.rows * len == own.len() {
-                return Ok((own.values().clone(), true, defects));
-            }
+        if let Some(own) = own_type.filter(|own| in_place && self.rows * len == own.len()) {
+            return Ok((own.values().clone(), true, defects));
         }
         let values = leaf.values();
         let mut pixels: Vec<T> = Vec::with_capacity(starts.len() * len);
@@ -420,10 +418,10 @@ where
     A: ArrowPrimitiveType<Native: Value>,
     T: Target,
 {
-    if let Some(nulls) = nulls {
-        if let Some(pixel) = (0..len).find(|&i| nulls.is_null(start + i)) {
-            return Err(Defect::new(row, Reason::NullPixel, format!("pixel {pixel} is null")));
-        }
+    if let Some(nulls) = nulls
+        && let Some(pixel) = (0..len).find(|&i| nulls.is_null(start + i))
+    {
+        return Err(Defect::new(row, Reason::NullPixel, format!("pixel {pixel} is null")));
     }
     let values = &leaf.values()[start..start + len];
     if T::takes_all(values) {

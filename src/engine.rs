@@ -328,13 +328,13 @@ impl Engine {
         tracing::warn!(adapter = %gpu.adapter(), %error, "the GPU failed; the CPU goes on");
         let mut state = self.state();
         // Another thread may have noticed first.
-        if let Choice::Gpu { gpu: current, reason } = &state.choice {
-            if Arc::ptr_eq(current, gpu) {
-                state.choice = Choice::Cpu {
-                    reason: format!("{reason}, but {error}; the CPU went on from there"),
-                    failed: Some(gpu.adapter().to_string()),
-                };
-            }
+        if let Choice::Gpu { gpu: current, reason } = &state.choice
+            && Arc::ptr_eq(current, gpu)
+        {
+            state.choice = Choice::Cpu {
+                reason: format!("{reason}, but {error}; the CPU went on from there"),
+                failed: Some(gpu.adapter().to_string()),
+            };
         }
     }
 

@@ -163,6 +163,9 @@ pub struct Moments<P: Pixel> {
     seconds: Vec<P::Total>,
 }
 
+/// Row sums, column sums and second moments, laid out as [`Moments::row_sums`] and its siblings say.
+pub type Parts<'a, P> = (&'a mut [<P as Pixel>::Sum], &'a mut [<P as Pixel>::Sum], &'a mut [<P as Pixel>::Total]);
+
 impl<P: Pixel> Moments<P> {
     /// All zero, for a kernel to fill.
     pub fn zeroed(shape: ImageShape) -> Self {
@@ -196,9 +199,9 @@ impl<P: Pixel> Moments<P> {
         &self.seconds
     }
 
-    /// Row sums, column sums and second moments, to be written in full.
+    /// The places of all sums, to be written in full.
     #[inline(always)]
-    pub fn parts_mut(&mut self) -> (&mut [P::Sum], &mut [P::Sum], &mut [P::Total]) {
+    pub fn parts_mut(&mut self) -> Parts<'_, P> {
         (&mut self.rows, &mut self.cols, &mut self.seconds)
     }
 }

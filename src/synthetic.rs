@@ -143,7 +143,7 @@ fn draw(ink: &mut [f64; PIXELS], a: Point, b: Point, half_width: f64) {
     }
 }
 
-/// A reader of digit images: `image` FixedSizeList<UInt8>\[784\] and `label` Int64, neither with nulls.
+/// A reader of digit images: `image`, `FixedSizeList<UInt8>` of 784, and `label`, `Int64`, neither with nulls.
 #[derive(Debug)]
 pub struct Digits {
     seed: u64,

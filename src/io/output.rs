@@ -46,7 +46,7 @@ pub fn write(path: impl AsRef<Path>, reader: impl RecordBatchReader, options: &W
     Ok(Written { rows, bytes })
 }
 
-/// Whether `path` names an output that [`write`] can make with `options`; to find out before any work is done.
+/// Whether `path` names an output that [`write()`] can make with `options`; to find out before any work is done.
 ///
 /// # Errors
 /// [`Error::InvalidOption`] if not.

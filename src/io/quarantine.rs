@@ -92,10 +92,10 @@ fn entry(invalid: &InvalidRow<'_>, image: &str) -> Result<String> {
 fn record(invalid: &InvalidRow<'_>, image: &str) -> Result<String> {
     let mut row = invalid.batch.slice(invalid.defect.row, 1);
     let raw = invalid.defect.raw.as_deref();
-    if raw.is_some() {
-        if let Ok(at) = row.schema_ref().index_of(image) {
-            row.remove_column(at);
-        }
+    if raw.is_some()
+        && let Ok(at) = row.schema_ref().index_of(image)
+    {
+        row.remove_column(at);
     }
     let mut json = Vec::new();
     if row.num_columns() > 0 {
