@@ -49,7 +49,7 @@ struct Args {
     #[arg(long, default_value = "auto")]
     backend: Backend,
     /// One list column `features`, or one column for each feature: list or columns.
-    #[arg(long, default_value = "list", value_parser = layout)]
+    #[arg(long, default_value = "list")]
     layout: Layout,
     /// What becomes of a row that cannot be featurized: null, drop or error.
     #[arg(long, value_name = "POLICY", default_value = "null")]
@@ -80,14 +80,6 @@ fn positive(text: &str) -> Result<f64, String> {
 
 fn at_least_one(text: &str) -> Result<usize, String> {
     text.parse().ok().filter(|&n| n > 0).ok_or_else(|| "not a whole number from 1 on".to_owned())
-}
-
-fn layout(text: &str) -> Result<Layout, String> {
-    match text {
-        "list" => Ok(Layout::List),
-        "columns" => Ok(Layout::Columns),
-        _ => Err("not list or columns".to_owned()),
-    }
 }
 
 fn main() -> ExitCode {

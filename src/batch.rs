@@ -12,9 +12,10 @@ use arrow_buffer::{NullBuffer, ScalarBuffer};
 use arrow_schema::DataType;
 use half::f16;
 
-use crate::defect::{Defect, Reason};
+use crate::defect::Defect;
 use crate::error::{Error, Result};
 use crate::moments::Pixel;
+use crate::reason::Reason;
 use crate::shape::{ImageShape, PixelType};
 
 /// The pixels of a batch, image after image, in the type they are computed in.

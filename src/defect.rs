@@ -1,86 +1,16 @@
 //! Rows that cannot be featurized: why, where, and how a reader tells the featurizer of them.
 
 use std::collections::HashMap;
-use std::fmt;
+use std::sync::Arc;
 
 use arrow_array::cast::AsArray;
 use arrow_array::types::UInt64Type;
 use arrow_array::{Array, ArrayRef, RecordBatch, StringArray, StructArray, UInt64Array};
 use arrow_buffer::NullBuffer;
 use arrow_schema::{DataType, Field, Fields};
-use std::sync::Arc;
 
+use crate::reason::Reason;
 use crate::shape::PixelType;
-
-/// Why a row cannot be featurized.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-#[non_exhaustive]
-pub enum Reason {
-    /// The image is null or its key is missing.
-    NullImage,
-    /// The image has another number of values, rows or columns than the shape asks for.
-    WrongLength,
-    /// A pixel, or a row of pixels, is null.
-    NullPixel,
-    /// A value does not fit the pixel type.
-    OutOfRange,
-    /// A value has a fraction and the pixel type is an integer.
-    NotAnInteger,
-    /// A value is infinite or not a number.
-    NotFinite,
-    /// The image is no array of numbers.
-    Unparsable,
-    /// The whole line is not JSON, or its other columns are not of their types. Such a row has no place in the output:
-    /// it is an error unless there is a quarantine to take it.
-    BrokenLine,
-}
-
-impl Reason {
-    /// Every reason, in the order of reports.
-    pub const ALL: [Reason; 8] = [
-        Reason::NullImage,
-        Reason::WrongLength,
-        Reason::NullPixel,
-        Reason::OutOfRange,
-        Reason::NotAnInteger,
-        Reason::NotFinite,
-        Reason::Unparsable,
-        Reason::BrokenLine,
-    ];
-
-    /// The name that reports and quarantine files use, such as `out_of_range`.
-    pub fn name(self) -> &'static str {
-        match self {
-            Reason::NullImage => "null_image",
-            Reason::WrongLength => "wrong_length",
-            Reason::NullPixel => "null_pixel",
-            Reason::OutOfRange => "out_of_range",
-            Reason::NotAnInteger => "not_an_integer",
-            Reason::NotFinite => "not_finite",
-            Reason::Unparsable => "unparsable",
-            Reason::BrokenLine => "broken_line",
-        }
-    }
-
-    fn from_name(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|reason| reason.name() == name)
-    }
-}
-
-impl fmt::Display for Reason {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Reason::NullImage => "null image",
-            Reason::WrongLength => "wrong length",
-            Reason::NullPixel => "null pixel",
-            Reason::OutOfRange => "out of range",
-            Reason::NotAnInteger => "not an integer",
-            Reason::NotFinite => "not finite",
-            Reason::Unparsable => "unparsable",
-            Reason::BrokenLine => "broken line",
-        })
-    }
-}
 
 /// One row that could not be featurized.
 #[derive(Debug, Clone, PartialEq)]
@@ -211,12 +141,5 @@ mod tests {
         assert_eq!(rest.num_columns(), 1);
         let (untouched, none) = take_defects(batch, "other");
         assert_eq!((untouched.num_columns(), none.len()), (2, 0));
-    }
-
-    #[test]
-    fn names_lead_back_to_reasons() {
-        for reason in Reason::ALL {
-            assert_eq!(Reason::from_name(reason.name()), Some(reason));
-        }
     }
 }

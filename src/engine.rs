@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::batch::{ImageBatch, Pixels};
 use crate::cpu::{self, Level};
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, choose};
 use crate::features::{Finisher, Output};
 #[cfg(feature = "gpu")]
 use crate::gpu::{Gpu, GpuError, GpuPixel};
@@ -44,12 +44,7 @@ impl FromStr for Backend {
     type Err = Error;
 
     fn from_str(text: &str) -> Result<Self> {
-        match text {
-            "auto" => Ok(Backend::Auto),
-            "cpu" => Ok(Backend::Cpu),
-            "gpu" => Ok(Backend::Gpu),
-            _ => Err(Error::InvalidOption { option: "backend", why: format!("`{text}` is not auto, cpu or gpu") }),
-        }
+        choose("backend", text, &[("auto", Backend::Auto), ("cpu", Backend::Cpu), ("gpu", Backend::Gpu)])
     }
 }
 

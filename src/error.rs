@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use arrow_schema::{ArrowError, DataType};
 
-use crate::defect::Reason;
+use crate::reason::Reason;
 
 /// Shorthand for a result with this crate's [`Error`].
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -142,6 +142,15 @@ impl From<Error> for ArrowError {
             own => ArrowError::ExternalError(Box::new(own)),
         }
     }
+}
+
+/// The value that `text` names; names are the option's whole vocabulary.
+pub(crate) fn choose<T: Copy>(option: &'static str, text: &str, values: &[(&str, T)]) -> Result<T> {
+    values.iter().find(|(name, _)| *name == text).map(|(_, value)| *value).ok_or_else(|| {
+        let names: Vec<&str> = values.iter().map(|(name, _)| *name).collect();
+        let (last, others) = names.split_last().unwrap_or((&"", &[]));
+        Error::InvalidOption { option, why: format!("`{text}` is not {} or {last}", others.join(", ")) }
+    })
 }
 
 fn listed(names: &[String]) -> String {

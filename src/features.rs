@@ -1,11 +1,12 @@
 //! Moments → features: the formulas, their names and their Arrow schema.
 
 use std::collections::HashMap;
+use std::str::FromStr;
 use std::sync::Arc;
 
 use arrow_schema::{DataType, Field};
 
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, choose};
 use crate::moments::{Moments, Pixel};
 use crate::shape::{ImageShape, PixelType};
 
@@ -128,6 +129,14 @@ pub enum Layout {
     List,
     /// One `Float32` column for each feature, named by [`feature_names`].
     Columns,
+}
+
+impl FromStr for Layout {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        choose("layout", text, &[("list", Layout::List), ("columns", Layout::Columns)])
+    }
 }
 
 /// The name of the list column.

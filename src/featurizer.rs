@@ -9,10 +9,11 @@ use arrow_schema::{Schema, SchemaRef};
 use arrow_select::filter::filter_record_batch;
 
 use crate::batch::{ImageBatch, default_pixel_type, infer_shape};
-use crate::defect::{DEFECTS_OF, Defect, Reason, take_defects};
+use crate::defect::{DEFECTS_OF, Defect, take_defects};
 use crate::engine::{Backend, Engine};
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, choose};
 use crate::features::{Finisher, Layout, Output, feature_fields, item_field, metadata};
+use crate::reason::Reason;
 use crate::shape::{ImageShape, PixelType};
 
 /// What becomes of a row that cannot be featurized.
@@ -31,14 +32,7 @@ impl FromStr for OnInvalid {
     type Err = Error;
 
     fn from_str(text: &str) -> Result<Self> {
-        match text {
-            "null" => Ok(OnInvalid::Null),
-            "drop" => Ok(OnInvalid::Drop),
-            "error" => Ok(OnInvalid::Error),
-            _ => {
-                Err(Error::InvalidOption { option: "on invalid", why: format!("`{text}` is not null, drop or error") })
-            }
-        }
+        choose("on invalid", text, &[("null", OnInvalid::Null), ("drop", OnInvalid::Drop), ("error", OnInvalid::Error)])
     }
 }
 

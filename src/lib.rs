@@ -43,6 +43,7 @@ mod moments;
 #[cfg(feature = "json")]
 mod ordered;
 mod pipeline;
+mod reason;
 #[doc(hidden)]
 pub mod reference;
 mod report;
@@ -50,12 +51,18 @@ mod shape;
 pub mod synthetic;
 
 pub use batch::{ImageBatch, Pixels, default_pixel_type, infer_shape};
-pub use defect::{DEFECTS_OF, Defect, Reason, defects_array, defects_field};
+pub use defect::{DEFECTS_OF, Defect, defects_array, defects_field};
 pub use engine::{Backend, Engine, EngineInfo, EngineOptions};
 pub use error::{Error, Result};
 pub use features::{Finisher, Layout, Output};
 pub use featurizer::{FeatureSpec, Features, Featurizer, OnInvalid};
 pub use moments::{Moments, Parts, Pixel};
 pub use pipeline::{FeatureStream, InvalidRow, OnInvalidRow, ReportHandle, Sources, StreamOptions};
+pub use reason::Reason;
 pub use report::Report;
 pub use shape::{ImageShape, PixelType};
+
+/// Compiles the README's code.
+#[cfg(all(doctest, feature = "parquet"))]
+#[doc = include_str!("../README.md")]
+pub struct Readme;

@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use crate::defect::{Defect, Reason};
+use crate::defect::Defect;
+use crate::reason::Reason;
 use crate::shape::{ImageShape, PixelType};
 
 /// The account of a run: every input row is featurized or counted under a reason.

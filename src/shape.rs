@@ -3,7 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, choose};
 
 /// Height, width and channels of every image of a run; values lie row by row, the channels of a pixel side by side
 /// (H×W×C, interleaved).
@@ -167,12 +167,7 @@ impl FromStr for PixelType {
     type Err = Error;
 
     fn from_str(text: &str) -> Result<Self> {
-        match text {
-            "u8" => Ok(PixelType::U8),
-            "u16" => Ok(PixelType::U16),
-            "f32" => Ok(PixelType::F32),
-            _ => Err(Error::InvalidOption { option: "pixel type", why: format!("`{text}` is not u8, u16 or f32") }),
-        }
+        choose("pixel type", text, &[("u8", PixelType::U8), ("u16", PixelType::U16), ("f32", PixelType::F32)])
     }
 }
 

@@ -21,7 +21,7 @@ use std::str::FromStr;
 use std::sync::OnceLock;
 
 use self::portable::Portable;
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, choose};
 use crate::features::{Finisher, Output};
 use crate::moments::{Moments, Pixel};
 
@@ -85,10 +85,7 @@ impl FromStr for Level {
 
     /// Reads what [`Level::name`] writes.
     fn from_str(text: &str) -> Result<Self> {
-        Level::ALL.into_iter().find(|level| level.name() == text).ok_or_else(|| Error::InvalidOption {
-            option: "SIMD level",
-            why: format!("`{text}` is not portable, avx2 or avx512"),
-        })
+        choose("SIMD level", text, &Level::ALL.map(|level| (level.name(), level)))
     }
 }
 

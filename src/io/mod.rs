@@ -22,7 +22,7 @@ mod quarantine;
 
 use std::str::FromStr;
 
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, choose};
 use crate::shape::PixelType;
 
 pub use input::{Progress, Reader, open, open_all};
@@ -83,15 +83,15 @@ impl FromStr for Compression {
     type Err = Error;
 
     fn from_str(text: &str) -> Result<Self> {
-        match text {
-            "zstd" => Ok(Compression::Zstd),
-            "snappy" => Ok(Compression::Snappy),
-            "gzip" => Ok(Compression::Gzip),
-            "none" => Ok(Compression::None),
-            _ => Err(Error::InvalidOption {
-                option: "compression",
-                why: format!("`{text}` is not zstd, snappy, gzip or none"),
-            }),
-        }
+        choose(
+            "compression",
+            text,
+            &[
+                ("zstd", Compression::Zstd),
+                ("snappy", Compression::Snappy),
+                ("gzip", Compression::Gzip),
+                ("none", Compression::None),
+            ],
+        )
     }
 }

@@ -10,9 +10,9 @@ use arrow_json::writer::LineDelimited;
 use serde_json::value::RawValue;
 
 use super::output::{OutputFile, write_error};
-use crate::defect::Reason;
 use crate::error::{Error, Result};
 use crate::pipeline::{InvalidRow, OnInvalidRow};
+use crate::reason::Reason;
 
 /// A file that takes the rows which could not be featurized.
 ///

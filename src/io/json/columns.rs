@@ -14,9 +14,10 @@ use super::documents::{Documents, Row};
 use super::pixels::{self, Image, Lists, Target};
 use super::scan::{Fault, Key, Members, Scan, Scanner};
 use super::source::Block;
-use crate::defect::{Defect, Reason, defects_array, defects_field};
+use crate::defect::{Defect, defects_array, defects_field};
 use crate::error::{Error, Result};
 use crate::io::ReadOptions;
+use crate::reason::Reason;
 use crate::shape::PixelType;
 
 /// The longest text that a defect carries, in bytes: a 1024×1024 image of bytes written with spaces.

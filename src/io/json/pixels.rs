@@ -8,8 +8,8 @@ use arrow_buffer::{ArrowNativeType, NullBuffer, OffsetBuffer, ScalarBuffer};
 use arrow_schema::{DataType, Field, FieldRef};
 
 use super::scan::{Fault, Number, Scan, Scanner};
-use crate::defect::Reason;
 use crate::error::Result;
+use crate::reason::Reason;
 use crate::shape::PixelType;
 
 /// The deepest nesting of an image: rows, pixels, channels.

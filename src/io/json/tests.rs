@@ -10,7 +10,8 @@ use proptest::prelude::*;
 use serde_json::Value;
 
 use super::*;
-use crate::defect::{Defect, Reason, take_defects};
+use crate::defect::{Defect, take_defects};
+use crate::reason::Reason;
 
 const FINE: Tuning = Tuning { smallest: 16, first: 16, largest: 64, longest: 1 << 20 };
 
