@@ -152,7 +152,9 @@ impl Engine {
             #[cfg(feature = "gpu")]
             Backend::Gpu => Choice::Open("gpu was asked for; there was no work yet".to_owned()),
             #[cfg(feature = "gpu")]
-            Backend::Auto => Choice::Open(format!("less than {} MB of pixels so far", GPU_WORTH_BYTES >> 20)),
+            Backend::Auto => {
+                Choice::Open(format!("auto: a GPU is looked for from {} MB of pixels on", GPU_WORTH_BYTES >> 20))
+            }
             #[cfg(not(feature = "gpu"))]
             asked => Choice::Cpu { reason: format!("{asked} was asked for; built without GPU support"), failed: None },
         };
@@ -363,5 +365,69 @@ impl Scratch {
 
     fn output(&mut self) -> Output<'_> {
         Output { features: &mut self.features, means: &mut self.means, stds: &mut self.stds }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::features::Finisher;
+    use crate::shape::{ImageShape, PixelType};
+    use arrow_array::{FixedSizeListArray, UInt8Array};
+    use arrow_schema::{DataType, Field};
+
+    fn images() -> ImageBatch {
+        let item = Arc::new(Field::new("item", DataType::UInt8, false));
+        let pixels = Arc::new(UInt8Array::from_iter_values((0..40_000u32).map(|i| (i % 251) as u8)));
+        let column = FixedSizeListArray::new(item, 16, pixels, None);
+        ImageBatch::from_array(&column, "image", ImageShape::gray(4, 4).unwrap(), PixelType::U8).unwrap()
+    }
+
+    fn run(engine: &Engine) -> (Backend, Vec<f32>) {
+        let images = images();
+        let finisher = Finisher::new(images.shape(), 255.0).unwrap();
+        let rows = images.images();
+        let (mut features, mut means, mut stds) =
+            (vec![f32::NAN; rows * 12], vec![f32::NAN; rows], vec![f32::NAN; rows]);
+        let out = Output { features: &mut features, means: &mut means, stds: &mut stds };
+        let backend = engine.featurize(&images, &finisher, out).unwrap();
+        (backend, features)
+    }
+
+    #[test]
+    fn auto_leaves_gpus_alone_while_there_is_little_work() {
+        let engine = Engine::new(EngineOptions::default()).unwrap();
+        assert_eq!(run(&engine).0, Backend::Cpu);
+        let info = engine.info();
+        assert_eq!((info.backend, info.adapter), (Backend::Cpu, None));
+        #[cfg(feature = "gpu")]
+        assert_eq!(info.reason, "auto: a GPU is looked for from 512 MB of pixels on");
+    }
+
+    #[cfg(feature = "gpu")]
+    #[test]
+    fn auto_decides_once_there_is_enough_and_never_for_software() {
+        let engine = Engine::new(EngineOptions::default()).unwrap();
+        let cpu = Engine::new(EngineOptions::backend(Backend::Cpu)).unwrap();
+        engine.state().seen = GPU_WORTH_BYTES;
+        let (_, features) = run(&engine);
+        assert!(features == run(&cpu).1);
+        let info = engine.info();
+        println!("auto took {info}");
+        assert!(!matches!(engine.state().choice, Choice::Open(_)));
+        assert!(info.reason.starts_with("auto: "), "{}", info.reason);
+        if let Choice::Gpu { gpu, .. } = &engine.state().choice {
+            assert!(!gpu.adapter().software);
+        }
+    }
+
+    #[test]
+    fn places_that_do_not_fit_are_refused() {
+        let engine = Engine::new(EngineOptions::default()).unwrap();
+        let images = images();
+        let finisher = Finisher::new(images.shape(), 255.0).unwrap();
+        let mut few = [0.0; 12];
+        let out = Output { features: &mut few, means: &mut [], stds: &mut [] };
+        assert!(matches!(engine.featurize(&images, &finisher, out), Err(Error::InvalidOption { .. })));
     }
 }
