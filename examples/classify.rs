@@ -1,6 +1,7 @@
 //! Trains a classifier on a features file and says how good it is: multinomial logistic regression on standardised
 //! features, four fifths of the rows for training, one fifth for testing.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -125,12 +126,13 @@ impl Rows {
 
     /// The distinct labels, in order: numbers by value.
     fn classes(&self) -> Vec<String> {
-        let mut classes = self.labels.clone();
-        classes.sort_by(|a, b| match (a.parse::<f64>(), b.parse::<f64>()) {
-            (Ok(a), Ok(b)) => a.total_cmp(&b),
-            _ => a.cmp(b),
-        });
-        classes.dedup();
+        let distinct: BTreeSet<&String> = self.labels.iter().collect();
+        let mut classes: Vec<String> = distinct.into_iter().cloned().collect();
+        let numbers: Option<Vec<f64>> = classes.iter().map(|class| class.parse().ok()).collect();
+        if numbers.is_some() {
+            let number = |class: &String| class.parse().unwrap_or(f64::NAN);
+            classes.sort_by(|a, b| number(a).total_cmp(&number(b)));
+        }
         classes
     }
 

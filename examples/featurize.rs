@@ -85,8 +85,9 @@ fn at_least_one(text: &str) -> Result<usize, String> {
 fn main() -> ExitCode {
     let args = Args::parse();
     let options = io::WriteOptions { compression: args.compression };
-    if let Err(error) = io::check(&args.output, &options) {
-        eprintln!("error: {error}");
+    let usable = io::check(&args.output, &options).map_err(|e| e.to_string()).and_then(|()| distinct(&args));
+    if let Err(message) = usable {
+        eprintln!("error: {message}");
         return ExitCode::from(2);
     }
     match run(&args, &options) {
@@ -98,35 +99,49 @@ fn main() -> ExitCode {
     }
 }
 
+/// No file is written twice, and an input is replaced by the output at most.
+fn distinct(args: &Args) -> Result<(), String> {
+    let mut used: Vec<(&str, &PathBuf)> = args.inputs.iter().map(|path| ("an input", path)).collect();
+    used.push(("the output", &args.output));
+    for (option, path) in [("--quarantine", &args.quarantine), ("--report", &args.report)] {
+        let Some(path) = path else { continue };
+        if let Some((other, _)) = used.iter().find(|(_, with)| io::is_same_file(path, with)) {
+            return Err(format!("{option} {} is {other} as well", path.display()));
+        }
+        used.push((option, path));
+    }
+    Ok(())
+}
+
 fn run(args: &Args, options: &io::WriteOptions) -> Result<(), Error> {
     let start = Instant::now();
     let quarantine = args.quarantine.as_ref().map(io::Quarantine::create).transpose()?;
+    let report_file = args.report.as_ref().map(io::OutputFile::create).transpose()?;
     let (stream, progress) = open(args, quarantine.as_ref())?;
     let report = stream.report_handle();
     let bar = if args.quiet { ProgressBar::hidden() } else { bar(progress.as_ref().and_then(|p| p.bytes_total())) };
     let mut watched = Watched { stream, report: report.clone(), progress, bar, head: None };
-    let written = io::write(&args.output, &mut watched, options)?;
+    let output = io::prepare(&args.output, &mut watched, options)?;
     watched.bar.finish_and_clear();
+    // The output comes last: as long as it is not there, the run was no success.
     if let Some(quarantine) = &quarantine {
         quarantine.finish()?;
     }
     let (report, elapsed) = (report.get(), start.elapsed());
-    if let Some(path) = &args.report {
-        std::fs::write(path, format!("{:#}\n", report_json(&report, elapsed))).map_err(|source| Error::Io {
-            action: "write",
-            path: path.clone(),
-            source,
-        })?;
+    if let (Some(mut file), Some(path)) = (report_file, &args.report) {
+        let failed = |source| Error::Io { action: "write", path: path.clone(), source };
+        writeln!(file, "{:#}", report_json(&report, elapsed)).map_err(failed)?;
+        file.finish()?;
     }
+    let written = output.finish()?;
     if !args.quiet {
-        let text = summary(args, &report, &written, elapsed, watched.head.as_ref())?;
-        // Stdout may carry the features.
-        let shown = if args.output.as_os_str() == "-" {
+        let text = summary(args, &report, &written, elapsed, watched.head.as_ref());
+        // Stdout may carry the features. That nobody listens does not undo the run.
+        let _ = if args.output.as_os_str() == "-" {
             std::io::stderr().write_all(text.as_bytes())
         } else {
             std::io::stdout().write_all(text.as_bytes())
         };
-        shown.map_err(|source| Error::Io { action: "write", path: "stdout".into(), source })?;
     }
     Ok(())
 }
@@ -168,7 +183,7 @@ fn bar(bytes: Option<u64>) -> ProgressBar {
     }
     let (bar, template) = match bytes {
         Some(total) => (ProgressBar::new(total), "{bar:30} {bytes}/{total_bytes}  {msg}"),
-        None => (ProgressBar::new_spinner(), "{spinner} {elapsed}  {msg}"),
+        None => (ProgressBar::new_spinner(), "{spinner} {elapsed}  {bytes}  {msg}"),
     };
     if let Ok(style) = ProgressStyle::with_template(template) {
         bar.set_style(style);
@@ -241,7 +256,7 @@ fn summary(
     written: &io::Written,
     elapsed: Duration,
     head: Option<&RecordBatch>,
-) -> Result<String, Error> {
+) -> String {
     let seconds = elapsed.as_secs_f64();
     let rate = grouped((report.rows_in as f64 / seconds.max(1e-9)) as u64);
     let output = if args.output.as_os_str() == "-" { "stdout".to_owned() } else { args.output.display().to_string() };
@@ -257,22 +272,22 @@ fn summary(
     }
     if let Some(head) = head.filter(|h| h.num_rows() > 0) {
         text.push('\n');
-        text += &table(head)?;
+        text += &table(head);
     }
-    Ok(text)
+    text
 }
 
 /// The rows as text columns; long values and many columns are cut short.
-fn table(batch: &RecordBatch) -> Result<String, Error> {
+fn table(batch: &RecordBatch) -> String {
     const COLUMNS: usize = 8;
     let format = FormatOptions::default().with_null("null");
     let mut columns = Vec::new();
     for (field, array) in batch.schema_ref().fields().iter().zip(batch.columns()).take(COLUMNS) {
-        let values = ArrayFormatter::try_new(array, &format).map_err(Error::from)?;
-        let mut cells = vec![field.name().clone()];
-        for row in 0..batch.num_rows() {
-            cells.push(shortened(&values.value(row).try_to_string().map_err(Error::from)?));
-        }
+        let values = ArrayFormatter::try_new(array, &format).ok();
+        // A type that cannot be shown is no reason to fail.
+        let shown = |row| values.as_ref().and_then(|values| values.value(row).try_to_string().ok());
+        let mut cells = vec![shortened(field.name())];
+        cells.extend((0..batch.num_rows()).map(|row| shortened(&shown(row).unwrap_or_else(|| "…".to_owned()))));
         columns.push(cells);
     }
     if batch.num_columns() > COLUMNS {
@@ -287,7 +302,7 @@ fn table(batch: &RecordBatch) -> Result<String, Error> {
             columns.iter().zip(&widths).map(|(cells, &width)| format!("{:<width$}", cells[line])).collect();
         let _ = writeln!(text, "{}", cells.join("  ").trim_end());
     }
-    Ok(text)
+    text
 }
 
 fn shortened(cell: &str) -> String {

@@ -103,6 +103,12 @@ impl ImageBatch {
         }
     }
 
+    /// Adds what only computing with a row could show.
+    pub(crate) fn add_defects(&mut self, defects: impl IntoIterator<Item = Defect>) {
+        self.defects.extend(defects);
+        self.defects.sort_by_key(|defect| defect.row);
+    }
+
     pub(crate) fn into_defects(self) -> Vec<Defect> {
         self.defects
     }
@@ -133,16 +139,46 @@ pub fn default_pixel_type(column: &DataType) -> PixelType {
 /// [`Error::UnknownShape`] if the lengths there are make no image, [`Error::UnsupportedColumn`] as
 /// [`ImageBatch::from_array`].
 pub fn infer_shape(array: &dyn Array, name: &str) -> Result<Option<ImageShape>> {
-    let view = View::of(array, name)?;
-    let Some(dims) = view.common_dims() else { return Ok(None) };
-    let unknown = |why: String| Error::UnknownShape { column: name.to_owned(), why };
-    match dims[..] {
-        [len] => ImageShape::square(len)
-            .map(Some)
-            .ok_or_else(|| unknown(format!("its images hold {len} values, which is not a perfect square"))),
-        [h, w] => ImageShape::gray(h, w).map(Some).map_err(|e| unknown(e.to_string())),
-        [h, w, c] => ImageShape::new(h, w, c).map(Some).map_err(|e| unknown(e.to_string())),
-        _ => Ok(None),
+    let mut votes = ShapeVotes::default();
+    votes.count(array, name)?;
+    votes.winner(name)
+}
+
+/// The shapes that the rows of a column have, over any number of arrays.
+#[derive(Debug, Default)]
+pub(crate) struct ShapeVotes(HashMap<Vec<usize>, usize>);
+
+impl ShapeVotes {
+    pub fn count(&mut self, array: &dyn Array, name: &str) -> Result<()> {
+        let view = View::of(array, name)?;
+        if view.levels.is_empty() {
+            return Ok(());
+        }
+        if view.levels.iter().all(Level::is_fixed) {
+            // The type tells, whatever the rows.
+            self.0.insert(view.levels.iter().map(|level| level.range(0).1).collect(), usize::MAX);
+            return Ok(());
+        }
+        for dims in (0..view.rows).filter_map(|row| view.row_dims(row)) {
+            *self.0.entry(dims).or_default() += 1;
+        }
+        Ok(())
+    }
+
+    /// The shape with the most votes.
+    pub fn winner(&self, name: &str) -> Result<Option<ImageShape>> {
+        let unknown = |why: String| Error::UnknownShape { column: name.to_owned(), why };
+        let shape = |dims: &[usize]| match *dims {
+            [len] => ImageShape::square(len)
+                .ok_or_else(|| unknown(format!("its images hold {len} values, which is not a perfect square"))),
+            [h, w] => ImageShape::gray(h, w).map_err(|e| unknown(e.to_string())),
+            [h, w, c] => ImageShape::new(h, w, c).map_err(|e| unknown(e.to_string())),
+            _ => Err(unknown("it has no lists of values".to_owned())),
+        };
+        // Among equals one that makes an image, and of those the smaller.
+        let rank = |dims: &[usize], votes: usize| (votes, shape(dims).is_ok(), std::cmp::Reverse(dims.to_vec()));
+        let winner = self.0.iter().max_by_key(|(dims, votes)| rank(dims, **votes));
+        winner.map(|(dims, _)| shape(dims)).transpose()
     }
 }
 
@@ -280,24 +316,7 @@ impl<'a> View<'a> {
         }
     }
 
-    /// The lengths that most rows have at each level, by each row's first items.
-    fn common_dims(&self) -> Option<Vec<usize>> {
-        if self.levels.is_empty() {
-            return None;
-        }
-        if self.levels.iter().all(Level::is_fixed) {
-            return Some(self.levels.iter().map(|level| level.range(0).1).collect());
-        }
-        let mut counts: HashMap<Vec<usize>, usize> = HashMap::new();
-        for row in 0..self.rows {
-            if let Some(dims) = self.row_dims(row) {
-                *counts.entry(dims).or_default() += 1;
-            }
-        }
-        // Among equals the smaller, so that the answer does not depend on the map's order.
-        counts.into_iter().max_by(|a, b| a.1.cmp(&b.1).then_with(|| b.0.cmp(&a.0))).map(|(dims, _)| dims)
-    }
-
+    /// The lengths of a row at each level, by its first items.
     fn row_dims(&self, row: usize) -> Option<Vec<usize>> {
         let mut at = row;
         let mut dims = Vec::with_capacity(self.levels.len());
@@ -424,7 +443,10 @@ where
     {
         return Err(Defect::new(row, Reason::NullPixel, format!("pixel {pixel} is null")));
     }
-    let values = &leaf.values()[start..start + len];
+    let Some(values) = leaf.values().get(start..start + len) else {
+        // A list of the Null type has lengths but no values.
+        return Err(Defect::new(row, Reason::NullPixel, "pixel 0 is null"));
+    };
     if T::takes_all(values) {
         return Ok(start);
     }
@@ -777,6 +799,9 @@ mod tests {
         );
         let nulls = fixed(Arc::new(UInt8Array::from(vec![0; 8])), 4, Some(vec![false, false]));
         assert_eq!(infer_shape(&nulls, "image").unwrap(), Some(gray(2, 2)));
+        // Among as many of each, the one that makes an image.
+        let tie = list(Arc::new(UInt8Array::from(vec![0; 7])), &[4, 3], None);
+        assert_eq!(infer_shape(&tie, "image").unwrap(), Some(gray(2, 2)));
         let nothing = list(Arc::new(UInt8Array::from(Vec::<u8>::new())), &[0, 0], Some(vec![false, false]));
         assert_eq!(infer_shape(&nothing, "image").unwrap(), None);
     }
@@ -793,6 +818,12 @@ mod tests {
         assert_eq!(error.to_string(), "column `image` is Binary: raw bytes are u8 pixels, not u16");
         let nulls = read(&NullArray::new(2), gray(1, 1), PixelType::U8);
         assert_eq!((nulls.images(), nulls.defects().len()), (0, 2));
+        let null_pixels = list(Arc::new(NullArray::new(4)), &[2, 2], None);
+        let batch = read(&null_pixels, gray(1, 2), PixelType::U8);
+        assert_eq!(
+            reasons(&batch),
+            [(0, Reason::NullPixel, "pixel 0 is null"), (1, Reason::NullPixel, "pixel 0 is null")]
+        );
     }
 
     #[test]

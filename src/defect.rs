@@ -84,10 +84,14 @@ pub fn defects_array(rows: usize, defects: &[Defect]) -> ArrayRef {
     Arc::new(StructArray::new(struct_fields(), columns, Some(valid)))
 }
 
+/// Whether a field is the defects column of `image`.
+pub(crate) fn is_defects(field: &Field, image: &str) -> bool {
+    field.metadata().get(DEFECTS_OF).is_some_and(|of| of == image)
+}
+
 /// Takes the defects column of `image` out of `batch`: the batch without it and what it said.
 pub(crate) fn take_defects(batch: RecordBatch, image: &str) -> (RecordBatch, Vec<Defect>) {
-    let place =
-        batch.schema_ref().fields().iter().position(|f| f.metadata().get(DEFECTS_OF).is_some_and(|of| of == image));
+    let place = batch.schema_ref().fields().iter().position(|field| is_defects(field, image));
     let Some(place) = place else { return (batch, Vec::new()) };
     let mut batch = batch;
     let column = batch.remove_column(place);

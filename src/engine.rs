@@ -113,6 +113,9 @@ struct State {
     /// Bytes of pixels computed so far.
     #[cfg(feature = "gpu")]
     seen: u64,
+    /// Whether a thread is timing the adapter against the CPU.
+    #[cfg(feature = "gpu")]
+    measuring: bool,
 }
 
 #[derive(Debug, Clone)]
@@ -162,6 +165,8 @@ impl Engine {
             choice,
             #[cfg(feature = "gpu")]
             seen: 0,
+            #[cfg(feature = "gpu")]
+            measuring: false,
         });
         Ok(Self {
             inner: Arc::new(Inner {
@@ -255,7 +260,16 @@ impl Engine {
                 Backend::Auto if P::TYPE == crate::shape::PixelType::F32 || state.seen < GPU_WORTH_BYTES => {
                     return None;
                 }
-                Backend::Auto => state.choice = self.measure(pixels, finisher),
+                Backend::Auto if state.measuring => return None,
+                Backend::Auto => {
+                    state.measuring = true;
+                    // Not under the lock: a thread that waits for its part of the work may take up another call's.
+                    drop(state);
+                    let choice = self.measure(pixels, finisher);
+                    state = self.state();
+                    state.choice = choice;
+                    state.measuring = false;
+                }
                 _ => state.choice = Self::open_asked(),
             }
         }

@@ -55,7 +55,7 @@ pub enum Error {
         why: String,
     },
     /// An output column would have the name of an input column.
-    #[error("the input already has a column `{column}`, which the features would need")]
+    #[error("the input already has a column `{column}`, which the output would need: rename it")]
     ColumnTaken {
         /// The name that both would have.
         column: String,

@@ -37,12 +37,12 @@ impl Finisher {
     /// Features of images of `shape`, divided by `scale`.
     ///
     /// # Errors
-    /// [`Error::InvalidOption`] if `scale` is not positive and finite.
+    /// [`Error::InvalidOption`] if `scale` is not within 10⁻¹⁸ to 10¹⁸, where no sum of integers leaves the range of f32.
     pub fn new(shape: ImageShape, scale: f64) -> Result<Self> {
-        if scale.is_finite() && scale > 0.0 {
+        if (1e-18..=1e18).contains(&scale) {
             Ok(Self { shape, scale })
         } else {
-            Err(Error::InvalidOption { option: "scale", why: format!("{scale} is not a positive number") })
+            Err(Error::InvalidOption { option: "scale", why: format!("{scale} is not within 1e-18 to 1e18") })
         }
     }
 
@@ -214,7 +214,7 @@ mod tests {
     #[test]
     fn a_scale_must_be_positive_and_finite() {
         let shape = ImageShape::gray(1, 1).unwrap();
-        for scale in [0.0, -1.0, f64::NAN, f64::INFINITY] {
+        for scale in [0.0, -1.0, 1e-19, 1e19, f64::NAN, f64::INFINITY] {
             assert!(Finisher::new(shape, scale).is_err(), "{scale}");
         }
     }

@@ -1,15 +1,16 @@
 //! One array or one batch in, its features out: what a run computes, and how rows that cannot be are treated.
 
+use std::collections::HashSet;
 use std::str::FromStr;
 use std::sync::Arc;
 
 use arrow_array::{Array, ArrayRef, BooleanArray, FixedSizeListArray, Float32Array, RecordBatch, new_empty_array};
 use arrow_buffer::NullBuffer;
-use arrow_schema::{Schema, SchemaRef};
+use arrow_schema::{Field, Schema, SchemaRef};
 use arrow_select::filter::filter_record_batch;
 
-use crate::batch::{ImageBatch, default_pixel_type, infer_shape};
-use crate::defect::{DEFECTS_OF, Defect, take_defects};
+use crate::batch::{ImageBatch, Pixels, default_pixel_type, infer_shape};
+use crate::defect::{Defect, is_defects, take_defects};
 use crate::engine::{Backend, Engine};
 use crate::error::{Error, Result, choose};
 use crate::features::{Finisher, Layout, Output, feature_fields, item_field, metadata};
@@ -117,7 +118,7 @@ impl Featurizer {
     /// # Errors
     /// - [`Error::UnknownShape`] if the spec leaves the shape open and the array does not tell it.
     /// - [`Error::UnsupportedColumn`] if the array cannot hold images ([`ImageBatch::from_array`]).
-    /// - [`Error::InvalidOption`] if the scale is not a positive number.
+    /// - [`Error::InvalidOption`] if the scale is out of its range ([`Finisher::new`]).
     /// - [`Error::InvalidRow`] if a row is invalid and the spec says [`OnInvalid::Error`].
     pub fn featurize(&self, images: &dyn Array) -> Result<Features> {
         let spec = &self.spec;
@@ -127,7 +128,8 @@ impl Featurizer {
         };
         let pixel_type = spec.pixel_type.unwrap_or_else(|| default_pixel_type(images.data_type()));
         let finisher = Finisher::new(shape, spec.scale.unwrap_or(pixel_type.default_scale()))?;
-        let batch = ImageBatch::from_array(images, &spec.image, shape, pixel_type)?;
+        let mut batch = ImageBatch::from_array(images, &spec.image, shape, pixel_type)?;
+        let (values, _) = Values::compute(&self.engine, &mut batch, &finisher)?;
         if let (OnInvalid::Error, Some(defect)) = (spec.on_invalid, batch.defects().first()) {
             return Err(Error::InvalidRow {
                 file: None,
@@ -138,7 +140,6 @@ impl Featurizer {
                 detail: defect.detail.clone(),
             });
         }
-        let (values, _) = Values::compute(&self.engine, &batch, &finisher)?;
         let valid = validity(batch.rows(), batch.defects());
         Ok(Features {
             features: list_array(values.features, shape, valid.clone())?,
@@ -183,14 +184,13 @@ impl Plan {
         let finisher = Finisher::new(shape, spec.scale.unwrap_or(pixel_type.default_scale()))?;
         // Also tells at once, before any data, that the column's type is none that holds images.
         ImageBatch::from_array(&new_empty_array(image.data_type()), &spec.image, shape, pixel_type)?;
-        let mut fields: Vec<_> = input
-            .fields()
-            .iter()
-            .filter(|f| !f.metadata().contains_key(DEFECTS_OF) && (spec.keep_image || *f.name() != spec.image))
-            .cloned()
-            .collect();
+        let image_at = input.index_of(&spec.image)?;
+        let passes = |at: usize, field: &Field| !is_defects(field, &spec.image) && (spec.keep_image || at != image_at);
+        let mut fields: Vec<_> =
+            input.fields().iter().enumerate().filter(|(at, f)| passes(*at, f)).map(|(_, f)| f.clone()).collect();
+        let taken: HashSet<String> = fields.iter().map(|f| f.name().clone()).collect();
         for field in feature_fields(shape, spec.layout) {
-            if fields.iter().any(|f| f.name() == field.name()) {
+            if taken.contains(field.name()) {
                 return Err(Error::ColumnTaken { column: field.name().clone() });
             }
             fields.push(Arc::new(field));
@@ -225,7 +225,7 @@ impl Plan {
         let shape = self.shape();
         let mut images = ImageBatch::from_array(input.column(at), &self.spec.image, shape, self.pixel_type)?;
         images.explain(known);
-        let (values, backend) = Values::compute(engine, &images, &self.finisher)?;
+        let (values, backend) = Values::compute(engine, &mut images, &self.finisher)?;
         let defects = images.into_defects();
         let valid = validity(input.num_rows(), &defects);
         let mut columns: Vec<ArrayRef> = input.columns().to_vec();
@@ -260,15 +260,10 @@ impl Plan {
     }
 }
 
-fn image_field<'a>(spec: &FeatureSpec, input: &'a Schema) -> Result<&'a arrow_schema::Field> {
+fn image_field<'a>(spec: &FeatureSpec, input: &'a Schema) -> Result<&'a Field> {
     input.field_with_name(&spec.image).map_err(|_| Error::NoSuchColumn {
         column: spec.image.clone(),
-        available: input
-            .fields()
-            .iter()
-            .filter(|f| !f.metadata().contains_key(DEFECTS_OF))
-            .map(|f| f.name().clone())
-            .collect(),
+        available: input.fields().iter().filter(|f| !is_defects(f, &spec.image)).map(|f| f.name().clone()).collect(),
     })
 }
 
@@ -290,7 +285,7 @@ struct Values {
 }
 
 impl Values {
-    fn compute(engine: &Engine, images: &ImageBatch, finisher: &Finisher) -> Result<(Self, Backend)> {
+    fn compute(engine: &Engine, images: &mut ImageBatch, finisher: &Finisher) -> Result<(Self, Backend)> {
         let width = images.shape().features();
         let (rows, count) = (images.rows(), images.images());
         let mut values = Self { features: vec![0.0; rows * width], means: vec![0.0; rows], stds: vec![0.0; rows] };
@@ -305,6 +300,10 @@ impl Values {
             spread(&mut values.means, 1, images.defects());
             spread(&mut values.stds, 1, images.defects());
         }
+        if matches!(images.pixels(), Pixels::F32(_)) {
+            let beyond = values.beyond_f32(width, images.defects());
+            images.add_defects(beyond);
+        }
         // A null keeps no trace of what stood in its place.
         for defect in images.defects() {
             values.features[defect.row * width..][..width].fill(0.0);
@@ -312,6 +311,18 @@ impl Values {
             values.stds[defect.row] = 0.0;
         }
         Ok((values, backend))
+    }
+}
+
+impl Values {
+    /// Rows of finite pixels whose sums are not.
+    fn beyond_f32(&self, width: usize, defects: &[Defect]) -> Vec<Defect> {
+        let finite = |row: usize| self.features[row * width..][..width].iter().all(|value| value.is_finite());
+        let known = |row: usize| defects.binary_search_by_key(&row, |defect| defect.row).is_ok();
+        (0..self.means.len())
+            .filter(|&row| !(finite(row) && self.means[row].is_finite() && self.stds[row].is_finite() || known(row)))
+            .map(|row| Defect::new(row, Reason::NotFinite, "its features are beyond 32-bit floats"))
+            .collect()
     }
 }
 

@@ -35,15 +35,13 @@ pub trait Pixel: sealed::Sealed + Copy + Default + PartialEq + Debug + Send + Sy
     /// Sum and second moment of several channels of `n` values each, taken as one set of values.
     fn pool(n: usize, channels: &[(Self::Total, Self::Total)]) -> (Self::Total, Self::Total);
 
-    /// `sums[i] / scale` in f64, rounded to f32 once. `longest` is the number of values in the longest sum.
+    /// `sums[i] / scale` in f64, rounded to f32 once. `longest` is the number of values in the longest sum; `scale` is one
+    /// that [`Finisher`](crate::Finisher) takes.
     fn scale(sums: &[Self::Sum], longest: usize, scale: f64, out: &mut [f32]);
 }
 
-/// Scales for which [`scale_exact_f32`] cannot meet a subnormal quotient.
-const PLAIN_SCALES: std::ops::RangeInclusive<f64> = 1e-18..=1e18;
-
 /// A correctly rounded f32 quotient of two f32 numbers is what rounding the f64 quotient gives (53 ≥ 2·24 + 2 bits:
-/// Figueroa, "When is double rounding innocuous?"), so sums below 2²⁴ need no f64 at all.
+/// Figueroa, "When is double rounding innocuous?"), so sums below 2²⁴ need no f64 at all. (The range of scales leaves no subnormal quotient.)
 #[inline(always)]
 fn scale_exact_f32(sums: &[u32], scale: f32, out: &mut [f32]) {
     for (to, &sum) in out.iter_mut().zip(sums) {
@@ -93,7 +91,7 @@ macro_rules! integer_pixel {
             #[inline(always)]
             fn scale(sums: &[u32], longest: usize, scale: f64, out: &mut [f32]) {
                 let fits_f32 = longest * (<$t>::MAX as usize) < 1 << 24 && f64::from(scale as f32) == scale;
-                if fits_f32 && PLAIN_SCALES.contains(&scale) {
+                if fits_f32 {
                     scale_exact_f32(sums, scale as f32, out);
                 } else {
                     for (to, &sum) in out.iter_mut().zip(sums) {

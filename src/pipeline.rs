@@ -11,7 +11,7 @@ use std::thread;
 use arrow_array::{RecordBatch, RecordBatchReader};
 use arrow_schema::{ArrowError, SchemaRef};
 
-use crate::batch::infer_shape;
+use crate::batch::ShapeVotes;
 use crate::defect::Defect;
 use crate::engine::{Backend, Engine};
 use crate::error::{Error, Result};
@@ -20,8 +20,8 @@ use crate::report::Report;
 
 /// Batches that may wait between two stages: enough to ride out a slow one, few enough to bound memory.
 const WAITING: usize = 2;
-/// How many batches may go by before one tells the image shape.
-const SHAPELESS_BATCHES: usize = 64;
+/// How many rows vote on the image shape where nothing else tells it, whatever batches they come in.
+const SHAPE_ROWS: usize = 1_000;
 
 /// Which file each row of an input came from; filled by a reader as it goes, shared by its clones.
 #[derive(Debug, Clone, Default)]
@@ -107,7 +107,8 @@ impl ReportHandle {
 }
 
 impl Featurizer {
-    /// Featurizes everything that `reader` yields. Reads ahead only as far as it takes to know the image shape.
+    /// Featurizes everything that `reader` yields. Reads ahead only where the shape has to be read from the data: then
+    /// the first 1,000 rows decide, whatever batches they come in.
     ///
     /// # Errors
     /// - [`Error::NoSuchColumn`], [`Error::UnsupportedColumn`], [`Error::ColumnTaken`] if the schema does not suit.
@@ -131,19 +132,21 @@ impl Featurizer {
         let mut ahead = VecDeque::new();
         let shape = match Plan::shape_from_schema(self.spec(), &input)? {
             Some(shape) => shape,
-            None => loop {
-                let rows = || ahead.iter().map(|b: &RecordBatch| b.num_rows() as u64).sum();
-                if ahead.len() == SHAPELESS_BATCHES {
-                    return Err(no_row_tells(&self.spec().image, rows()));
+            None => {
+                let mut votes = ShapeVotes::default();
+                let mut rows = 0;
+                while rows < SHAPE_ROWS
+                    && let Some(batch) = reader.next()
+                {
+                    let batch = batch.map_err(Error::from)?;
+                    if let Some(images) = batch.column_by_name(&self.spec().image) {
+                        votes.count(&images.slice(0, images.len().min(SHAPE_ROWS - rows)), &self.spec().image)?;
+                    }
+                    rows += batch.num_rows();
+                    ahead.push_back(batch);
                 }
-                let Some(batch) = reader.next() else { return Err(no_row_tells(&self.spec().image, rows())) };
-                let batch = batch.map_err(Error::from)?;
-                let images = batch.column_by_name(&self.spec().image).cloned();
-                ahead.push_back(batch);
-                if let Some(shape) = images.map(|i| infer_shape(&i, &self.spec().image)).transpose()?.flatten() {
-                    break shape;
-                }
-            },
+                votes.winner(&self.spec().image)?.ok_or_else(|| no_row_tells(&self.spec().image, rows as u64))?
+            }
         };
         let plan = Plan::new(self.spec().clone(), &input, shape)?;
         let schema = plan.schema();

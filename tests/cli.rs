@@ -8,6 +8,8 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
+use arrow_array::cast::AsArray;
+use arrow_array::types::Int64Type;
 use arrow_array::{Array, RecordBatch, RecordBatchReader};
 use arrow_select::concat::concat_batches;
 use pixelfeat::io::{self, ReadOptions, WriteOptions};
@@ -283,6 +285,60 @@ fn usage_errors_exit_with_two() {
 }
 
 #[test]
+fn no_file_is_written_twice_and_no_input_is_lost() {
+    let place = Place::new();
+    place.file("in.ndjson", GOOD);
+    for (args, expected) in [
+        (&["in.ndjson", "--quarantine", "in.ndjson"][..], "--quarantine in.ndjson is an input as well"),
+        (&["in.ndjson", "-o", "x.parquet", "--report", "./x.parquet"], "--report ./x.parquet is the output as well"),
+        (&["in.ndjson", "--quarantine", "q", "--report", "q"], "--report q is --quarantine as well"),
+    ] {
+        let output = place.run(args);
+        assert_eq!(output.status.code(), Some(2), "{args:?}");
+        assert_eq!(text(&output.stderr).trim_end(), format!("error: {expected}"));
+    }
+    assert_eq!(place.files(), ["in.ndjson"]);
+    // A report that cannot be written is found out before the work, and leaves no output.
+    let message = place.failed(&["in.ndjson", "--report", "no/such/report.json"]);
+    assert!(message.starts_with("cannot write no/such/report.json: No such file"), "{message}");
+    assert_eq!(place.files(), ["in.ndjson"]);
+}
+
+#[test]
+fn several_json_files_may_be_empty_or_have_their_keys_in_another_order() {
+    let place = Place::new();
+    place.file("empty.json", "");
+    place.file("a.json", GOOD);
+    place.file("b.json", r#"{"label": 8, "image": [4, 3, 2, 1]}"#);
+    place.done(&["empty.json", "a.json", "empty.json", "b.json", "empty.json", "-q"]);
+    let labels = read(&place.path("features.parquet")).column(0).clone();
+    assert_eq!(labels.as_primitive::<Int64Type>().values()[..], [7, 8]);
+    place.file("c.json", r#"{"image": [1, 2, 3, 4], "label": "text"}"#);
+    let message = place.failed(&["a.json", "c.json"]);
+    assert!(message.starts_with("c.json: its columns (image List(") && !message.contains("defect"), "{message}");
+}
+
+#[test]
+fn numbers_beside_the_image_are_never_rounded_silently() {
+    let place = Place::new();
+    let rows = |id: &str| format!("{{\"image\": [1], \"id\": 1.5}}\n{{\"image\": [2], \"id\": {id}}}\n");
+    place.file("fine.ndjson", rows("9007199254740992"));
+    place.done(&["fine.ndjson", "-q"]);
+    place.file("ids.ndjson", rows("9007199254740993"));
+    let message = place.failed(&["ids.ndjson"]);
+    let expected = "ids.ndjson: line 2, column 1: 9007199254740993 in a column of floats, which would round it";
+    assert_eq!(message, expected);
+}
+
+#[test]
+fn a_control_byte_is_a_broken_line_like_another() {
+    let place = Place::new();
+    place.file("in.ndjson", format!("{GOOD}\n{{\"image\": [1, \0]}}\n{GOOD}\n"));
+    place.done(&["in.ndjson", "--quarantine", "bad.ndjson", "-q"]);
+    assert_eq!(read(&place.path("features.parquet")).num_rows(), 2);
+}
+
+#[test]
 fn help_names_every_option() {
     let help = Place::new().done(&["--help"]);
     for option in [
@@ -340,6 +396,10 @@ fn stdin_goes_in_and_an_ipc_stream_comes_out() {
     drop(writer);
     child.stdin.take().unwrap().write_all(&stream).unwrap();
     assert!(child.wait().unwrap().success());
+    // A producer that died does not look like one that was done.
+    place.file("cut.arrows", &stream[..stream.len() - 8]);
+    let message = place.failed(&["cut.arrows", "-o", "cut.parquet"]);
+    assert_eq!(message, "cut.arrows: the stream breaks off: its end-of-stream mark is missing");
     place.done(&["images.arrow", "-o", "file.parquet", "-q"]);
     assert_eq!(read(&place.path("out.parquet")).columns(), read(&place.path("file.parquet")).columns());
 }

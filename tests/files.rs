@@ -7,9 +7,13 @@ use std::fs;
 use std::path::Path;
 use std::sync::Arc;
 
+use arrow_array::builder::{Int32Builder, MapBuilder};
 use arrow_array::cast::AsArray;
-use arrow_array::types::Float32Type;
-use arrow_array::{Array, ArrayRef, BinaryArray, Int32Array, RecordBatch, RecordBatchIterator, RecordBatchReader};
+use arrow_array::types::{Float32Type, Int32Type};
+use arrow_array::{
+    Array, ArrayRef, BinaryArray, DictionaryArray, FixedSizeListArray, Int32Array, RecordBatch, RecordBatchIterator,
+    RecordBatchReader, TimestampMicrosecondArray,
+};
 use arrow_schema::{DataType, Field, Schema};
 use arrow_select::concat::concat_batches;
 use pixelfeat::io::{self, Compression, ReadOptions, WriteOptions};
@@ -213,6 +217,54 @@ fn parquet_without_the_column_or_with_a_wrong_type_is_refused() {
     let batch = RecordBatch::try_from_iter([("image", labels)]).unwrap();
     io::write(&path, RecordBatchIterator::new([Ok(batch.clone())], batch.schema()), &WriteOptions::default()).unwrap();
     assert!(failure(&path).starts_with("column `image` is Int32: images are lists of numbers"));
+}
+
+#[test]
+fn dictionaries_that_change_from_batch_to_batch_can_be_written_everywhere() {
+    let folder = tempfile::tempdir().unwrap();
+    let batch = |name: &str| {
+        let images: ArrayRef = Arc::new(BinaryArray::from(vec![b"abcd".as_slice()]));
+        let kinds: ArrayRef = Arc::new(DictionaryArray::<Int32Type>::from_iter([name]));
+        RecordBatch::try_from_iter([("image", images), ("kind", kinds)]).unwrap()
+    };
+    for name in ["a.parquet", "b.arrow"] {
+        let batches = [Ok(batch("one")), Ok(batch("two"))];
+        let reader = RecordBatchIterator::new(batches, batch("one").schema());
+        let stream = featurizer(FeatureSpec::infer()).stream(reader).unwrap();
+        let path = folder.path().join(name);
+        io::write(&path, stream, &WriteOptions::default()).unwrap();
+        let kinds = arrow_cast::cast(all(open(&path)).column(0), &DataType::Utf8).unwrap();
+        assert_eq!(kinds.as_string::<i32>().iter().collect::<Vec<_>>(), [Some("one"), Some("two")], "{name}");
+    }
+}
+
+#[cfg(feature = "json")]
+#[test]
+fn a_quarantine_takes_rows_of_types_that_json_does_not_know() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("bad.ndjson");
+    let images: ArrayRef = Arc::new(FixedSizeListArray::from_iter_primitive::<Float32Type, _, _>(
+        [Some([Some(1.0), Some(f32::NAN), Some(f32::INFINITY), Some(0.0)])],
+        4,
+    ));
+    let times: ArrayRef = Arc::new(TimestampMicrosecondArray::from(vec![0]).with_timezone("Europe/Berlin"));
+    let mut map = MapBuilder::new(None, Int32Builder::new(), Int32Builder::new());
+    map.keys().append_value(5);
+    map.values().append_value(6);
+    map.append(true).unwrap();
+    let map: ArrayRef = Arc::new(map.finish());
+    let batch = RecordBatch::try_from_iter([("image", images), ("time", times), ("map", map)]).unwrap();
+    let quarantine = io::Quarantine::create(&path).unwrap();
+    let options = StreamOptions { quarantine: Some(quarantine.sink("image")), ..Default::default() };
+    let reader = RecordBatchIterator::new([Ok(batch.clone())], batch.schema());
+    all(featurizer(FeatureSpec::infer()).stream_with(reader, options).unwrap());
+    quarantine.finish().unwrap();
+    let entry: serde_json::Value = serde_json::from_slice(&fs::read(path).unwrap()).unwrap();
+    assert_eq!((&entry["row"], &entry["reason"]), (&0.into(), &"not_finite".into()));
+    assert_eq!(entry["record"]["time"], "1970-01-01T01:00:00+01:00");
+    let told = |name: &str| entry["record"][name].as_str().unwrap().to_owned();
+    assert!(told("image").contains("NaN") && told("image").contains("inf"), "{entry}");
+    assert!(told("map").contains('5') && told("map").contains('6'), "{entry}");
 }
 
 #[test]

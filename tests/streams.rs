@@ -162,7 +162,8 @@ fn both_layouts_hold_the_same_numbers_and_the_schema_says_what_they_are() {
 #[test]
 fn the_shape_is_read_from_the_first_rows_that_tell_it() {
     let nulls = mixed().slice(1, 1);
-    let stream = featurizer(FeatureSpec::infer()).stream(reader_of(vec![nulls.clone(), mixed()]));
+    let twos = mixed().slice(2, 2);
+    let stream = featurizer(FeatureSpec::infer()).stream(reader_of(vec![nulls.clone(), twos]));
     let error = stream.unwrap_err().to_string();
     assert_eq!(
         error,
@@ -175,6 +176,33 @@ fn the_shape_is_read_from_the_first_rows_that_tell_it() {
     assert!(error.contains("none of the first 1 rows has an image"), "{error}");
     let error = featurizer(FeatureSpec::infer()).stream(reader_of(vec![mixed().slice(0, 0)])).unwrap_err().to_string();
     assert!(error.contains("there are no rows to read the image shape from"), "{error}");
+}
+
+#[test]
+fn the_shape_does_not_depend_on_the_batches() {
+    let mut images = ListBuilder::new(Int64Builder::new());
+    for len in [9, 4, 4, 4, 4] {
+        images.append_value((0..len).map(Some));
+    }
+    let all = RecordBatch::try_from_iter([("image", Arc::new(images.finish()) as ArrayRef)]).unwrap();
+    for batch_rows in [1, 2, 5] {
+        let batches = (0..5).step_by(batch_rows).map(|at| all.slice(at, batch_rows.min(5 - at))).collect();
+        let stream = featurizer(FeatureSpec::infer()).stream(reader_of(batches)).unwrap();
+        assert_eq!(stream.schema().metadata()["pixelfeat.shape"], "2x2", "{batch_rows} rows a batch");
+    }
+}
+
+#[test]
+fn float_features_beyond_f32_are_no_features() {
+    let flat = arrow_array::Float32Array::from(vec![3e38, 3e38, 1.0, 2.0]);
+    let item = Arc::new(Field::new("item", DataType::Float32, false));
+    let images: ArrayRef = Arc::new(arrow_array::FixedSizeListArray::new(item, 2, Arc::new(flat), None));
+    let batch = RecordBatch::try_from_iter([("image", images)]).unwrap();
+    let stream = featurizer(FeatureSpec::new(shape("1x2"))).stream(reader_of(vec![batch])).unwrap();
+    let handle = stream.report_handle();
+    let out = collect(stream);
+    assert_eq!((out.column(2).is_valid(0), out.column(2).is_valid(1)), (false, true));
+    assert_eq!(handle.get().rows_invalid.into_iter().collect::<Vec<_>>(), [(Reason::NotFinite, 1)]);
 }
 
 #[test]
@@ -197,7 +225,7 @@ fn schemas_that_do_not_suit_are_refused_before_any_row() {
         RecordBatch::try_from_iter([("image", mixed().column(1).clone()), ("features", mixed().column(0).clone())])
             .unwrap();
     let error = featurizer(FeatureSpec::new(shape("1x2"))).stream(reader_of(vec![taken])).unwrap_err().to_string();
-    assert_eq!(error, "the input already has a column `features`, which the features would need");
+    assert_eq!(error, "the input already has a column `features`, which the output would need: rename it");
 }
 
 /// Yields digit batches without end, counting them; ends with an error or a panic where told to.

@@ -11,6 +11,7 @@ use arrow_array::{RecordBatch, RecordBatchReader};
 use arrow_schema::{ArrowError, Schema, SchemaRef};
 
 use super::ReadOptions;
+use crate::defect::DEFECTS_OF;
 use crate::error::{Error, Result};
 use crate::pipeline::Sources;
 
@@ -44,17 +45,36 @@ pub fn open_all<P: AsRef<Path>>(paths: impl IntoIterator<Item = P>, options: &Re
     let Some(first) = pending.pop_front() else {
         return Err(Error::InvalidOption { option: "input", why: "no file was given".to_owned() });
     };
-    let current = open_one(&first, options, &progress)?;
+    let mut current = open_one(&first, options, &progress)?;
     let sources = Sources::default();
     sources.begin(0, name_of(&first));
+    let mut schema = current.schema();
+    let mut ahead = None;
+    if !pending.is_empty() {
+        // An input without rows may not know its columns; the first that has some speaks for all.
+        ahead = current.next();
+        while ahead.is_none()
+            && let Some(path) = pending.pop_front()
+        {
+            current = open_one(&path, options, &progress)?;
+            sources.begin(0, name_of(&path));
+            schema = current.schema();
+            ahead = current.next();
+        }
+        // Another file may have nulls where that one has none.
+        let fields: Vec<_> = schema.fields().iter().map(|f| f.as_ref().clone().with_nullable(true)).collect();
+        schema = Arc::new(Schema::new_with_metadata(fields, schema.metadata().clone()));
+    }
     Ok(Reader {
-        schema: current.schema(),
+        schema,
+        ahead,
         current: Some(current),
         pending,
         options: options.clone(),
         sources,
         rows: 0,
         progress,
+        order: None,
     })
 }
 
@@ -84,12 +104,16 @@ impl Progress {
 /// The batches of one or several inputs, in order.
 pub struct Reader {
     schema: SchemaRef,
+    /// A batch of the current input that is already read.
+    ahead: Option<Result<RecordBatch, ArrowError>>,
     current: Option<Batches>,
     pending: VecDeque<PathBuf>,
     options: ReadOptions,
     sources: Sources,
     rows: u64,
     progress: Progress,
+    /// Where the columns are in the current file, if not where they are in the first.
+    order: Option<Vec<usize>>,
 }
 
 impl std::fmt::Debug for Reader {
@@ -116,15 +140,21 @@ impl Reader {
     fn advance(&mut self) -> Result<Option<RecordBatch>> {
         loop {
             let Some(current) = &mut self.current else { return Ok(None) };
-            if let Some(batch) = current.next() {
-                let batch = batch.map_err(Error::from)?;
+            if let Some(batch) = self.ahead.take().or_else(|| current.next()) {
+                let mut batch = batch.map_err(Error::from)?;
+                if let Some(order) = &self.order {
+                    batch = batch.project(order).map_err(Error::from)?;
+                }
                 self.rows += batch.num_rows() as u64;
                 return Ok(Some(batch));
             }
             self.current = None;
             if let Some(path) = self.pending.pop_front() {
-                let next = open_one(&path, &self.options, &self.progress)?;
-                same_columns(&self.schema, &next.schema(), &path)?;
+                let mut next = open_one(&path, &self.options, &self.progress)?;
+                self.ahead = next.next();
+                if self.ahead.is_some() {
+                    self.order = same_columns(&self.schema, &next.schema(), &path)?;
+                }
                 self.sources.begin(self.rows, name_of(&path));
                 self.current = Some(next);
             }
@@ -151,17 +181,26 @@ impl RecordBatchReader for Reader {
     }
 }
 
-fn same_columns(first: &Schema, other: &Schema, path: &Path) -> Result<()> {
-    let columns = |schema: &Schema| -> Vec<String> {
-        schema.fields().iter().map(|f| format!("{} {}", f.name(), f.data_type())).collect()
-    };
-    let (wanted, found) = (columns(first), columns(other));
-    if wanted == found {
-        return Ok(());
+/// Where the columns of `first` are in `other`, if not at the same places.
+fn same_columns(first: &Schema, other: &Schema, path: &Path) -> Result<Option<Vec<usize>>> {
+    let type_of = |name: &str| other.column_with_name(name).map(|(at, field)| (at, field.data_type()));
+    let places: Option<Vec<usize>> = first
+        .fields()
+        .iter()
+        .map(|field| type_of(field.name()).filter(|(_, data_type)| *data_type == field.data_type()).map(|(at, _)| at))
+        .collect();
+    match places {
+        Some(places) if first.fields().len() == other.fields().len() => Ok((!places.is_sorted()).then_some(places)),
+        _ => {
+            let listed = |schema: &Schema| -> String {
+                let fields = schema.fields().iter().filter(|f| !f.metadata().contains_key(DEFECTS_OF));
+                fields.map(|f| format!("{} {}", f.name(), f.data_type())).collect::<Vec<_>>().join(", ")
+            };
+            let message =
+                format!("its columns ({}) are not those of the first input ({})", listed(other), listed(first));
+            Err(Error::Format { file: name_of(path), message })
+        }
     }
-    let message =
-        format!("its columns ({}) are not those of the first input ({})", found.join(", "), wanted.join(", "));
-    Err(Error::Format { file: name_of(path), message })
 }
 
 fn is_stdin(path: &Path) -> bool {
@@ -187,6 +226,8 @@ enum Format {
 /// What an input is by its first bytes; `None` if it is none of the formats.
 fn recognise(head: &[u8]) -> Option<Format> {
     const COMPRESSED: [&[u8]; 2] = [&[0x1f, 0x8b], &[0x28, 0xb5, 0x2f, 0xfd]];
+    // A zstd file may begin with a frame to be skipped, of one of sixteen kinds.
+    let skippable = matches!(head, [0x50..=0x5f, 0x2a, 0x4d, 0x18, ..]);
     if head.starts_with(b"PAR1") {
         return Some(Format::Parquet);
     }
@@ -197,8 +238,12 @@ fn recognise(head: &[u8]) -> Option<Format> {
         return Some(Format::IpcStream);
     }
     // Text of any kind is the JSON reader's to judge: it can name the line.
-    let is_text = !head.iter().any(|&byte| byte < b' ' && !byte.is_ascii_whitespace());
-    (is_text || COMPRESSED.iter().any(|magic| head.starts_with(magic))).then_some(Format::Json)
+    let text = head.strip_prefix(b"\xef\xbb\xbf").unwrap_or(head).trim_ascii_start();
+    let is_text = text.starts_with(b"{")
+        || text.starts_with(b"[")
+        || !text.iter().any(|&byte| byte < b' ' && !byte.is_ascii_whitespace());
+    let is_compressed = skippable || COMPRESSED.iter().any(|magic| head.starts_with(magic));
+    (is_text || is_compressed).then_some(Format::Json)
 }
 
 fn open_one(path: &Path, options: &ReadOptions, progress: &Progress) -> Result<Batches> {

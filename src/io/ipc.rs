@@ -3,12 +3,16 @@
 use std::fs::File;
 use std::io::{BufReader, Read, Write};
 use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
-use arrow_array::{RecordBatch, RecordBatchReader};
+use arrow_array::cast::AsArray;
+use arrow_array::{ArrayRef, RecordBatch, RecordBatchReader};
 use arrow_ipc::CompressionType;
 use arrow_ipc::reader::{FileReader, StreamReader};
 use arrow_ipc::writer::{FileWriter, IpcWriteOptions, StreamWriter};
-use arrow_schema::{ArrowError, SchemaRef};
+use arrow_schema::{ArrowError, DataType, Schema, SchemaRef};
+use arrow_select::take::take;
 
 use super::input::Batches;
 use super::output::write_error;
@@ -21,8 +25,30 @@ pub fn open_file(file: File, name: &str, options: &ReadOptions) -> Result<Batche
 }
 
 pub fn open_stream(input: Box<dyn Read + Send>, name: &str, options: &ReadOptions) -> Result<Batches> {
-    let reader = StreamReader::try_new(BufReader::new(input), None).map_err(|e| damaged(name, &e))?;
-    Ok(Box::new(Split::new(reader, name, options)))
+    let tail = Tail { input, last: Arc::default() };
+    let last = tail.last.clone();
+    let reader = StreamReader::try_new(BufReader::new(tail), None).map_err(|e| damaged(name, &e))?;
+    Ok(Box::new(Split { end: Some(last), ..Split::new(reader, name, options) }))
+}
+
+/// What ends a stream. The format allows a writer to just stop, but then a writer that died looks like one that was
+/// done, so a stream without it is refused.
+const END_OF_STREAM: [u8; 8] = [0xff, 0xff, 0xff, 0xff, 0, 0, 0, 0];
+
+/// Remembers the last bytes that went through.
+struct Tail {
+    input: Box<dyn Read + Send>,
+    last: Arc<AtomicU64>,
+}
+
+impl Read for Tail {
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        let read = self.input.read(buffer)?;
+        let last = buffer[..read].iter().rev().take(8).rev();
+        let before = self.last.load(Ordering::Relaxed);
+        self.last.store(last.fold(before, |all, &byte| all << 8 | u64::from(byte)), Ordering::Relaxed);
+        Ok(read)
+    }
 }
 
 fn damaged(name: &str, error: &ArrowError) -> Error {
@@ -35,11 +61,13 @@ struct Split<R> {
     rest: Option<RecordBatch>,
     rows: usize,
     name: String,
+    /// The last bytes of a stream, to be those that end one.
+    end: Option<Arc<AtomicU64>>,
 }
 
 impl<R: RecordBatchReader> Split<R> {
     fn new(batches: R, name: &str, options: &ReadOptions) -> Self {
-        Self { batches, rest: None, rows: options.batch_rows, name: name.to_owned() }
+        Self { batches, rest: None, rows: options.batch_rows, name: name.to_owned(), end: None }
     }
 }
 
@@ -49,9 +77,15 @@ impl<R: RecordBatchReader> Iterator for Split<R> {
     fn next(&mut self) -> Option<Self::Item> {
         let batch = match self.rest.take() {
             Some(batch) => batch,
-            None => match self.batches.next()? {
-                Ok(batch) => batch,
-                Err(error) => return Some(Err(damaged(&self.name, &error).into())),
+            None => match self.batches.next() {
+                Some(Ok(batch)) => batch,
+                Some(Err(error)) => return Some(Err(damaged(&self.name, &error).into())),
+                None => {
+                    let last = self.end.take()?.load(Ordering::Relaxed);
+                    let message = "the stream breaks off: its end-of-stream mark is missing".to_owned();
+                    let cut = Error::Format { file: self.name.clone(), message };
+                    return (last != u64::from_be_bytes(END_OF_STREAM)).then(|| Err(cut.into()));
+                }
             },
         };
         if batch.num_rows() <= self.rows {
@@ -69,16 +103,40 @@ impl<R: RecordBatchReader> RecordBatchReader for Split<R> {
 }
 
 pub fn write_file(out: impl Write, path: &Path, reader: impl RecordBatchReader, options: &WriteOptions) -> Result<u64> {
-    let mut writer = FileWriter::try_new_with_options(out, &reader.schema(), write_options(options)?)
-        .map_err(|e| failed(path, e))?;
+    let schema = Arc::new(plain_schema(&reader.schema()));
+    let mut writer =
+        FileWriter::try_new_with_options(out, &schema, write_options(options)?).map_err(|e| failed(path, e))?;
     let mut rows = 0;
     for batch in reader {
-        let batch = batch.map_err(Error::from)?;
+        let batch = plain(&batch.map_err(Error::from)?, &schema).map_err(Error::from)?;
         writer.write(&batch).map_err(|e| failed(path, e))?;
         rows += batch.num_rows() as u64;
     }
     writer.finish().map_err(|e| failed(path, e))?;
     Ok(rows)
+}
+
+/// A file has one dictionary for each column, but the batches of a run may each have their own: such columns are written
+/// as their values.
+fn plain_schema(schema: &Schema) -> Schema {
+    let fields: Vec<_> = schema
+        .fields()
+        .iter()
+        .map(|field| match field.data_type() {
+            DataType::Dictionary(_, values) => Arc::new(field.as_ref().clone().with_data_type(*values.clone())),
+            _ => field.clone(),
+        })
+        .collect();
+    Schema::new_with_metadata(fields, schema.metadata().clone())
+}
+
+fn plain(batch: &RecordBatch, schema: &SchemaRef) -> Result<RecordBatch, ArrowError> {
+    let values = |column: &ArrayRef| match column.as_any_dictionary_opt() {
+        Some(dictionary) => take(dictionary.values(), dictionary.keys(), None),
+        None => Ok(column.clone()),
+    };
+    let columns = batch.columns().iter().map(values).collect::<Result<Vec<_>, _>>()?;
+    RecordBatch::try_new(schema.clone(), columns)
 }
 
 /// Each batch is flushed, so that the reading end of a pipe gets it when it is ready.

@@ -26,7 +26,7 @@ use crate::error::{Error, Result, choose};
 use crate::shape::PixelType;
 
 pub use input::{Progress, Reader, open, open_all};
-pub use output::{Written, check, write};
+pub use output::{OutputFile, Prepared, Written, check, is_same_file, prepare, write};
 #[cfg(feature = "json")]
 pub use quarantine::Quarantine;
 

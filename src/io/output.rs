@@ -31,6 +31,14 @@ pub struct Written {
 /// - [`Error::Io`] if the file cannot be written.
 /// - Every error that `reader` yields.
 pub fn write(path: impl AsRef<Path>, reader: impl RecordBatchReader, options: &WriteOptions) -> Result<Written> {
+    prepare(path, reader, options)?.finish()
+}
+
+/// As [`write()`], but the file gets its name only with [`Prepared::finish`]: for what else must be done first.
+///
+/// # Errors
+/// As [`write()`].
+pub fn prepare(path: impl AsRef<Path>, reader: impl RecordBatchReader, options: &WriteOptions) -> Result<Prepared> {
     let path = path.as_ref();
     let format = OutputFormat::of(path)?;
     format.check(options)?;
@@ -38,12 +46,33 @@ pub fn write(path: impl AsRef<Path>, reader: impl RecordBatchReader, options: &W
         let mut out = Counted { inner: BufWriter::new(io::stdout()), bytes: 0 };
         let rows = format.write(&mut out, path, reader, options)?;
         out.flush().map_err(|e| write_error(path, e))?;
-        return Ok(Written { rows, bytes: out.bytes });
+        return Ok(Prepared { rows, bytes: out.bytes, file: None });
     }
     let mut out = OutputFile::create(path)?;
     let rows = format.write(&mut out, path, reader, options)?;
-    let bytes = out.finish()?;
-    Ok(Written { rows, bytes })
+    out.flush().map_err(|e| write_error(path, e))?;
+    Ok(Prepared { rows, bytes: out.out.bytes, file: Some(out) })
+}
+
+/// An output that is complete but for its name; dropped unfinished, it leaves no trace. (What went to stdout is gone.)
+#[derive(Debug)]
+pub struct Prepared {
+    rows: u64,
+    bytes: u64,
+    file: Option<OutputFile>,
+}
+
+impl Prepared {
+    /// Gives the file its name.
+    ///
+    /// # Errors
+    /// [`Error::Io`] if the disk does not take it.
+    pub fn finish(self) -> Result<Written> {
+        if let Some(file) = self.file {
+            file.finish()?;
+        }
+        Ok(Written { rows: self.rows, bytes: self.bytes })
+    }
 }
 
 /// Whether `path` names an output that [`write()`] can make with `options`; to find out before any work is done.
@@ -115,8 +144,10 @@ pub(super) fn write_error(path: &Path, source: io::Error) -> Error {
     Error::Io { action: "write", path: path.to_owned(), source }
 }
 
-/// A file being written; dropped unfinished, it leaves no trace.
-pub(super) struct OutputFile {
+/// A file being written, beside its name; dropped unfinished, it leaves no trace. (A process that is killed leaves a hidden
+/// `.NAME.….partial`.)
+#[derive(Debug)]
+pub struct OutputFile {
     out: Counted<BufWriter<Place>>,
     /// The name it was asked for by.
     path: PathBuf,
@@ -124,6 +155,7 @@ pub(super) struct OutputFile {
     target: PathBuf,
 }
 
+#[derive(Debug)]
 enum Place {
     Beside(NamedTempFile),
     /// What is no regular file cannot be replaced by one.
@@ -131,8 +163,13 @@ enum Place {
 }
 
 impl OutputFile {
-    pub fn create(path: &Path) -> Result<Self> {
-        let target = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+    /// Starts a file that is to be called `path`. What is no regular file, such as a device or a pipe, is opened itself.
+    ///
+    /// # Errors
+    /// [`Error::Io`] if it cannot be created.
+    pub fn create(path: impl AsRef<Path>) -> Result<Self> {
+        let path = path.as_ref();
+        let target = target_of(path);
         let existing = fs::metadata(&target).ok();
         let place = match &existing {
             Some(there) if there.is_dir() => Err(io::Error::from(io::ErrorKind::IsADirectory)),
@@ -154,7 +191,7 @@ impl OutputFile {
         // A temporary file is private by default; an output has the permissions of any new file.
         #[cfg(unix)]
         builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
-        let file = builder.tempfile_in(folder)?;
+        let file = builder.tempfile_in(folder).map_err(without_path)?;
         if let Some(permissions) = permissions {
             fs::set_permissions(file.path(), permissions)?;
         }
@@ -162,13 +199,16 @@ impl OutputFile {
     }
 
     /// Makes the file complete and gives it its name; returns its size in bytes.
+    ///
+    /// # Errors
+    /// [`Error::Io`] if the disk does not take it.
     pub fn finish(self) -> Result<u64> {
         let (path, target, bytes) = (self.path, self.target, self.out.bytes);
         let finish = || {
             match self.out.inner.into_inner().map_err(io::IntoInnerError::into_error)? {
                 Place::Beside(file) => {
                     file.as_file().sync_all()?;
-                    file.persist(&target)?;
+                    file.persist(&target).map_err(|e| e.error)?;
                 }
                 // A device may not know how to sync.
                 Place::Direct(mut file) => file.flush()?,
@@ -177,6 +217,30 @@ impl OutputFile {
         };
         finish().map_err(|e| write_error(&path, e))
     }
+}
+
+/// The file that a name stands for: where it is a link, what that points to, be it there or not.
+fn target_of(path: &Path) -> PathBuf {
+    fs::canonicalize(path).unwrap_or_else(|_| match fs::read_link(path) {
+        Ok(to) => path.parent().unwrap_or(Path::new("")).join(to),
+        Err(_) => path.to_owned(),
+    })
+}
+
+/// The system's own error, without the temporary name that the user never chose.
+fn without_path(error: io::Error) -> io::Error {
+    let inner = error.get_ref().and_then(|e| e.source()).and_then(|e| e.downcast_ref::<io::Error>());
+    inner.and_then(io::Error::raw_os_error).map_or(error, io::Error::from_raw_os_error)
+}
+
+/// Whether two names stand for the same file.
+pub fn is_same_file(a: impl AsRef<Path>, b: impl AsRef<Path>) -> bool {
+    let place = |path: &Path| {
+        let target = target_of(path);
+        let folder = target.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        (fs::canonicalize(folder).unwrap_or_else(|_| folder.to_owned()), target.file_name().map(ToOwned::to_owned))
+    };
+    place(a.as_ref()) == place(b.as_ref())
 }
 
 impl Write for OutputFile {
@@ -205,6 +269,7 @@ impl Write for Place {
     }
 }
 
+#[derive(Debug)]
 struct Counted<W> {
     inner: W,
     bytes: u64,

@@ -5,6 +5,7 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use arrow_array::RecordBatch;
 use arrow_json::WriterBuilder;
 use arrow_json::writer::LineDelimited;
 use serde_json::value::RawValue;
@@ -16,9 +17,9 @@ use crate::reason::Reason;
 
 /// A file that takes the rows which could not be featurized.
 ///
-/// One JSON object a line: `file` (where the reader named one), `row` (from 0, in that file), `line` (from 1, for JSON
-/// input), `reason`, `detail`, and what was there: `record`, the row's columns with the image as it stood in the file, or
-/// `text`, the line, where it was not JSON. It appears under its name when [`Quarantine::finish`] is called, empty if
+/// One JSON object a line: `file` (where the reader named one), `row` (from 0, in that file), `line` (from 1, where the
+/// reader named it), `reason`, `detail`, and what was there: `record`, the row's columns with the image as it stood in
+/// the file, or `text`, the line, where it was not JSON. A value that JSON has no form for is told in words. It appears under its name when [`Quarantine::finish`] is called, empty if
 /// there was no such row.
 #[derive(Clone)]
 pub struct Quarantine {
@@ -90,27 +91,33 @@ fn entry(invalid: &InvalidRow<'_>, image: &str) -> Result<String> {
 
 /// The row as a JSON object; in place of the image what stood in the file, if the reader kept it.
 fn record(invalid: &InvalidRow<'_>, image: &str) -> Result<String> {
-    let mut row = invalid.batch.slice(invalid.defect.row, 1);
-    let raw = invalid.defect.raw.as_deref();
-    if raw.is_some()
-        && let Ok(at) = row.schema_ref().index_of(image)
-    {
-        row.remove_column(at);
+    let row = invalid.batch.slice(invalid.defect.row, 1);
+    let mut members = Vec::new();
+    for at in 0..row.num_columns() {
+        let column = row.project(&[at]).map_err(Error::from)?;
+        let name = column.schema_ref().field(0).name().clone();
+        let member = match invalid.defect.raw.as_deref().filter(|_| name == image) {
+            Some(raw) => {
+                let value = serde_json::from_str::<&RawValue>(raw).map_or_else(|_| quoted(raw), |v| v.get().to_owned());
+                format!("{}:{value}", quoted(&name))
+            }
+            // JSON has no infinities, and not every type has a form in it: those are told in words.
+            None => written(&column)
+                .filter(|_| name != image || invalid.defect.reason != Reason::NotFinite)
+                .unwrap_or_else(|| format!("{}:{}", quoted(&name), quoted(&format!("{:?}", column.column(0))))),
+        };
+        members.push(member);
     }
+    Ok(format!("{{{}}}", members.join(",")))
+}
+
+/// The one member of a batch of one row and one column, as arrow-json writes it.
+fn written(column: &RecordBatch) -> Option<String> {
     let mut json = Vec::new();
-    if row.num_columns() > 0 {
-        let mut writer = WriterBuilder::new().with_explicit_nulls(true).build::<_, LineDelimited>(&mut json);
-        writer.write(&row).and_then(|()| writer.finish()).map_err(Error::from)?;
-    }
-    let json = String::from_utf8_lossy(&json);
-    let members = json.trim().trim_start_matches('{').strip_suffix('}').unwrap_or_default();
-    let Some(raw) = raw else { return Ok(format!("{{{members}}}")) };
-    let value = match serde_json::from_str::<&RawValue>(raw) {
-        Ok(value) => value.get().to_owned(),
-        Err(_) => quoted(raw),
-    };
-    let comma = if members.is_empty() { "" } else { "," };
-    Ok(format!("{{{members}{comma}{}:{value}}}", quoted(image)))
+    let mut writer = WriterBuilder::new().with_explicit_nulls(true).build::<_, LineDelimited>(&mut json);
+    writer.write(column).and_then(|()| writer.finish()).ok()?;
+    let json = String::from_utf8(json).ok()?;
+    Some(json.trim().strip_prefix('{')?.strip_suffix('}')?.to_owned())
 }
 
 fn quoted(text: &str) -> String {

@@ -63,7 +63,7 @@ impl Plan {
             None if keys.is_empty() && values.is_empty() => 0,
             None => return Err(Error::NoSuchColumn { column: options.image.clone(), available: keys }),
         };
-        let inferred = infer_others(values, blocks, file, options.keep_broken_lines)?;
+        let inferred = infer_others(&values, blocks, file, options.keep_broken_lines)?;
         let others: Vec<Field> = keys.iter().filter_map(|key| inferred.field_with_name(key).ok().cloned()).collect();
         let pixel_type = options.pixel_type.unwrap_or(PixelType::U8);
         // The shallower where two are as common, so 1 where there is none.
@@ -95,8 +95,8 @@ impl Plan {
         Ok(builder.build_decoder()?)
     }
 
-    fn holds_integers(&self, key: Key<'_>) -> bool {
-        self.others.field_with_name(&key.name()).is_ok_and(|field| has_integers(field.data_type()))
+    fn holds(&self, key: Key<'_>, number: &DataType) -> bool {
+        self.others.field_with_name(&key.name()).is_ok_and(|field| has(field.data_type(), number))
     }
 }
 
@@ -174,26 +174,32 @@ impl super::documents::Visitor for Sample<'_> {
     }
 }
 
-/// The columns beside the image; rows that agree with none of those before them are broken.
-fn infer_others(mut rows: Vec<Sampled>, blocks: &[Block], file: &str, keep_broken: bool) -> Result<Schema> {
-    loop {
-        let mut taken = 0;
-        let values = rows.iter().map(|row| {
-            taken += 1;
-            Ok::<_, ArrowError>(&row.value)
-        });
-        match infer_json_schema_from_iterator(values) {
-            Ok(schema) => return Ok(schema),
-            Err(error) if taken > 0 => {
-                let Sampled { block, start, .. } = rows.remove(taken - 1);
-                if !keep_broken {
-                    let (line, column) = blocks[block].position(start);
-                    return Err(Error::Syntax { file: file.to_owned(), line, column, message: message_of(error) });
-                }
+/// The columns beside the image; rows that do not agree with those before them are broken.
+fn infer_others(rows: &[Sampled], blocks: &[Block], file: &str, keep_broken: bool) -> Result<Schema> {
+    let infer = |rows: &mut dyn Iterator<Item = &Sampled>| {
+        infer_json_schema_from_iterator(rows.map(|row| Ok::<_, ArrowError>(&row.value)))
+    };
+    if let Ok(schema) = infer(&mut rows.iter()) {
+        return Ok(schema);
+    }
+    // Row by row, with the few before it that made the schema what it is.
+    let mut schema = Schema::empty();
+    let mut makers: Vec<&Sampled> = Vec::new();
+    for row in rows {
+        match infer(&mut makers.iter().copied().chain([row])) {
+            Ok(with_row) if with_row != schema => {
+                schema = with_row;
+                makers.push(row);
             }
-            Err(error) => return Err(error.into()),
+            Ok(_) => {}
+            Err(_) if keep_broken => {}
+            Err(error) => {
+                let (line, column) = blocks[row.block].position(row.start);
+                return Err(Error::Syntax { file: file.to_owned(), line, column, message: message_of(error) });
+            }
         }
     }
+    Ok(schema)
 }
 
 fn message_of(error: ArrowError) -> String {
@@ -217,22 +223,32 @@ fn close_members(out: &mut Vec<u8>, start: usize) {
     out.extend_from_slice(b"}\n");
 }
 
-fn has_integers(data_type: &DataType) -> bool {
+fn has(data_type: &DataType, number: &DataType) -> bool {
     match data_type {
-        DataType::Int64 => true,
-        DataType::List(item) => has_integers(item.data_type()),
-        DataType::Struct(fields) => fields.iter().any(|field| has_integers(field.data_type())),
-        _ => false,
+        DataType::List(item) => has(item.data_type(), number),
+        DataType::Struct(fields) => fields.iter().any(|field| has(field.data_type(), number)),
+        other => other == number,
     }
 }
 
-/// The first number in `value` that an integer column would cut the fraction off.
-fn inexact(value: &Value, data_type: &DataType) -> Option<f64> {
+/// Whether there are as many digits in a row as it takes to write an integer that f64 cannot hold.
+fn has_long_number(text: &[u8]) -> bool {
+    const DIGITS: usize = 16;
+    text.len() > DIGITS && text.chunk_by(|a, b| a.is_ascii_digit() && b.is_ascii_digit()).any(|run| run.len() >= DIGITS)
+}
+
+/// The first number in `value` that its column would hold as another one: cut to an integer, or rounded to a float.
+fn inexact(value: &Value, data_type: &DataType) -> Option<String> {
     match (value, data_type) {
+        (Value::Number(number), DataType::Float64) => {
+            let integer = number.as_i64().map(i128::from).or(number.as_u64().map(i128::from))?;
+            (integer as f64 as i128 != integer).then(|| format!("{number} in a column of floats, which would round it"))
+        }
         (Value::Number(number), DataType::Int64) if !number.is_i64() => {
             // Every integer up to 2⁵³ is an f64; beyond, a number with an exponent may be another than it says.
             const EXACT: f64 = 9_007_199_254_740_992.0;
-            number.as_f64().filter(|value| value.fract() != 0.0 || value.abs() > EXACT)
+            let inexact = number.as_f64().filter(|value| value.fract() != 0.0 || value.abs() > EXACT);
+            inexact.map(|value| format!("{value} in a column of integers"))
         }
         (Value::Array(items), DataType::List(item)) => items.iter().find_map(|v| inexact(v, item.data_type())),
         (Value::Object(members), DataType::Struct(fields)) => {
@@ -275,7 +291,7 @@ pub(super) struct Rows<T> {
     member_ends: Vec<usize>,
     taken: Vec<Taken>,
     defects: Vec<Defect>,
-    /// Rows in which a number with a fraction stands where an integer column is.
+    /// Rows with a number that may not be the same in its column's type.
     doubtful: Vec<usize>,
     /// Of the document in hand: what became of the image, and the image's text.
     image: Option<(Image, std::ops::Range<usize>)>,
@@ -454,15 +470,15 @@ impl<T: Target> Rows<T> {
                 broken.insert(row, message_of(error));
                 decoder = self.plan.decoder(1)?;
             } else if self.doubtful.binary_search(&row).is_ok()
-                && let Some(number) = self.inexact_in(text)
+                && let Some(message) = self.inexact_in(text)
             {
-                broken.insert(row, format!("{number} in a column of integers"));
+                broken.insert(row, message);
             }
         }
         Ok(broken)
     }
 
-    fn inexact_in(&self, text: &[u8]) -> Option<f64> {
+    fn inexact_in(&self, text: &[u8]) -> Option<String> {
         let value: Value = serde_json::from_slice(text).ok()?;
         inexact(&value, &DataType::Struct(self.plan.others.fields().clone()))
     }
@@ -495,8 +511,12 @@ impl<T: Target> Members for Rows<T> {
     }
 
     fn other(&mut self, key: Key<'_>, text: &[u8], fractional: bool) {
-        if fractional && !self.doubt {
-            self.doubt = self.plan.holds_integers(key);
+        if !self.doubt {
+            self.doubt = if fractional {
+                self.plan.holds(key, &DataType::Int64)
+            } else {
+                has_long_number(text) && self.plan.holds(key, &DataType::Float64)
+            };
         }
         let start = self.members_start();
         append_member(&mut self.members, start, text);

@@ -42,8 +42,8 @@ const SAMPLE_LINES: u64 = 1000;
 /// The input's top-level keys in the order in which they first appear in a sample: the first 1,000 lines, 1 MiB, or all
 /// there is. The image column is, at its place among them, a nullable list of pixels of the declared type, nested once
 /// for flat images, twice for rows of pixels, three times for rows of pixels of channels: whichever is most common in
-/// the sample. The others have the types that arrow-json infers, where a number of the text that an integer column could
-/// not hold exactly, or a column that the sample has not, makes its line broken. arrow-json reads a string such as
+/// the sample. The others have the types that arrow-json infers, where a number that its column could not hold
+/// exactly, or a column that the sample has not, makes its line broken. arrow-json reads a string such as
 /// `"7"` in a column of numbers as the number, and the last of several members of one name. Nothing is delivered before
 /// the sample is complete, so a slow pipe has to fill it first. Last comes the column of defects.
 /// An input without any document has no batches and the columns of the image and its defects.
@@ -52,7 +52,7 @@ const SAMPLE_LINES: u64 = 1000;
 /// A row whose image is missing, null, no list of numbers nested like the others, or has a pixel that the pixel type
 /// cannot hold stays in its batch with a null image, and the defects column says why, on which line, and what stood
 /// there (of texts above 5 MiB the first 5 MiB; the detail says so). Numbers are taken as the f64 nearest to their text,
-/// so `3.0` and `3e0` are the integer 3. How many pixels an image has is not looked at.
+/// so `3.0` and `3e0` are the integer 3, and as f32 pixels they are rounded to the nearest f32. How many pixels an image has is not looked at.
 ///
 /// A line that is not a JSON object, or whose other members are not of their columns' types, ends the reading with
 /// [`Error::Syntax`], or is a row of nulls with a [`BrokenLine`](crate::Reason::BrokenLine) defect where

@@ -552,7 +552,7 @@ fn inputs_without_the_column_or_without_anything() {
     assert_eq!((broken.rows(), broken.defects.len()), (3, 3));
     assert_eq!(
         error_of("{\"image\": [1], \"image.defect\": 1}"),
-        "the input already has a column `image.defect`, which the features would need"
+        "the input already has a column `image.defect`, which the output would need: rename it"
     );
 }
 
