@@ -40,7 +40,7 @@ mod featurizer;
 pub mod gpu;
 pub mod io;
 mod moments;
-#[cfg(feature = "json")]
+#[cfg(any(feature = "json", feature = "parquet"))]
 mod ordered;
 mod pipeline;
 mod reason;

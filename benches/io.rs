@@ -1,0 +1,147 @@
+//! Readers, writers and the whole job, on files of synthetic digits. Every pass counts its rows.
+
+use std::fs;
+use std::io::{Read, Write};
+use std::path::Path;
+use std::sync::Arc;
+
+use arrow_array::cast::AsArray;
+use arrow_array::types::{Int64Type, UInt8Type};
+use arrow_array::{ArrayRef, BinaryArray, Int64Array, ListArray, RecordBatch, RecordBatchIterator, RecordBatchReader};
+use arrow_buffer::OffsetBuffer;
+use arrow_schema::{DataType, Field};
+use criterion::{Criterion, SamplingMode, Throughput, criterion_group, criterion_main};
+use pixelfeat::io::{self, Compression, ReadOptions, WriteOptions};
+use pixelfeat::synthetic::{self, Digits};
+use pixelfeat::{Backend, Engine, EngineOptions, FeatureSpec, Featurizer, ImageShape};
+
+const JSON_ROWS: u64 = 10_000;
+const PARQUET_ROWS: u64 = 50_000;
+const PIXELS: usize = synthetic::SIDE * synthetic::SIDE;
+
+fn featurizer() -> Featurizer {
+    let engine = Engine::new(EngineOptions::backend(Backend::Cpu)).unwrap();
+    Featurizer::new(engine, FeatureSpec::new(ImageShape::gray(synthetic::SIDE, synthetic::SIDE).unwrap()))
+}
+
+fn digits(rows: u64) -> Vec<RecordBatch> {
+    Digits::new(rows, 1, ReadOptions::default().batch_rows).map(|batch| batch.unwrap()).collect()
+}
+
+/// The batches as NDJSON, as Python writes it.
+fn ndjson(batches: &[RecordBatch]) -> Vec<u8> {
+    let mut text = Vec::new();
+    for batch in batches {
+        let pixels = batch.column(0).as_fixed_size_list().values().as_primitive::<UInt8Type>().values().clone();
+        let labels = batch.column(1).as_primitive::<Int64Type>();
+        for (image, label) in pixels.chunks_exact(PIXELS).zip(labels.values()) {
+            writeln!(text, "{{\"image\": {image:?}, \"label\": {label}}}").unwrap();
+        }
+    }
+    text
+}
+
+fn gzip(text: &[u8]) -> Vec<u8> {
+    let mut out = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
+    out.write_all(text).unwrap();
+    out.finish().unwrap()
+}
+
+/// The same images in another layout.
+fn relaid(batches: &[RecordBatch], layout: fn(&[u8]) -> ArrayRef) -> Vec<RecordBatch> {
+    let relay = |batch: &RecordBatch| {
+        let values = batch.column(0).as_fixed_size_list().values().as_primitive::<UInt8Type>();
+        RecordBatch::try_from_iter([("image", layout(values.values())), ("label", batch.column(1).clone())]).unwrap()
+    };
+    batches.iter().map(relay).collect()
+}
+
+fn as_list(pixels: &[u8]) -> ArrayRef {
+    let item = Arc::new(Field::new("item", DataType::Int64, true));
+    let ends = OffsetBuffer::from_lengths(std::iter::repeat_n(PIXELS, pixels.len() / PIXELS));
+    let values = Arc::new(Int64Array::from_iter_values(pixels.iter().map(|&p| i64::from(p))));
+    Arc::new(ListArray::new(item, ends, values, None))
+}
+
+fn as_binary(pixels: &[u8]) -> ArrayRef {
+    Arc::new(BinaryArray::from_iter_values(pixels.chunks_exact(PIXELS)))
+}
+
+fn reader(batches: &[RecordBatch]) -> impl RecordBatchReader {
+    RecordBatchIterator::new(batches.iter().cloned().map(Ok), batches[0].schema())
+}
+
+fn write(path: &Path, batches: &[RecordBatch], compression: Option<Compression>, rows: u64) {
+    assert_eq!(io::write(path, reader(batches), &WriteOptions { compression }).unwrap().rows, rows);
+}
+
+fn read(path: &Path, rows: u64) {
+    let read: usize = io::open(path, &ReadOptions::default()).unwrap().map(|batch| batch.unwrap().num_rows()).sum();
+    assert_eq!(read as u64, rows);
+}
+
+fn json(c: &mut Criterion) {
+    let folder = tempfile::tempdir().unwrap();
+    let text = ndjson(&digits(JSON_ROWS));
+    let (plain, packed) = (folder.path().join("digits.json"), folder.path().join("digits.json.gz"));
+    fs::write(&plain, &text).unwrap();
+    fs::write(&packed, gzip(&text)).unwrap();
+    let mut group = c.benchmark_group("json, bytes of text");
+    group.sampling_mode(SamplingMode::Flat).sample_size(20).throughput(Throughput::Bytes(text.len() as u64));
+    group.bench_function("read", |b| b.iter(|| read(&plain, JSON_ROWS)));
+    group.bench_function("read gzip", |b| b.iter(|| read(&packed, JSON_ROWS)));
+    group.bench_function("gunzip alone", |b| {
+        let packed = fs::read(&packed).unwrap();
+        let mut buffer = vec![0; 1 << 20];
+        b.iter(|| {
+            let mut stream = flate2::bufread::MultiGzDecoder::new(&packed[..]);
+            let mut bytes = 0;
+            while let read @ 1.. = stream.read(&mut buffer).unwrap() {
+                bytes += read;
+            }
+            assert_eq!(bytes, text.len());
+        });
+    });
+    let (featurizer, out) = (featurizer(), folder.path().join("features.parquet"));
+    group.bench_function("gzip to features.parquet", |b| {
+        b.iter(|| {
+            let stream = featurizer.stream(io::open(&packed, &ReadOptions::default()).unwrap()).unwrap();
+            assert_eq!(io::write(&out, stream, &WriteOptions::default()).unwrap().rows, JSON_ROWS);
+        });
+    });
+    group.finish();
+}
+
+fn parquet(c: &mut Criterion) {
+    let folder = tempfile::tempdir().unwrap();
+    let fixed = digits(PARQUET_ROWS);
+    let mut group = c.benchmark_group("parquet, bytes of pixels");
+    group.sampling_mode(SamplingMode::Flat).sample_size(20).throughput(Throughput::Bytes(PARQUET_ROWS * PIXELS as u64));
+    let path = folder.path().join("images.parquet");
+    for (name, batches) in [
+        ("FixedSizeList<u8>", fixed.clone()),
+        ("List<int64>", relaid(&fixed, as_list)),
+        ("Binary", relaid(&fixed, as_binary)),
+    ] {
+        write(&path, &batches, Some(Compression::Snappy), PARQUET_ROWS);
+        group.bench_function(format!("read {name}"), |b| b.iter(|| read(&path, PARQUET_ROWS)));
+    }
+    group.finish();
+}
+
+fn writers(c: &mut Criterion) {
+    let folder = tempfile::tempdir().unwrap();
+    let stream = featurizer().stream(Digits::new(PARQUET_ROWS, 1, ReadOptions::default().batch_rows)).unwrap();
+    let features: Vec<_> = stream.map(|batch| batch.unwrap()).collect();
+    let bytes: usize = features.iter().map(|batch| batch.get_array_memory_size()).sum();
+    let mut group = c.benchmark_group("write features, bytes in memory");
+    group.sampling_mode(SamplingMode::Flat).sample_size(20).throughput(Throughput::Bytes(bytes as u64));
+    for (format, name) in [("parquet", "features.parquet"), ("ipc", "features.arrow")] {
+        let path = folder.path().join(name);
+        group.bench_function(format, |b| b.iter(|| write(&path, &features, None, PARQUET_ROWS)));
+    }
+    group.finish();
+}
+
+criterion_group!(benches, json, parquet, writers);
+criterion_main!(benches);

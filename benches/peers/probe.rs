@@ -1,0 +1,143 @@
+//! The parts of `run` that are measured inside one Rust process; prints seconds as JSON. Modes:
+//!
+//! - `digits FILE.json.gz ROWS`: writes synthetic digits, measures nothing
+//! - `gunzip FILE`: decompresses a file, as the JSON reader does but alone
+//! - `kernels DIR CASE…`: features of the pixels in DIR/CASE.pixels, CASE as in `28x28-u8`, into DIR/CASE.pixelfeat
+//! - `one`: one image through the library
+
+#[path = "floor.rs"]
+mod floor;
+
+use std::error::Error;
+use std::fs::{self, File};
+use std::hint::black_box;
+use std::io::{BufReader, BufWriter, Read, Write};
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Instant;
+
+use arrow_array::{ArrayRef, FixedSizeListArray, UInt8Array};
+use arrow_schema::{DataType, Field};
+use pixelfeat::cpu::{self, Level};
+use pixelfeat::{
+    Backend, Engine, EngineOptions, FeatureSpec, Featurizer, Finisher, ImageShape, Output, Pixel, PixelType, synthetic,
+};
+use serde_json::{Map, Value, json};
+
+type Result<T> = std::result::Result<T, Box<dyn Error>>;
+
+fn main() -> Result<()> {
+    let args: Vec<String> = std::env::args().skip(1).collect();
+    let args: Vec<&str> = args.iter().map(String::as_str).collect();
+    match args[..] {
+        ["digits", path, rows] => digits(path, rows.parse()?),
+        ["gunzip", path] => print(&json!({ "seconds": gunzip(path)? })),
+        ["kernels", dir, ref cases @ ..] => print(&kernels(Path::new(dir), cases)?),
+        ["one"] => print(&json!({ "seconds": one_image()? })),
+        // As a bench target it is started by `cargo bench` too, which has nothing to ask of it.
+        _ => Ok(()),
+    }
+}
+
+fn print(value: &Value) -> Result<()> {
+    println!("{value}");
+    Ok(())
+}
+
+fn digits(path: &str, rows: u64) -> Result<()> {
+    let gzip = flate2::write::GzEncoder::new(File::create(path)?, flate2::Compression::default());
+    let mut out = BufWriter::new(gzip);
+    for row in 0..rows {
+        let mut image = [0; synthetic::SIDE * synthetic::SIDE];
+        let label = synthetic::digit(1, row, &mut image);
+        writeln!(out, "{{\"image\": {image:?}, \"label\": {label}}}")?;
+    }
+    out.into_inner()?.finish()?;
+    Ok(())
+}
+
+fn gunzip(path: &str) -> Result<f64> {
+    let start = Instant::now();
+    let mut text = flate2::bufread::MultiGzDecoder::new(BufReader::with_capacity(1 << 20, File::open(path)?));
+    let mut buffer = vec![0; 1 << 20];
+    while text.read(&mut buffer)? > 0 {}
+    Ok(start.elapsed().as_secs_f64())
+}
+
+fn kernels(dir: &Path, cases: &[&str]) -> Result<Value> {
+    let mut seconds = Map::new();
+    for case in cases {
+        let (shape, pixel_type) = case.split_once('-').ok_or("a case is SHAPE-TYPE")?;
+        let bytes = fs::read(dir.join(format!("{case}.pixels")))?;
+        let shape = shape.parse()?;
+        let (features, results) = match pixel_type.parse()? {
+            PixelType::U8 => kernel(&bytes, shape),
+            PixelType::U16 => {
+                let pixels: Vec<_> = bytes.as_chunks().0.iter().map(|&b| u16::from_le_bytes(b)).collect();
+                kernel(&pixels, shape)
+            }
+            PixelType::F32 => {
+                let pixels: Vec<_> = bytes.as_chunks().0.iter().map(|&b| f32::from_le_bytes(b)).collect();
+                kernel(&pixels, shape)
+            }
+        }?;
+        let result_bytes: Vec<u8> = results.iter().flat_map(|value| value.to_le_bytes()).collect();
+        fs::write(dir.join(format!("{case}.pixelfeat")), result_bytes)?;
+        seconds.insert((*case).to_owned(), features.into());
+        if *case == cases[0] {
+            let mut results = results;
+            let least = median(|| {
+                black_box(floor::floor(black_box(&bytes), &mut results, shape));
+            });
+            seconds.insert("floor".to_owned(), least.into());
+        }
+    }
+    Ok(Value::Object(seconds))
+}
+
+/// Seconds, and all features, then all means, then all standard deviations.
+fn kernel<P: Pixel>(pixels: &[P], shape: ImageShape) -> Result<(f64, Vec<f32>)> {
+    let images = pixels.len() / shape.values();
+    let finisher = Finisher::new(shape, P::TYPE.default_scale())?;
+    let mut results = vec![f32::NAN; images * (shape.features() + 2)];
+    let seconds = median(|| {
+        let (features, rest) = results.split_at_mut(images * shape.features());
+        let (means, stds) = rest.split_at_mut(images);
+        cpu::featurize(Level::detect(), &finisher, black_box(pixels), Output { features, means, stds });
+    });
+    Ok((seconds, results))
+}
+
+/// The middle one of eleven runs, after one that warms up.
+fn median(mut run: impl FnMut()) -> f64 {
+    run();
+    let mut seconds: Vec<f64> = (0..11).map(|_| timed(&mut run)).collect();
+    seconds.sort_by(f64::total_cmp);
+    seconds[5]
+}
+
+fn timed(run: &mut impl FnMut()) -> f64 {
+    let start = Instant::now();
+    run();
+    start.elapsed().as_secs_f64()
+}
+
+fn one_image() -> Result<f64> {
+    const TIMES: usize = 10_000;
+    let shape = ImageShape::gray(synthetic::SIDE, synthetic::SIDE)?;
+    let mut pixels = [0; synthetic::SIDE * synthetic::SIDE];
+    synthetic::digit(1, 0, &mut pixels);
+    let item = Arc::new(Field::new("item", DataType::UInt8, false));
+    let values = Arc::new(UInt8Array::from(pixels.to_vec()));
+    let image: ArrayRef = Arc::new(FixedSizeListArray::try_new(item, shape.values() as i32, values, None)?);
+    let engine = Engine::new(EngineOptions::backend(Backend::Cpu))?;
+    let featurizer = Featurizer::new(engine, FeatureSpec::new(shape));
+    featurizer.featurize(&image)?;
+    let all = median(|| {
+        for _ in 0..TIMES {
+            // One that worked once does not fail later.
+            let _ = black_box(featurizer.featurize(black_box(&image)));
+        }
+    });
+    Ok(all / TIMES as f64)
+}
