@@ -155,7 +155,7 @@ mod tests {
             }
             // What pads the last group is anybody's choice.
             let used = levels.len() * width;
-            if used % 8 > 0 {
+            if !used.is_multiple_of(8) {
                 bytes[used / 8] |= 0xff << (used % 8);
             }
             out.extend(bytes);

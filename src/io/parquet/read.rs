@@ -86,7 +86,7 @@ pub(super) fn open_reader(file: File, name: &str, options: &ReadOptions) -> Resu
         metadata,
         pool: Arc::new(Pool { buffers: Mutex::default(), most: in_flight }),
     });
-    let (source, working) = (Source::new(input.clone()), input.clone());
+    let (source, working) = (Source::jobs(input.clone()), input.clone());
     let jobs = ordered::map(threads, in_flight, source, move || {
         let input = working.clone();
         move |job| input.run(job)
@@ -453,8 +453,11 @@ fn decode_pages<T: Leaf>(input: &Input, image: &ImageColumn, job: &ListsJob) -> 
     if at == values.len() { Ok(pooled) } else { Err(Irregular) }
 }
 
+/// Of a page: repetition levels, definition levels, the encoding of its values, and these.
+type Parts<'a> = (&'a [u8], &'a [u8], Encoding, &'a [u8]);
+
 /// The repetition levels, definition levels and values of a page of a list column.
-fn split(page: &Page, levels: usize) -> Result<(&[u8], &[u8], Encoding, &[u8]), Irregular> {
+fn split(page: &Page, levels: usize) -> Result<Parts<'_>, Irregular> {
     if page.num_values() as usize != levels {
         return Err(Irregular);
     }
@@ -541,7 +544,7 @@ enum State {
 }
 
 impl Source {
-    fn new(input: Arc<Input>) -> impl FnMut() -> Option<Result<Job>> + Send + 'static {
+    fn jobs(input: Arc<Input>) -> impl FnMut() -> Option<Result<Job>> + Send + 'static {
         let mut source = Self { input, next_group: 0, state: State::Between };
         move || source.next().transpose()
     }

@@ -241,7 +241,7 @@ fn bytes_are_read_by_ranges_of_rows() {
     let binary: ArrayRef = Arc::new(BinaryArray::from_iter((0..ROWS).map(|row| (row % 7 > 0).then(|| image(row)))));
     let fixed: ArrayRef = Arc::new(
         FixedSizeBinaryArray::try_from_sparse_iter_with_size(
-            (0..ROWS).map(|n| (n % 9 > 0).then(|| [n as u8; 8000])),
+            (0..ROWS).map(|n| (n % 9 > 0).then_some([n as u8; 8000])),
             8000,
         )
         .unwrap(),
