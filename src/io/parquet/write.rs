@@ -14,7 +14,7 @@ use parquet::arrow::arrow_writer::{
     ArrowColumnChunk, ArrowRowGroupWriterFactory, ArrowWriter, ArrowWriterOptions, compute_leaves,
 };
 use parquet::arrow::{ARROW_SCHEMA_META_KEY, encode_arrow_schema};
-use parquet::basic::{Compression as Codec, Encoding, ZstdLevel};
+use parquet::basic::{Compression as Codec, ZstdLevel};
 use parquet::errors::ParquetError;
 use parquet::file::metadata::KeyValue;
 use parquet::file::properties::{EnabledStatistics, WriterProperties};
@@ -255,10 +255,7 @@ fn properties(schema: &Schema, options: &WriteOptions) -> WriterProperties {
         let path = ColumnPath::new(path);
         properties = properties
             .set_column_dictionary_enabled(path.clone(), false)
-            .set_column_statistics_enabled(path.clone(), EnabledStatistics::None);
-        if std::env::var_os("ZZ_BSS").is_some() {
-            properties = properties.set_column_encoding(path, Encoding::BYTE_STREAM_SPLIT);
-        }
+            .set_column_statistics_enabled(path, EnabledStatistics::None);
     }
     properties.build()
 }
