@@ -25,10 +25,11 @@ use crate::error::{Error, Result, choose};
 use crate::features::{Finisher, Output};
 use crate::moments::{Moments, Pixel};
 
-/// The work that is worth a thread of its own, in bytes of pixels. Less than twice as much stays on the caller's thread.
+/// The work that is handed to a thread at a time, in bytes of pixels.
 const LEAF_BYTES: usize = 128 << 10;
-/// From how many bytes of pixels on several threads work.
-pub(crate) const PARALLEL_BYTES: usize = 2 * LEAF_BYTES;
+/// From how many bytes of pixels on several threads work. The caller's alone needs some 40 µs for as many; waking others
+/// and their looking for more, while the rest of a pipeline wants the cores, costs no less.
+pub(crate) const PARALLEL_BYTES: usize = 4 * LEAF_BYTES;
 
 /// A set of instructions that the kernel is compiled for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

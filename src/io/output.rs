@@ -177,7 +177,7 @@ impl OutputFile {
             _ => Self::beside(&target, existing.map(|there| there.permissions())).map(Place::Beside),
         };
         let place = place.map_err(|e| write_error(path, e))?;
-        let out = Counted { inner: BufWriter::with_capacity(1 << 20, place), bytes: 0 };
+        let out = Counted { inner: BufWriter::with_capacity(64 << 10, place), bytes: 0 };
         Ok(Self { out, path: path.to_owned(), target })
     }
 

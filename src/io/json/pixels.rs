@@ -7,6 +7,7 @@ use arrow_array::{ArrayRef, ListArray, PrimitiveArray};
 use arrow_buffer::{ArrowNativeType, NullBuffer, OffsetBuffer, ScalarBuffer};
 use arrow_schema::{DataType, Field, FieldRef};
 
+use super::naturals;
 use super::scan::{Fault, Number, Scan, Scanner};
 use crate::error::Result;
 use crate::reason::Reason;
@@ -16,7 +17,7 @@ use crate::shape::PixelType;
 pub(super) const DEEPEST: usize = 3;
 
 /// A type that JSON numbers become pixels of.
-pub(super) trait Target: ArrowNativeType {
+pub(super) trait Target: ArrowNativeType + From<u8> {
     const TYPE: PixelType;
     type Arrow: ArrowPrimitiveType<Native = Self>;
 
@@ -236,7 +237,7 @@ impl<T: Target> Lists<T> {
             return Ok(());
         }
         loop {
-            scanner.at = naturals(scanner.text(), scanner.at, &mut self.pixels);
+            scanner.at = naturals::read(scanner.text(), scanner.at, &mut self.pixels);
             let index = self.pixels.len() - start;
             match scanner.peek() {
                 Some(b'-' | b'0'..=b'9') => {
@@ -332,59 +333,4 @@ fn place(path: &[usize; DEEPEST], level: usize) -> String {
 fn shortened(number: &str) -> String {
     const SHOWN: usize = 40;
     if number.len() <= SHOWN { number.to_owned() } else { format!("{}… ({} bytes)", &number[..SHOWN], number.len()) }
-}
-
-/// Reads plain non-negative integers, each with its comma, for as long as they come; returns where it stopped, which is
-/// at the start of an item. The last item of a list is never taken.
-fn naturals<T: Target>(text: &[u8], mut at: usize, pixels: &mut Vec<T>) -> usize {
-    // Images have wide dark margins.
-    const ZEROS: &[u8; 15] = b"0, 0, 0, 0, 0, ";
-    const CLOSE_ZEROS: &[u8; 8] = b"0,0,0,0,";
-    // At least nine digits, a comma and a space.
-    const WINDOW: usize = 16;
-    let zero = T::default();
-    loop {
-        let start = at;
-        while let Some(window) = text.get(at..).and_then(|rest| rest.first_chunk::<WINDOW>()) {
-            let mut value = u32::from(window[0].wrapping_sub(b'0'));
-            if value > 9 {
-                break;
-            }
-            let mut len = 1;
-            if window[1] == b',' {
-                if window.starts_with(ZEROS) {
-                    pixels.extend_from_slice(&[zero; 5]);
-                    at += ZEROS.len();
-                    continue;
-                }
-                if window.starts_with(CLOSE_ZEROS) {
-                    pixels.extend_from_slice(&[zero; 4]);
-                    at += CLOSE_ZEROS.len();
-                    continue;
-                }
-            } else {
-                while len < 9 {
-                    let digit = u32::from(window[len].wrapping_sub(b'0'));
-                    if digit > 9 {
-                        break;
-                    }
-                    value = value * 10 + digit;
-                    len += 1;
-                }
-                if window[len] != b',' || (len > 1 && window[0] == b'0') {
-                    break;
-                }
-            }
-            let Some(pixel) = T::natural(value) else { break };
-            pixels.push(pixel);
-            at += len + 1 + usize::from(window[len + 1] == b' ');
-        }
-        // Whitespace other than one space.
-        while let Some(b' ' | b'\n' | b'\r' | b'\t') = text.get(at) {
-            at += 1;
-        }
-        if at == start {
-            return at;
-        }
-    }
 }

@@ -32,6 +32,8 @@ const BLOCK_ROWS: usize = 512;
 const BLOCKS_IN_GROUP: usize = 64;
 /// Bytes of a row group's rows that may wait to be encoded.
 const WAITING_BYTES: usize = 16 << 20;
+/// Bytes of a page before compression: what an encoder gathers and compresses stays in its core's cache.
+const PAGE_BYTES: usize = 256 << 10;
 /// More could not be fed by the one thread that cuts the blocks.
 const MOST_ENCODERS: usize = 8;
 
@@ -242,7 +244,10 @@ fn properties(schema: &Schema, options: &WriteOptions) -> WriterProperties {
     // In order, so that the same data makes the same file.
     let metadata: BTreeMap<_, _> = schema.metadata().iter().collect();
     let metadata = metadata.into_iter().map(|(key, value)| KeyValue::new(key.clone(), value.clone())).collect();
-    let mut properties = WriterProperties::builder().set_compression(codec).set_key_value_metadata(Some(metadata));
+    let mut properties = WriterProperties::builder()
+        .set_compression(codec)
+        .set_data_page_size_limit(PAGE_BYTES)
+        .set_key_value_metadata(Some(metadata));
     for field in schema.fields() {
         // Features hardly ever repeat, so a dictionary costs time and space, and nobody filters by one of their values.
         let path = match field.data_type() {
