@@ -3,6 +3,8 @@
 use std::fs::{self, File};
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
+use std::sync::mpsc::{SyncSender, sync_channel};
+use std::thread::{self, JoinHandle};
 
 use arrow_array::RecordBatchReader;
 use tempfile::NamedTempFile;
@@ -157,7 +159,7 @@ pub struct OutputFile {
 
 #[derive(Debug)]
 enum Place {
-    Beside(NamedTempFile),
+    Beside(NamedTempFile, WriteBack),
     /// What is no regular file cannot be replaced by one.
     Direct(File),
 }
@@ -174,7 +176,8 @@ impl OutputFile {
         let place = match &existing {
             Some(there) if there.is_dir() => Err(io::Error::from(io::ErrorKind::IsADirectory)),
             Some(there) if !there.is_file() => File::options().write(true).open(&target).map(Place::Direct),
-            _ => Self::beside(&target, existing.map(|there| there.permissions())).map(Place::Beside),
+            _ => Self::beside(&target, existing.map(|there| there.permissions()))
+                .map(|file| Place::Beside(file, WriteBack::default())),
         };
         let place = place.map_err(|e| write_error(path, e))?;
         let out = Counted { inner: BufWriter::with_capacity(64 << 10, place), bytes: 0 };
@@ -206,7 +209,8 @@ impl OutputFile {
         let (path, target, bytes) = (self.path, self.target, self.out.bytes);
         let finish = || {
             match self.out.inner.into_inner().map_err(io::IntoInnerError::into_error)? {
-                Place::Beside(file) => {
+                Place::Beside(file, write_back) => {
+                    write_back.finish()?;
                     file.as_file().sync_all()?;
                     file.persist(&target).map_err(|e| e.error)?;
                 }
@@ -256,16 +260,65 @@ impl Write for OutputFile {
 impl Write for Place {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         match self {
-            Place::Beside(file) => file.write(bytes),
+            Place::Beside(file, write_back) => {
+                let written = file.write(bytes)?;
+                write_back.note(file.as_file(), written);
+                Ok(written)
+            }
             Place::Direct(file) => file.write(bytes),
         }
     }
 
     fn flush(&mut self) -> io::Result<()> {
         match self {
-            Place::Beside(file) => file.flush(),
+            Place::Beside(file, _) => file.flush(),
             Place::Direct(file) => file.flush(),
         }
+    }
+}
+
+/// Has what was written sent to the disk while more is being made, so that the sync at the end finds little to do.
+#[derive(Debug, Default)]
+struct WriteBack {
+    /// Bytes written since the last sync was asked for.
+    bytes: usize,
+    /// Whom to ask, and whom to wait for. Without one, the sync at the end does it all.
+    syncing: Option<(SyncSender<()>, JoinHandle<io::Result<()>>)>,
+    tried: bool,
+}
+
+impl WriteBack {
+    /// Bytes that are worth a sync.
+    const WORTH: usize = 4 << 20;
+
+    fn note(&mut self, file: &File, written: usize) {
+        self.bytes += written;
+        if self.bytes < Self::WORTH {
+            return;
+        }
+        self.bytes = 0;
+        if !std::mem::replace(&mut self.tried, true) {
+            self.syncing = Self::start(file).ok();
+        }
+        if let Some((ask, _)) = &self.syncing {
+            // If one still waits to be done it will include this.
+            let _ = ask.try_send(());
+        }
+    }
+
+    fn start(file: &File) -> io::Result<(SyncSender<()>, JoinHandle<io::Result<()>>)> {
+        let file = file.try_clone()?;
+        let (ask, asked) = sync_channel(1);
+        let syncing = thread::Builder::new().name("pixelfeat-sync".to_owned());
+        Ok((ask, syncing.spawn(move || asked.iter().try_for_each(|()| file.sync_data()))?))
+    }
+
+    /// Waits for the syncs that were asked for. A failed write is told of only once, so perhaps here.
+    fn finish(self) -> io::Result<()> {
+        let Some((ask, syncing)) = self.syncing else { return Ok(()) };
+        drop(ask);
+        // A panic has synced nothing, which the sync at the end makes up for.
+        syncing.join().unwrap_or(Ok(()))
     }
 }
 

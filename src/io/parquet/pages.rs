@@ -4,9 +4,8 @@ use parquet::file::metadata::ColumnChunkMetaData;
 
 use super::{Irregular, SharedFile};
 
-/// Enough for most headers; those with long statistics take a second read.
-const USUAL_HEADER: usize = 256;
-const LONGEST_HEADER: usize = 1 << 20;
+/// What is read to find a header: the first is enough for most; those with long statistics take a second look.
+const HEADER_BYTES: [usize; 4] = [256, 4 << 10, 64 << 10, 1 << 20];
 /// Larger pages are left to the Arrow reader: whoever writes them has no use for pages, or lies.
 const LARGEST_PAGE: i32 = 64 << 20;
 
@@ -76,7 +75,7 @@ struct Header {
 
 fn read_header(file: &SharedFile, at: u64, end: u64) -> Result<Header, Irregular> {
     let mut buffer = Vec::new();
-    for most in [USUAL_HEADER, LONGEST_HEADER] {
+    for most in HEADER_BYTES {
         let length = usize::try_from(end - at).unwrap_or(most).min(most);
         buffer.resize(length, 0);
         let mut filled = 0;

@@ -4,7 +4,7 @@
 //! - **Lists**: the image column has lists of one length, so its pages say by their level counts which rows they hold.
 //!   Groups of pages are jobs, and a record that goes over from one job's pages to the next's is put together here.
 //! - **Rows**: the image column is flat (raw bytes), so its pages say how many rows they hold. Ranges of them are jobs,
-//!   each with an Arrow reader of its own.
+//!   read from the pages where the bytes are of one length, and by an Arrow reader of its own where not.
 //! - **Whole**: a small row group of any other kind is a job as it is.
 //! - **Serial**: a large one is read ahead by the thread that hands out the jobs.
 //!
@@ -49,9 +49,11 @@ use crate::ordered::{self, Ordered};
 
 /// Decoded bytes that a batch is to stay near, whatever the rows hold: small enough for caches to hold some of it on the
 /// way to the kernels, and for reading, computing and writing to overlap early.
-const BATCH_BYTES: usize = 4 << 20;
+const BATCH_BYTES: usize = 2 << 20;
 /// Decoded bytes that all jobs in flight together are to stay near.
 const IN_FLIGHT_BYTES: usize = 128 << 20;
+/// Batches that may be on their way behind the reader.
+const DOWNSTREAM: usize = 6;
 /// Decoded bytes up to which a row group may be one job.
 const WHOLE_BYTES: usize = 32 << 20;
 /// Decoded bytes of a page, or of one record, from which on the Arrow reader takes over, which need not hold it at once.
@@ -84,7 +86,7 @@ pub(super) fn open_reader(file: File, name: &str, options: &ReadOptions) -> Resu
         row_bytes,
         batch_rows: (batch_bytes / row_bytes).clamp(1, options.batch_rows),
         metadata,
-        pool: Arc::new(Pool { buffers: Mutex::default(), most: in_flight }),
+        pool: Arc::new(Pool { buffers: Mutex::default(), most: in_flight + DOWNSTREAM }),
     });
     let (source, working) = (Source::jobs(input.clone()), input.clone());
     let jobs = ordered::map(threads, in_flight, source, move || {
@@ -136,7 +138,13 @@ struct ImageColumn {
 
 #[derive(Clone, Copy, PartialEq)]
 enum ImageKind {
-    List { max_definition: u8 },
+    List {
+        max_definition: u8,
+    },
+    /// Raw bytes.
+    Bytes {
+        max_definition: u8,
+    },
     Flat,
 }
 
@@ -152,6 +160,9 @@ impl ImageColumn {
         let (Some(leaf), None) = (leaves.next(), leaves.next()) else { return None };
         let (field, column) = (&schema.fields()[root], columns.column(leaf));
         let kind = match (column.max_rep_level(), item(field.data_type())) {
+            (0, None) if is_bytes(field.data_type(), column.physical_type()) => {
+                ImageKind::Bytes { max_definition: u8::try_from(column.max_def_level()).ok()? }
+            }
             (0, None) if !field.data_type().is_nested() => ImageKind::Flat,
             (1, Some((item, _))) if values::is_leaf(item, column.physical_type()) => {
                 ImageKind::List { max_definition: u8::try_from(column.max_def_level()).ok()? }
@@ -169,6 +180,14 @@ fn item(list: &DataType) -> Option<(&DataType, Option<usize>)> {
         DataType::FixedSizeList(item, length) => Some((item.data_type(), usize::try_from(*length).ok())),
         _ => None,
     }
+}
+
+fn is_bytes(data_type: &DataType, stored: Type) -> bool {
+    matches!(
+        (data_type, stored),
+        (DataType::Binary | DataType::LargeBinary, Type::BYTE_ARRAY)
+            | (DataType::FixedSizeBinary(1..), Type::FIXED_LEN_BYTE_ARRAY)
+    )
 }
 
 /// What all threads know.
@@ -277,7 +296,8 @@ struct ListsJob {
 enum Done {
     /// The pages' values, behind room for those of the record that was begun before.
     Lists(ListsJob, Result<Pooled, Irregular>),
-    Batches(Vec<RecordBatch>),
+    /// Batches, and how many rows of them were decoded from their pages.
+    Batches(Vec<RecordBatch>, usize),
 }
 
 impl Input {
@@ -315,12 +335,12 @@ impl Input {
 
     fn run(&self, job: Job) -> Result<Done> {
         match job {
-            Job::Ready(batch) => Ok(Done::Batches(vec![batch])),
+            Job::Ready(batch) => Ok(Done::Batches(vec![batch], 0)),
             Job::Whole(group) => {
                 let reader = self.arrow_reader(group, ProjectionMask::all(), 0)?;
-                Ok(Done::Batches(reader.map(|batch| self.whole_batch(batch)).collect::<Result<_>>()?))
+                Ok(Done::Batches(reader.map(|batch| self.whole_batch(batch)).collect::<Result<_>>()?, 0))
             }
-            Job::Rows { flat, pages, rows, others } => self.read_rows(&flat, pages, &rows, &others).map(Done::Batches),
+            Job::Rows { flat, pages, rows, others } => self.read_rows(&flat, pages, &rows, &others),
             Job::Lists(job) => {
                 let values = match &self.image {
                     Some(image) if !job.lists.given_up.load(Ordering::Relaxed) => self.decode(image, &job),
@@ -331,15 +351,13 @@ impl Input {
         }
     }
 
-    fn read_rows(
-        &self,
-        flat: &Flat,
-        pages: Range<usize>,
-        rows: &Range<usize>,
-        others: &RecordBatch,
-    ) -> Result<Vec<RecordBatch>> {
-        let Some(image) = &self.image else { return Ok(Vec::new()) };
+    fn read_rows(&self, flat: &Flat, pages: Range<usize>, rows: &Range<usize>, others: &RecordBatch) -> Result<Done> {
+        let Some(image) = &self.image else { return Ok(Done::Batches(Vec::new(), 0)) };
         let pages = &flat.pages.data[pages];
+        if let Ok(images) = self.decode_bytes(image, flat, pages, rows.len()) {
+            let batch = self.with_others(image, images, others)?;
+            return Ok(Done::Batches(self.cut(&batch), rows.len()));
+        }
         // Who does not need the dictionary need not decode it once more for each job.
         let alone = if pages.iter().all(|page| page.plain) { flat.alone(self, image, pages, rows.len()) } else { None };
         let (metadata, first_row) = alone.map_or((flat.indexed.clone(), rows.start), |metadata| (metadata, 0));
@@ -359,7 +377,63 @@ impl Input {
             batches.push(self.with_others(image, images.column(0).clone(), &others)?);
             at = end;
         }
-        if at == rows.len() { Ok(batches) } else { Err(damaged(&self.name, &"a page has fewer rows than it says")) }
+        if at < rows.len() {
+            return Err(damaged(&self.name, &"a page has fewer rows than it says"));
+        }
+        Ok(Done::Batches(batches, 0))
+    }
+
+    /// The images of some pages of raw bytes, if all are there, written plainly and of one length.
+    fn decode_bytes(
+        &self,
+        image: &ImageColumn,
+        flat: &Flat,
+        pages: &[pages::Page],
+        rows: usize,
+    ) -> Result<ArrayRef, Irregular> {
+        let ImageKind::Bytes { max_definition } = image.kind else { return Err(Irregular) };
+        if !pages.iter().all(|page| page.plain) {
+            return Err(Irregular);
+        }
+        let fixed = match image.field.data_type() {
+            DataType::FixedSizeBinary(length) => Some(usize::try_from(*length).map_err(|_| Irregular)?),
+            _ => None,
+        };
+        let mut reader = data_page_reader(self, self.row_group(flat.group).column(image.leaf), pages)?;
+        let mut decoded: Option<(usize, Pooled)> = None;
+        let mut at = 0;
+        for page in pages {
+            let found = reader.get_next_page().map_err(|_| Irregular)?.ok_or(Irregular)?;
+            let (_, definition, encoding, data) = split(&found, page.levels, false, max_definition > 0)?;
+            if encoding != Encoding::PLAIN {
+                return Err(Irregular);
+            }
+            if max_definition > 0 {
+                check_present(definition, max_definition, page.levels)?;
+            }
+            let (length, images) = match &mut decoded {
+                Some((length, images)) => (*length, images),
+                None => {
+                    let length = fixed.map_or_else(|| values::first_length(data), Ok)?;
+                    let bytes = length.checked_mul(rows).filter(|&bytes| bytes <= LARGEST_PIECE).ok_or(Irregular)?;
+                    let (length, images) = decoded.insert((length, self.pool.take(bytes)));
+                    (*length, images)
+                }
+            };
+            let out = images.buffer.get_mut(at * length..(at + page.levels) * length).ok_or(Irregular)?;
+            values::byte_arrays(data, fixed.is_none(), length, out)?;
+            at += page.levels;
+        }
+        let (length, images) = decoded.filter(|_| at == rows).ok_or(Irregular)?;
+        let buffer = Buffer::from(Bytes::from_owner(images));
+        values::bytes_array(image.field.data_type(), buffer, length, rows)
+    }
+
+    /// Slices of at most `batch_rows` rows, of one size rather than with a small one last.
+    fn cut(&self, batch: &RecordBatch) -> Vec<RecordBatch> {
+        let rows = batch.num_rows();
+        let size = rows.div_ceil(rows.div_ceil(self.batch_rows).max(1)).max(1);
+        (0..rows).step_by(size).map(|at| batch.slice(at, size.min(rows - at))).collect()
     }
 
     fn decode(&self, image: &ImageColumn, job: &ListsJob) -> Result<Pooled, Irregular> {
@@ -390,9 +464,7 @@ impl Input {
             _ => return Err(Irregular),
         };
         let batch = self.with_others(image, images, &job.others).map_err(|_| Irregular)?;
-        // Of one size rather than with a small one last.
-        let size = rows.div_ceil(rows.div_ceil(self.batch_rows).max(1)).max(1);
-        Ok((0..rows).step_by(size).map(|at| batch.slice(at, size.min(rows - at))).collect())
+        Ok(self.cut(&batch))
     }
 }
 
@@ -404,7 +476,7 @@ fn list<O: OffsetSizeTrait>(item: &FieldRef, length: usize, items: ArrayRef) -> 
     GenericListArray::try_new(item.clone(), offsets, items, None).map_err(|_| Irregular)
 }
 
-/// A reader of just these pages of a chunk.
+/// A reader of a chunk's dictionary, if it has one, and just these of its pages.
 fn page_reader(
     input: &Input,
     chunk: &ColumnChunkMetaData,
@@ -412,6 +484,20 @@ fn page_reader(
 ) -> Result<SerializedPageReader<SharedFile>, Irregular> {
     let locations = locations(pages.iter().map(|page| (page, 0)));
     SerializedPageReader::new(Arc::new(input.file.clone()), chunk, 0, Some(locations)).map_err(|_| Irregular)
+}
+
+/// As [`page_reader`], past the chunk's dictionary.
+fn data_page_reader(
+    input: &Input,
+    chunk: &ColumnChunkMetaData,
+    pages: &[pages::Page],
+) -> Result<SerializedPageReader<SharedFile>, Irregular> {
+    let mut reader = page_reader(input, chunk, pages)?;
+    // What lies before the first page is taken for a dictionary.
+    if reader.peek_next_page().map_err(|_| Irregular)?.is_some_and(|page| page.is_dict) {
+        reader.skip_next_page().map_err(|_| Irregular)?;
+    }
+    Ok(reader)
 }
 
 fn locations<'a>(pages: impl Iterator<Item = (&'a pages::Page, usize)>) -> Vec<PageLocation> {
@@ -431,18 +517,14 @@ fn decode_pages<T: Leaf>(input: &Input, image: &ImageColumn, job: &ListsJob) -> 
     let dictionary =
         lists.dictionary.as_ref().map(|(bytes, values)| Dictionary::<T>::new(bytes, *values)).transpose()?;
     let pages = &lists.pages.data[job.pages.clone()];
-    let mut reader = page_reader(input, chunk, pages)?;
-    // What lies before the first page is taken for a dictionary.
-    if reader.peek_next_page().map_err(|_| Irregular)?.is_some_and(|page| page.is_dict) {
-        reader.skip_next_page().map_err(|_| Irregular)?;
-    }
+    let mut reader = data_page_reader(input, chunk, pages)?;
     let mut pooled = input.pool.take((job.begun + job.values) * size_of::<T>());
     let values = pooled.buffer.typed_data_mut::<T>();
     let mut at = job.begun;
     for page in pages {
         let found = reader.get_next_page().map_err(|_| Irregular)?.ok_or(Irregular)?;
         let out = values.get_mut(at..at + page.levels).ok_or(Irregular)?;
-        let (repetition, definition, encoding, data) = split(&found, page.levels)?;
+        let (repetition, definition, encoding, data) = split(&found, page.levels, true, true)?;
         // The buffer begins where a record does.
         let to_next = (lists.length - at % lists.length) % lists.length;
         check_records(repetition, to_next, lists.length, page.levels)?;
@@ -456,8 +538,8 @@ fn decode_pages<T: Leaf>(input: &Input, image: &ImageColumn, job: &ListsJob) -> 
 /// Of a page: repetition levels, definition levels, the encoding of its values, and these.
 type Parts<'a> = (&'a [u8], &'a [u8], Encoding, &'a [u8]);
 
-/// The repetition levels, definition levels and values of a page of a list column.
-fn split(page: &Page, levels: usize) -> Result<Parts<'_>, Irregular> {
+/// The repetition levels, definition levels and values of a page of a column that has such levels, or has not.
+fn split(page: &Page, levels: usize, repeated: bool, defined: bool) -> Result<Parts<'_>, Irregular> {
     if page.num_values() as usize != levels {
         return Err(Irregular);
     }
@@ -466,8 +548,8 @@ fn split(page: &Page, levels: usize) -> Result<Parts<'_>, Irregular> {
             if (*def_level_encoding, *rep_level_encoding) != (Encoding::RLE, Encoding::RLE) {
                 return Err(Irregular);
             }
-            let (repetition, rest) = prefixed(buf)?;
-            let (definition, values) = prefixed(rest)?;
+            let (repetition, rest) = if repeated { prefixed(buf)? } else { (&[][..], &buf[..]) };
+            let (definition, values) = if defined { prefixed(rest)? } else { (&[][..], rest) };
             Ok((repetition, definition, *encoding, values))
         }
         Page::DataPageV2 { buf, encoding, def_levels_byte_len, rep_levels_byte_len, .. } => {
@@ -588,7 +670,7 @@ impl Source {
                     return Ok(None);
                 }
             }
-            Some(image) if !small => {
+            Some(image) if !small || matches!(image.kind, ImageKind::Bytes { .. }) => {
                 if let Some(flat) = Flat::find(input, image, group, rows) {
                     let others = Others::open(input, image, group)?;
                     self.state = State::Rows { flat: Arc::new(flat), next_page: 0, others };
@@ -795,7 +877,10 @@ impl Reader {
             let Some(jobs) = &mut self.jobs else { return Ok(None) };
             match jobs.next().transpose()? {
                 None => return Ok(None),
-                Some(Done::Batches(batches)) => self.ready.extend(batches),
+                Some(Done::Batches(batches, fast_rows)) => {
+                    self.fast_rows += fast_rows;
+                    self.ready.extend(batches);
+                }
                 Some(Done::Lists(job, _)) if job.lists.given_up.load(Ordering::Relaxed) => {}
                 Some(Done::Lists(job, values)) => {
                     match values.and_then(|values| self.input.assemble(&job, values, &mut self.begun)) {

@@ -8,8 +8,8 @@ use arrow_array::types::{
     ArrowPrimitiveType, Float32Type, Float64Type, Int32Type, Int64Type, UInt8Type, UInt16Type, UInt64Type,
 };
 use arrow_array::{
-    Array, ArrayRef, BinaryArray, FixedSizeBinaryArray, FixedSizeListArray, Int32Array, LargeListArray, ListArray,
-    PrimitiveArray, RecordBatch, RecordBatchReader, StringArray,
+    Array, ArrayRef, BinaryArray, FixedSizeBinaryArray, FixedSizeListArray, Int32Array, LargeBinaryArray,
+    LargeListArray, ListArray, PrimitiveArray, RecordBatch, RecordBatchReader, StringArray,
 };
 use arrow_buffer::{NullBuffer, OffsetBuffer};
 use arrow_schema::{DataType, Field, Schema};
@@ -258,6 +258,47 @@ fn bytes_are_read_by_ranges_of_rows() {
                 let expected = by_arrow(&path).unwrap();
                 for batch_rows in [1000, 33] {
                     assert_eq!(by_us(&path, batch_rows, 2).unwrap().0, expected);
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn bytes_of_one_length_are_read_from_their_pages() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("bytes.parquet");
+    const ROWS: usize = 500;
+    let one = |row: usize| (0..77).map(|n| (row * 31 + n) as u8).collect::<Vec<_>>();
+    let arrays: [ArrayRef; 3] = [
+        Arc::new(BinaryArray::from_iter_values((0..ROWS).map(one))),
+        Arc::new(LargeBinaryArray::from_iter_values((0..ROWS).map(one))),
+        Arc::new(FixedSizeBinaryArray::try_from_iter((0..ROWS).map(one)).unwrap()),
+    ];
+    let properties = |version| {
+        let properties = WriterProperties::builder().set_writer_version(version).set_data_page_row_count_limit(60);
+        // Under version 2 byte arrays would be delta encoded.
+        properties.set_write_batch_size(20).set_dictionary_enabled(false).set_encoding(Encoding::PLAIN)
+    };
+    for version in [WriterVersion::PARQUET_1_0, WriterVersion::PARQUET_2_0] {
+        for compression in [Compression::UNCOMPRESSED, Compression::SNAPPY] {
+            for image in &arrays {
+                for optional in [false, true] {
+                    let properties = properties(version).set_compression(compression);
+                    write(&path, &with_image(image.clone(), optional), properties.build());
+                    compare(&path, ROWS, &format!("{:?} {optional}", image.data_type()));
+                }
+            }
+            // A null, another length and an empty one send their pages to the Arrow reader, and only these.
+            for odd in [None, Some(vec![1; 76]), Some(vec![])] {
+                let rows = (0..ROWS).map(|row| if row == 250 { odd.clone() } else { Some(one(row)) });
+                let image: ArrayRef = Arc::new(BinaryArray::from_iter(rows));
+                write(&path, &with_image(image, true), properties(version).build());
+                let expected = by_arrow(&path).unwrap();
+                for batch_rows in [60, 7] {
+                    let (found, fast, _) = by_us(&path, batch_rows, 2).unwrap();
+                    assert_eq!(found, expected, "{odd:?}");
+                    assert!((380..ROWS).contains(&fast), "{odd:?} {fast}");
                 }
             }
         }

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use arrow_array::types::{
     Float32Type, Float64Type, Int8Type, Int16Type, Int32Type, Int64Type, UInt8Type, UInt16Type, UInt32Type, UInt64Type,
 };
-use arrow_array::{ArrayRef, PrimitiveArray};
-use arrow_buffer::{ArrowNativeType, Buffer, ScalarBuffer};
+use arrow_array::{ArrayRef, FixedSizeBinaryArray, GenericBinaryArray, OffsetSizeTrait, PrimitiveArray};
+use arrow_buffer::{ArrowNativeType, Buffer, OffsetBuffer, ScalarBuffer};
 use arrow_schema::DataType;
 use parquet::basic::{Encoding, Type};
 
@@ -93,6 +93,53 @@ pub fn plain<T: Leaf>(bytes: &[u8], out: &mut [T]) -> Result<(), Irregular> {
         *out = T::read(bytes);
     }
     Ok(())
+}
+
+/// The length of the first of some byte arrays.
+pub fn first_length(bytes: &[u8]) -> Result<usize, Irregular> {
+    let length = bytes.first_chunk().ok_or(Irregular)?;
+    usize::try_from(u32::from_le_bytes(*length)).ok().filter(|&length| length > 0).ok_or(Irregular)
+}
+
+/// Decodes plain byte arrays of one length, each behind its length where they are `prefixed`, into all of `out`.
+pub fn byte_arrays(bytes: &[u8], prefixed: bool, length: usize, out: &mut [u8]) -> Result<(), Irregular> {
+    if !prefixed {
+        out.copy_from_slice(bytes.get(..out.len()).ok_or(Irregular)?);
+        return Ok(());
+    }
+    let expected = u32::try_from(length).map_err(|_| Irregular)?.to_le_bytes();
+    let mut rest = bytes;
+    for out in out.chunks_exact_mut(length) {
+        let (found, behind) = rest.split_first_chunk().ok_or(Irregular)?;
+        let (image, behind) = behind.split_at_checked(length).ok_or(Irregular)?;
+        if *found != expected {
+            return Err(Irregular);
+        }
+        out.copy_from_slice(image);
+        rest = behind;
+    }
+    Ok(())
+}
+
+/// `rows` byte arrays of `length` bytes each as an Arrow array.
+pub fn bytes_array(data_type: &DataType, bytes: Buffer, length: usize, rows: usize) -> Result<ArrayRef, Irregular> {
+    fn array<O: OffsetSizeTrait>(bytes: Buffer, length: usize, rows: usize) -> Result<ArrayRef, Irregular> {
+        let total = length.checked_mul(rows).and_then(O::from_usize);
+        if total.is_none() {
+            return Err(Irregular);
+        }
+        let offsets = OffsetBuffer::from_repeated_length(length, rows);
+        let array = GenericBinaryArray::<O>::try_new(offsets, bytes, None).map_err(|_| Irregular)?;
+        Ok(Arc::new(array))
+    }
+    match data_type {
+        DataType::Binary => array::<i32>(bytes, length, rows),
+        DataType::LargeBinary => array::<i64>(bytes, length, rows),
+        DataType::FixedSizeBinary(size) => {
+            Ok(Arc::new(FixedSizeBinaryArray::try_new(*size, bytes, None).map_err(|_| Irregular)?))
+        }
+        _ => Err(Irregular),
+    }
 }
 
 /// The values that a chunk's pages refer to by number.

@@ -26,22 +26,24 @@ use crate::io::output::write_error;
 use crate::io::{Compression, WriteOptions};
 use crate::ordered::{self, Ordered};
 
-/// Rows that are encoded at once. Where pages end depends on it.
-const BLOCK_ROWS: usize = 512;
-/// Blocks of a row group: 32,768 rows, 8 MB of 28×28 features, so that there are enough of them to encode in parallel.
-const BLOCKS_IN_GROUP: usize = 64;
+/// Bytes of rows that are encoded at once, about; where pages end depends on it. With fewer the calls cost more than the
+/// bytes, more leave a core's cache.
+const BLOCK_BYTES: usize = 512 << 10;
+/// Bytes of a row group before encoding, about: small enough that several are encoded at once and as many can be read.
+const GROUP_BYTES: usize = 8 << 20;
 /// Bytes of a row group's rows that may wait to be encoded.
 const WAITING_BYTES: usize = 16 << 20;
 /// Bytes of a page before compression: what an encoder gathers and compresses stays in its core's cache.
-const PAGE_BYTES: usize = 256 << 10;
+const PAGE_BYTES: usize = 128 << 10;
 /// More could not be fed by the one thread that cuts the blocks.
 const MOST_ENCODERS: usize = 8;
 
 /// Writes all batches; returns the rows.
 ///
-/// Each row group is encoded by a worker, block by block as the rows come, so that reading, computing and encoding
-/// overlap; this thread only cuts the blocks and puts finished row groups into the file. Where anything is cut depends
-/// on row numbers alone, so the file does not depend on batch sizes or on the number of threads.
+/// This thread pulls the batches and cuts them into blocks, workers encode a row group each, block by block as the rows
+/// come, and one more thread puts finished row groups into the file, so that reading, computing, encoding and writing
+/// overlap. Where anything is cut depends on row numbers alone, so the file does not depend on batch sizes or on the
+/// number of threads.
 pub fn write(
     out: impl Write + Send,
     path: &Path,
@@ -60,144 +62,174 @@ pub fn write(
         ArrowWriterOptions::new().with_properties(properties(&schema, options)).with_skip_arrow_metadata(true);
     let writer = ArrowWriter::try_new_with_options(out, schema.clone(), writing).map_err(failed)?;
     let (mut file, columns) = writer.into_serialized_writer().map_err(failed)?;
-    let mut encoders = Encoders::start(columns, &schema, path)?;
-    let mut has_nulls = vec![false; schema.fields().len()];
-    let mut blocks = Blocks { schema: schema.clone(), parts: Vec::new(), rows: 0 };
-    let mut rows = 0;
-    let append = |file: &mut SerializedFileWriter<_>, chunks: Vec<ArrowColumnChunk>| {
-        let mut group = file.next_row_group()?;
-        chunks.into_iter().try_for_each(|chunk| chunk.append_to_row_group(&mut group))?;
-        group.close().map(drop)
-    };
-    for batch in reader {
-        let batch = batch.map_err(Error::from)?;
-        rows += batch.num_rows() as u64;
-        for (has_nulls, column) in has_nulls.iter_mut().zip(batch.columns()) {
-            *has_nulls |= column.null_count() > 0;
-        }
-        let row_bytes = batch.get_array_memory_size() / batch.num_rows().max(1);
-        let mut at = 0;
-        while at < batch.num_rows() {
-            let taken = (BLOCK_ROWS - blocks.rows).min(batch.num_rows() - at);
-            blocks.push(batch.slice(at, taken));
-            at += taken;
-            if blocks.rows == BLOCK_ROWS {
-                for chunks in encoders.encode(blocks.take()?, row_bytes)? {
-                    append(&mut file, chunks).map_err(failed)?;
-                }
-            }
-        }
-    }
-    if blocks.rows > 0 {
-        for chunks in encoders.encode(blocks.take()?, 1)? {
-            append(&mut file, chunks).map_err(failed)?;
-        }
-    }
-    for chunks in encoders.finish() {
-        append(&mut file, chunks?).map_err(failed)?;
-    }
+    let (mut groups, encoded) = start_encoders(columns, &schema, path)?;
+    let (cut, written) = thread::scope(|scope| {
+        let writing =
+            scope.spawn(|| encoded.into_iter().try_for_each(|chunks| append(&mut file, chunks?).map_err(failed)));
+        let cut = groups.take_all(reader);
+        // With nothing more to encode, the encoders and then the writing end.
+        drop(groups);
+        (cut, writing.join().unwrap_or_else(|_| Err(Error::Internal("the writing thread panicked".to_owned()))))
+    });
+    // Where writing fails, cutting stops without an error of its own.
+    let (rows, has_nulls) = cut?;
+    written?;
     let types = encode_arrow_schema(&readable(&schema, &has_nulls));
     file.append_key_value_metadata(KeyValue::new(ARROW_SCHEMA_META_KEY.to_owned(), types));
     file.close().map_err(failed)?;
     Ok(rows)
 }
 
-/// Rows on their way to a full block.
-struct Blocks {
-    schema: SchemaRef,
-    parts: Vec<RecordBatch>,
-    rows: usize,
+fn append<W: Write + Send>(
+    file: &mut SerializedFileWriter<W>,
+    chunks: Vec<ArrowColumnChunk>,
+) -> Result<(), ParquetError> {
+    let mut group = file.next_row_group()?;
+    chunks.into_iter().try_for_each(|chunk| chunk.append_to_row_group(&mut group))?;
+    group.close().map(drop)
 }
 
-impl Blocks {
-    fn push(&mut self, part: RecordBatch) {
-        self.rows += part.num_rows();
-        self.parts.push(part);
-    }
-
-    fn take(&mut self) -> Result<RecordBatch> {
-        self.rows = 0;
-        let parts = std::mem::take(&mut self.parts);
-        match <[RecordBatch; 1]>::try_from(parts) {
-            Ok([block]) => Ok(block),
-            Err(parts) => concat_batches(&self.schema, &parts).map_err(Error::from),
-        }
-    }
+/// Where the rows are cut, by nothing but the types of the columns.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Cutting {
+    block_rows: usize,
+    blocks_in_group: usize,
 }
 
-/// Encodes row groups on threads of its own.
-struct Encoders {
-    /// Where row groups are handed in: their number, and their blocks as they come.
-    groups: SyncSender<(usize, Receiver<RecordBatch>)>,
-    encoded: Ordered<Vec<ArrowColumnChunk>>,
-    /// The row group that is being handed in.
-    current: Option<SyncSender<RecordBatch>>,
-    blocks_in_current: usize,
-    begun: usize,
-    taken: usize,
-    in_flight: usize,
-}
-
-impl Encoders {
-    fn start(columns: ArrowRowGroupWriterFactory, schema: &SchemaRef, path: &Path) -> Result<Self> {
-        let threads = thread::available_parallelism().map_or(1, |n| n.get()).min(MOST_ENCODERS);
-        // One more than can be worked on, so that nobody waits for the next.
-        let in_flight = threads + 1;
-        let (groups, handed_in) = sync_channel(1);
-        let shared = Arc::new((columns, schema.clone(), path.display().to_string()));
-        let encoded = ordered::map(
-            threads,
-            in_flight,
-            move || handed_in.recv().ok().map(Ok),
-            move || {
-                let shared = shared.clone();
-                move |(group, blocks): (usize, Receiver<RecordBatch>)| {
-                    let (columns, schema, file) = &*shared;
-                    encode(columns, schema, group, &blocks)
-                        .map_err(|e| Error::Format { file: file.clone(), message: e.to_string() })
+impl Cutting {
+    fn of(schema: &Schema) -> Self {
+        // A string, a label or a list of whatever length.
+        const UNKNOWN: usize = 16;
+        fn width(data_type: &DataType) -> usize {
+            match data_type {
+                DataType::FixedSizeList(item, length) => {
+                    width(item.data_type()).saturating_mul(usize::try_from(*length).unwrap_or(0))
                 }
-            },
-        )
-        .map_err(|e| Error::Internal(format!("an encoding thread: {e}")))?;
-        Ok(Self { groups, encoded, current: None, blocks_in_current: 0, begun: 0, taken: 0, in_flight })
-    }
-
-    /// Hands in a block of rows of about so many bytes; returns the row groups for which it had to wait.
-    fn encode(&mut self, block: RecordBatch, row_bytes: usize) -> Result<Vec<Vec<ArrowColumnChunk>>> {
-        let mut finished = Vec::new();
-        if self.current.is_none() {
-            while self.begun - self.taken >= self.in_flight {
-                finished.extend(self.encoded.next().transpose()?);
-                self.taken += 1;
+                DataType::FixedSizeBinary(length) => usize::try_from(*length).unwrap_or(0),
+                DataType::Struct(fields) => fields.iter().map(|field| width(field.data_type())).sum(),
+                other => other.primitive_width().unwrap_or(UNKNOWN),
             }
-            // How many blocks may wait is no matter of the result, so an estimate is enough.
-            let waiting = (WAITING_BYTES / (row_bytes * BLOCK_ROWS).max(1)).clamp(1, BLOCKS_IN_GROUP);
-            let (sender, blocks) = sync_channel(waiting);
-            self.begun += usize::from(self.groups.send((self.begun, blocks)).is_ok());
-            self.current = Some(sender);
-            self.blocks_in_current = 0;
         }
-        self.blocks_in_current += 1;
-        let sent = self.current.as_ref().is_some_and(|current| current.send(block).is_ok());
-        if !sent {
-            // Whoever was to encode it has ended, and left its error.
-            self.current = None;
-            return match self.encoded.find_map(Result::err) {
-                Some(error) => Err(error),
-                None => Err(Error::Internal("an encoder ended early".to_owned())),
-            };
+        let row = schema.fields().iter().map(|field| width(field.data_type())).fold(1, usize::saturating_add);
+        let block_rows = (BLOCK_BYTES / row).clamp(16, 2048);
+        Self { block_rows, blocks_in_group: (GROUP_BYTES / row / block_rows).clamp(1, 64) }
+    }
+}
+
+/// Cuts batches into blocks, and blocks into row groups for the encoders.
+struct Groups {
+    schema: SchemaRef,
+    cutting: Cutting,
+    /// Rows on their way to a full block.
+    parts: Vec<RecordBatch>,
+    rows_in_parts: usize,
+    /// Where row groups are handed in: their number, and their blocks as they come.
+    encoders: SyncSender<(usize, Receiver<RecordBatch>)>,
+    /// The row group that is being handed in, and its blocks so far.
+    current: Option<(SyncSender<RecordBatch>, usize)>,
+    begun: usize,
+}
+
+/// Those behind have ended, and left their error.
+struct Ended;
+
+impl Groups {
+    /// Returns the rows, and for each column whether it has a null; less than all there are if the encoders end early.
+    fn take_all(&mut self, reader: impl RecordBatchReader) -> Result<(u64, Vec<bool>)> {
+        let mut has_nulls = vec![false; self.schema.fields().len()];
+        let mut rows = 0;
+        for batch in reader {
+            let batch = batch.map_err(Error::from)?;
+            rows += batch.num_rows() as u64;
+            for (has_nulls, column) in has_nulls.iter_mut().zip(batch.columns()) {
+                *has_nulls |= column.null_count() > 0;
+            }
+            let row_bytes = batch.get_array_memory_size() / batch.num_rows().max(1);
+            let mut at = 0;
+            while at < batch.num_rows() {
+                let taken = (self.cutting.block_rows - self.rows_in_parts).min(batch.num_rows() - at);
+                self.parts.push(batch.slice(at, taken));
+                self.rows_in_parts += taken;
+                at += taken;
+                if self.rows_in_parts == self.cutting.block_rows
+                    && let Err(Ended) = self.hand_in(row_bytes)?
+                {
+                    return Ok((rows, has_nulls));
+                }
+            }
         }
-        if self.blocks_in_current == BLOCKS_IN_GROUP {
-            self.current = None;
+        if self.rows_in_parts > 0 {
+            // If they have ended, their error says why.
+            let _ = self.hand_in(1)?;
         }
-        Ok(finished)
+        Ok((rows, has_nulls))
     }
 
-    /// The row groups that have not been returned yet.
-    fn finish(self) -> impl Iterator<Item = Result<Vec<ArrowColumnChunk>>> {
-        drop((self.current, self.groups));
-        self.encoded
+    /// Hands in the parts as a block of rows of about so many bytes.
+    fn hand_in(&mut self, row_bytes: usize) -> Result<Result<(), Ended>> {
+        self.rows_in_parts = 0;
+        let block = match <[RecordBatch; 1]>::try_from(std::mem::take(&mut self.parts)) {
+            Ok([block]) => block,
+            Err(parts) => concat_batches(&self.schema, &parts)?,
+        };
+        let (current, blocks) = match self.current.take() {
+            Some(current) => current,
+            None => {
+                // How many blocks may wait is no matter of the result, so an estimate is enough.
+                let block_bytes = row_bytes.saturating_mul(self.cutting.block_rows).max(1);
+                let (current, blocks) =
+                    sync_channel((WAITING_BYTES / block_bytes).clamp(1, self.cutting.blocks_in_group));
+                if self.encoders.send((self.begun, blocks)).is_err() {
+                    return Ok(Err(Ended));
+                }
+                self.begun += 1;
+                (current, 0)
+            }
+        };
+        if current.send(block).is_err() {
+            return Ok(Err(Ended));
+        }
+        if blocks + 1 < self.cutting.blocks_in_group {
+            self.current = Some((current, blocks + 1));
+        }
+        Ok(Ok(()))
     }
+}
+
+/// Starts the threads that encode: where their work is handed in, and the row groups in order.
+fn start_encoders(
+    columns: ArrowRowGroupWriterFactory,
+    schema: &SchemaRef,
+    path: &Path,
+) -> Result<(Groups, Ordered<Vec<ArrowColumnChunk>>)> {
+    let threads = thread::available_parallelism().map_or(1, |n| n.get()).min(MOST_ENCODERS);
+    let (encoders, handed_in) = sync_channel(1);
+    let shared = Arc::new((columns, schema.clone(), path.display().to_string()));
+    // As many in flight as can be worked on: the one that is handed in next waits before it counts.
+    let encoded = ordered::map(
+        threads,
+        threads,
+        move || handed_in.recv().ok().map(Ok),
+        move || {
+            let shared = shared.clone();
+            move |(group, blocks): (usize, Receiver<RecordBatch>)| {
+                let (columns, schema, file) = &*shared;
+                encode(columns, schema, group, &blocks)
+                    .map_err(|e| Error::Format { file: file.clone(), message: e.to_string() })
+            }
+        },
+    )
+    .map_err(|e| Error::Internal(format!("an encoding thread: {e}")))?;
+    let groups = Groups {
+        schema: schema.clone(),
+        cutting: Cutting::of(schema),
+        parts: Vec::new(),
+        rows_in_parts: 0,
+        encoders,
+        current: None,
+        begun: 0,
+    };
+    Ok((groups, encoded))
 }
 
 fn encode(
