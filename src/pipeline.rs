@@ -19,7 +19,7 @@ use crate::featurizer::{Done, Featurizer, OnInvalid, Plan, no_row_tells};
 use crate::report::Report;
 
 /// Batches that may wait between two stages: enough to ride out a slow one, few enough to bound memory.
-const WAITING: usize = 2;
+const WAITING: usize = 1;
 /// How many rows vote on the image shape where nothing else tells it, whatever batches they come in.
 const SHAPE_ROWS: usize = 1_000;
 

@@ -53,7 +53,7 @@ const BATCH_BYTES: usize = 2 << 20;
 /// Decoded bytes that all jobs in flight together are to stay near.
 const IN_FLIGHT_BYTES: usize = 128 << 20;
 /// Batches that may be on their way behind the reader.
-const DOWNSTREAM: usize = 6;
+const DOWNSTREAM: usize = 4;
 /// Decoded bytes up to which a row group may be one job.
 const WHOLE_BYTES: usize = 32 << 20;
 /// Decoded bytes of a page, or of one record, from which on the Arrow reader takes over, which need not hold it at once.

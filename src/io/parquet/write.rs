@@ -28,11 +28,11 @@ use crate::ordered::{self, Ordered};
 
 /// Bytes of rows that are encoded at once, about; where pages end depends on it. With fewer the calls cost more than the
 /// bytes, more leave a core's cache.
-const BLOCK_BYTES: usize = 512 << 10;
+const BLOCK_BYTES: usize = 256 << 10;
 /// Bytes of a row group before encoding, about: small enough that several are encoded at once and as many can be read.
-const GROUP_BYTES: usize = 8 << 20;
+const GROUP_BYTES: usize = 4 << 20;
 /// Bytes of a row group's rows that may wait to be encoded.
-const WAITING_BYTES: usize = 16 << 20;
+const WAITING_BYTES: usize = 4 << 20;
 /// Bytes of a page before compression: what an encoder gathers and compresses stays in its core's cache.
 const PAGE_BYTES: usize = 128 << 10;
 /// More could not be fed by the one thread that cuts the blocks.
@@ -111,7 +111,7 @@ impl Cutting {
             }
         }
         let row = schema.fields().iter().map(|field| width(field.data_type())).fold(1, usize::saturating_add);
-        let block_rows = (BLOCK_BYTES / row).clamp(16, 2048);
+        let block_rows = (BLOCK_BYTES / row).clamp(16, 1024);
         Self { block_rows, blocks_in_group: (GROUP_BYTES / row / block_rows).clamp(1, 64) }
     }
 }
@@ -203,12 +203,12 @@ fn start_encoders(
     path: &Path,
 ) -> Result<(Groups, Ordered<Vec<ArrowColumnChunk>>)> {
     let threads = thread::available_parallelism().map_or(1, |n| n.get()).min(MOST_ENCODERS);
-    let (encoders, handed_in) = sync_channel(1);
+    let (encoders, handed_in) = sync_channel(0);
     let shared = Arc::new((columns, schema.clone(), path.display().to_string()));
-    // As many in flight as can be worked on: the one that is handed in next waits before it counts.
+    // With the one that whoever writes waits for, as many in flight as can be worked on.
     let encoded = ordered::map(
         threads,
-        threads,
+        threads - 1,
         move || handed_in.recv().ok().map(Ok),
         move || {
             let shared = shared.clone();
