@@ -18,8 +18,9 @@ use crate::error::{Error, Result};
 use crate::featurizer::{Done, Featurizer, OnInvalid, Plan, no_row_tells};
 use crate::report::Report;
 
-/// Batches that may wait between two stages: enough to ride out a slow one, few enough to bound memory.
-const WAITING: usize = 1;
+/// Batches that may wait between two stages, beside the one that each holds ready: readers and writers that are worth it
+/// work ahead on their own, and what waits is memory.
+const WAITING: usize = 0;
 /// How many rows vote on the image shape where nothing else tells it, whatever batches they come in.
 const SHAPE_ROWS: usize = 1_000;
 

@@ -118,7 +118,7 @@ fn parse<T: Target>(
     threads: usize,
 ) -> std::io::Result<Ordered<Vec<RecordBatch>>> {
     let plan = plan.clone();
-    ordered::map(threads, threads + 2, blocks, move || {
+    ordered::map(threads, threads, blocks, move || {
         let mut rows = Rows::<T>::new(plan.clone());
         move |block: Block| match &mut rows {
             Ok(rows) => rows.parse(&block),

@@ -399,7 +399,7 @@ mod tests {
             let mut text = b"[[[".to_vec();
             for (value, separator) in items {
                 // Mostly small, as images are.
-                let value = if value < 150 { 0 } else { value - 150 };
+                let value = value.saturating_sub(150);
                 text.extend(format!("{value}{}", separators[separator]).bytes());
             }
             for (place, byte) in edits {

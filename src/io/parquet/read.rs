@@ -74,7 +74,7 @@ pub(super) fn open_reader(file: File, name: &str, options: &ReadOptions) -> Resu
         0 => thread::available_parallelism().map_or(1, |n| n.get()),
         n => n,
     };
-    let in_flight = threads + 2;
+    let in_flight = threads;
     let image = ImageColumn::find(&metadata, &options.image);
     let row_bytes = row_bytes(metadata.metadata(), image.as_ref());
     let batch_bytes = BATCH_BYTES.min(IN_FLIGHT_BYTES / in_flight);
