@@ -18,9 +18,9 @@ use crate::error::{Error, Result};
 use crate::featurizer::{Done, Featurizer, OnInvalid, Plan, no_row_tells};
 use crate::report::Report;
 
-/// Batches that may wait between two stages, beside the one that each holds ready: readers and writers that are worth it
-/// work ahead on their own, and what waits is memory.
-const WAITING: usize = 0;
+/// Batches that may wait to be taken by the consumer. Before they are computed none waits, but for the one that the reading
+/// thread holds ready: pixels are the larger part of the memory, and a reader that is worth it works ahead on its own.
+const WAITING: usize = 2;
 /// How many rows vote on the image shape where nothing else tells it, whatever batches they come in.
 const SHAPE_ROWS: usize = 1_000;
 
@@ -154,7 +154,7 @@ impl Featurizer {
         let report = ReportHandle(Arc::new(Mutex::new(Report::new(shape, plan.pixel_type()))));
         let stage = Stage { plan, engine: self.engine().clone(), options, report: report.clone() };
 
-        let (to_compute, read) = sync_channel(WAITING);
+        let (to_compute, read) = sync_channel(1);
         let (to_consumer, batches) = sync_channel(WAITING);
         spawn("pixelfeat-read", to_compute, move |out| {
             for batch in ahead.into_iter().map(Ok).chain(reader) {

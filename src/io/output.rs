@@ -289,7 +289,7 @@ struct WriteBack {
 
 impl WriteBack {
     /// Bytes that are worth a sync.
-    const WORTH: usize = 4 << 20;
+    const WORTH: usize = 16 << 20;
 
     fn note(&mut self, file: &File, written: usize) {
         self.bytes += written;

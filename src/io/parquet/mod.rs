@@ -6,6 +6,7 @@
 //! ([`write`](mod@write)).
 
 mod levels;
+mod lists;
 mod pages;
 mod read;
 #[cfg(test)]

@@ -4,14 +4,14 @@ use std::collections::BTreeMap;
 use std::io::Write;
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::mpsc::{SyncSender, sync_channel};
 use std::thread;
 
-use arrow_array::{Array, RecordBatch, RecordBatchReader};
+use arrow_array::{Array, ArrayRef, RecordBatch, RecordBatchReader};
 use arrow_schema::{DataType, Field, Schema, SchemaRef};
 use arrow_select::concat::concat_batches;
 use parquet::arrow::arrow_writer::{
-    ArrowColumnChunk, ArrowRowGroupWriterFactory, ArrowWriter, ArrowWriterOptions, compute_leaves,
+    ArrowColumnChunk, ArrowColumnWriter, ArrowRowGroupWriterFactory, ArrowWriter, ArrowWriterOptions, compute_leaves,
 };
 use parquet::arrow::{ARROW_SCHEMA_META_KEY, encode_arrow_schema};
 use parquet::basic::{Compression as Codec, ZstdLevel};
@@ -19,29 +19,27 @@ use parquet::errors::ParquetError;
 use parquet::file::metadata::KeyValue;
 use parquet::file::properties::{EnabledStatistics, WriterProperties};
 use parquet::file::writer::SerializedFileWriter;
-use parquet::schema::types::ColumnPath;
+use parquet::schema::types::{ColumnDescPtr, ColumnPath, SchemaDescriptor};
 
+use super::lists::{self, Compressor, ListPage};
 use crate::error::{Error, Result};
 use crate::io::output::write_error;
 use crate::io::{Compression, WriteOptions};
 use crate::ordered::{self, Ordered};
 
-/// Bytes of rows that are encoded at once, about; where pages end depends on it. With fewer the calls cost more than the
-/// bytes, more leave a core's cache.
+/// Bytes of rows that are encoded at once, about: what a worker makes a page of stays in its core's cache.
 const BLOCK_BYTES: usize = 256 << 10;
-/// Bytes of a row group before encoding, about: small enough that several are encoded at once and as many can be read.
+/// Bytes of a row group before encoding, about: enough to be read on its own, and few enough to be held while it is made.
 const GROUP_BYTES: usize = 4 << 20;
-/// Bytes of a row group's rows that may wait to be encoded.
-const WAITING_BYTES: usize = 4 << 20;
-/// Bytes of a page before compression: what an encoder gathers and compresses stays in its core's cache.
-const PAGE_BYTES: usize = 128 << 10;
+/// Blocks that may be on their way into the file: enough for the encoders to go on while a disk takes its time.
+const IN_FLIGHT: usize = 16;
 /// More could not be fed by the one thread that cuts the blocks.
 const MOST_ENCODERS: usize = 8;
 
 /// Writes all batches; returns the rows.
 ///
-/// This thread pulls the batches and cuts them into blocks, workers encode a row group each, block by block as the rows
-/// come, and one more thread puts finished row groups into the file, so that reading, computing, encoding and writing
+/// This thread pulls the batches and cuts them into blocks, workers encode a block of features or another column of a row
+/// group each, and one more thread puts what they make into the file, so that reading, computing, encoding and writing
 /// overlap. Where anything is cut depends on row numbers alone, so the file does not depend on batch sizes or on the
 /// number of threads.
 pub fn write(
@@ -58,18 +56,20 @@ pub fn write(
         },
         other => Error::Format { file: path.display().to_string(), message: other.to_string() },
     };
+    let compression = options.compression.unwrap_or(Compression::Zstd);
     let writing =
-        ArrowWriterOptions::new().with_properties(properties(&schema, options)).with_skip_arrow_metadata(true);
+        ArrowWriterOptions::new().with_properties(properties(&schema, compression)).with_skip_arrow_metadata(true);
     let writer = ArrowWriter::try_new_with_options(out, schema.clone(), writing).map_err(failed)?;
     let (mut file, columns) = writer.into_serialized_writer().map_err(failed)?;
-    let (mut groups, encoded) = start_encoders(columns, &schema, path)?;
+    let fields = Fields::new(&schema, file.schema_descr());
+    let (tasks, encoded) = start_encoders(path, compression)?;
     let (cut, written) = thread::scope(|scope| {
-        let writing =
-            scope.spawn(|| encoded.into_iter().try_for_each(|chunks| append(&mut file, chunks?).map_err(failed)));
-        let cut = groups.take_all(reader);
-        // With nothing more to encode, the encoders and then the writing end.
-        drop(groups);
-        (cut, writing.join().unwrap_or_else(|_| Err(Error::Internal("the writing thread panicked".to_owned()))))
+        let assembling = scope.spawn(|| assemble(&mut file, &fields, encoded, codec(compression), &failed));
+        let mut cutter = Cutter { columns, fields: &fields, tasks, block: Block::default(), group: None, begun: 0 };
+        let cut = cutter.take_all(reader);
+        // With nothing more to encode, the encoders and then the assembling end.
+        drop(cutter);
+        (cut, assembling.join().unwrap_or_else(|_| Err(Error::Internal("the writing thread panicked".to_owned()))))
     });
     // Where writing fails, cutting stops without an error of its own.
     let (rows, has_nulls) = cut?;
@@ -79,17 +79,35 @@ pub fn write(
     file.close().map_err(failed)?;
     Ok(rows)
 }
-
-fn append<W: Write + Send>(
-    file: &mut SerializedFileWriter<W>,
-    chunks: Vec<ArrowColumnChunk>,
-) -> Result<(), ParquetError> {
-    let mut group = file.next_row_group()?;
-    chunks.into_iter().try_for_each(|chunk| chunk.append_to_row_group(&mut group))?;
-    group.close().map(drop)
+/// The columns, and how each is encoded.
+struct Fields {
+    schema: SchemaRef,
+    /// For each field what its values are called in the file, leaf by leaf.
+    leaves: Vec<Vec<ColumnDescPtr>>,
+    /// Whether it is encoded as [`lists`].
+    is_list: Vec<bool>,
 }
 
-/// Where the rows are cut, by nothing but the types of the columns.
+impl Fields {
+    fn new(schema: &SchemaRef, columns: &SchemaDescriptor) -> Self {
+        let mut leaves = vec![Vec::new(); schema.fields().len()];
+        for leaf in 0..columns.num_columns() {
+            leaves[columns.get_column_root_idx(leaf)].push(columns.column(leaf));
+        }
+        let is_list = schema.fields().iter().map(|field| lists::is_list(field)).collect();
+        Self { schema: schema.clone(), leaves, is_list }
+    }
+
+    fn others(&self) -> impl Iterator<Item = usize> {
+        (0..self.is_list.len()).filter(|&field| !self.is_list[field])
+    }
+
+    fn lists(&self) -> impl Iterator<Item = usize> {
+        (0..self.is_list.len()).filter(|&field| self.is_list[field])
+    }
+}
+
+/// Where the rows are cut.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Cutting {
     block_rows: usize,
@@ -97,159 +115,210 @@ struct Cutting {
 }
 
 impl Cutting {
-    fn of(schema: &Schema) -> Self {
-        // A string, a label or a list of whatever length.
-        const UNKNOWN: usize = 16;
-        fn width(data_type: &DataType) -> usize {
-            match data_type {
-                DataType::FixedSizeList(item, length) => {
-                    width(item.data_type()).saturating_mul(usize::try_from(*length).unwrap_or(0))
-                }
-                DataType::FixedSizeBinary(length) => usize::try_from(*length).unwrap_or(0),
-                DataType::Struct(fields) => fields.iter().map(|field| width(field.data_type())).sum(),
-                other => other.primitive_width().unwrap_or(UNKNOWN),
-            }
-        }
-        let row = schema.fields().iter().map(|field| width(field.data_type())).fold(1, usize::saturating_add);
-        let block_rows = (BLOCK_BYTES / row).clamp(16, 1024);
+    /// By the bytes of the first row: no batch size shows in them.
+    fn by(first_row: &RecordBatch) -> Self {
+        let bytes = |column: &ArrayRef| column.to_data().get_slice_memory_size().unwrap_or(0);
+        let row = first_row.columns().iter().map(bytes).sum::<usize>().max(1);
+        let block_rows = (BLOCK_BYTES / row).clamp(1, 1024);
         Self { block_rows, blocks_in_group: (GROUP_BYTES / row / block_rows).clamp(1, 64) }
     }
 }
 
-/// Cuts batches into blocks, and blocks into row groups for the encoders.
-struct Groups {
-    schema: SchemaRef,
-    cutting: Cutting,
-    /// Rows on their way to a full block.
+/// Rows on their way to being encoded.
+#[derive(Default)]
+struct Block {
     parts: Vec<RecordBatch>,
-    rows_in_parts: usize,
-    /// Where row groups are handed in: their number, and their blocks as they come.
-    encoders: SyncSender<(usize, Receiver<RecordBatch>)>,
-    /// The row group that is being handed in, and its blocks so far.
-    current: Option<(SyncSender<RecordBatch>, usize)>,
+    rows: usize,
+}
+
+/// A row group on its way: its number of blocks, and the columns that are encoded whole.
+struct Group {
+    cutting: Cutting,
+    blocks: usize,
+    others: Vec<RecordBatch>,
+}
+
+/// What is to be encoded; [`Encoded`] comes back in the same order.
+enum Task {
+    Page { parts: Arc<Vec<RecordBatch>>, field: usize },
+    Column { field: Arc<Field>, writers: Vec<ArrowColumnWriter>, blocks: Vec<ArrayRef> },
+    EndOfGroup,
+}
+
+enum Encoded {
+    Page(ListPage),
+    Column(Vec<ArrowColumnChunk>),
+    EndOfGroup,
+}
+
+/// Cuts batches into blocks and these into what is to be encoded.
+struct Cutter<'a> {
+    columns: ArrowRowGroupWriterFactory,
+    fields: &'a Fields,
+    tasks: SyncSender<Task>,
+    block: Block,
+    group: Option<Group>,
     begun: usize,
 }
 
-/// Those behind have ended, and left their error.
-struct Ended;
+/// Whether the encoders still take work; if not, they have left their error.
+type Taken = bool;
 
-impl Groups {
+impl Cutter<'_> {
     /// Returns the rows, and for each column whether it has a null; less than all there are if the encoders end early.
     fn take_all(&mut self, reader: impl RecordBatchReader) -> Result<(u64, Vec<bool>)> {
-        let mut has_nulls = vec![false; self.schema.fields().len()];
+        let mut has_nulls = vec![false; self.fields.schema.fields().len()];
         let mut rows = 0;
+        let mut cutting = None;
         for batch in reader {
             let batch = batch.map_err(Error::from)?;
             rows += batch.num_rows() as u64;
             for (has_nulls, column) in has_nulls.iter_mut().zip(batch.columns()) {
                 *has_nulls |= column.null_count() > 0;
             }
-            let row_bytes = batch.get_array_memory_size() / batch.num_rows().max(1);
             let mut at = 0;
             while at < batch.num_rows() {
-                let taken = (self.cutting.block_rows - self.rows_in_parts).min(batch.num_rows() - at);
-                self.parts.push(batch.slice(at, taken));
-                self.rows_in_parts += taken;
+                let cutting = *cutting.get_or_insert_with(|| Cutting::by(&batch.slice(0, 1)));
+                let taken = (cutting.block_rows - self.block.rows).min(batch.num_rows() - at);
+                self.block.parts.push(batch.slice(at, taken));
+                self.block.rows += taken;
                 at += taken;
-                if self.rows_in_parts == self.cutting.block_rows
-                    && let Err(Ended) = self.hand_in(row_bytes)?
-                {
+                if self.block.rows == cutting.block_rows && !self.end_block(cutting)? {
                     return Ok((rows, has_nulls));
                 }
             }
         }
-        if self.rows_in_parts > 0 {
-            // If they have ended, their error says why.
-            let _ = self.hand_in(1)?;
+        if let Some(cutting) = cutting {
+            let _ = (self.block.rows == 0 || self.end_block(cutting)?) && self.end_group()?;
         }
         Ok((rows, has_nulls))
     }
 
-    /// Hands in the parts as a block of rows of about so many bytes.
-    fn hand_in(&mut self, row_bytes: usize) -> Result<Result<(), Ended>> {
-        self.rows_in_parts = 0;
-        let block = match <[RecordBatch; 1]>::try_from(std::mem::take(&mut self.parts)) {
+    fn end_block(&mut self, cutting: Cutting) -> Result<Taken> {
+        let parts = Arc::new(std::mem::take(&mut self.block).parts);
+        for field in self.fields.lists() {
+            if self.tasks.send(Task::Page { parts: parts.clone(), field }).is_err() {
+                return Ok(false);
+            }
+        }
+        let group = self.group.get_or_insert(Group { cutting, blocks: 0, others: Vec::new() });
+        let others: Vec<_> = self.fields.others().collect();
+        let parts = parts.iter().map(|part| part.project(&others)).collect::<Result<Vec<_>, _>>()?;
+        group.others.push(match <[RecordBatch; 1]>::try_from(parts) {
             Ok([block]) => block,
-            Err(parts) => concat_batches(&self.schema, &parts)?,
-        };
-        let (current, blocks) = match self.current.take() {
-            Some(current) => current,
-            None => {
-                // How many blocks may wait is no matter of the result, so an estimate is enough.
-                let block_bytes = row_bytes.saturating_mul(self.cutting.block_rows).max(1);
-                let (current, blocks) =
-                    sync_channel((WAITING_BYTES / block_bytes).clamp(1, self.cutting.blocks_in_group));
-                if self.encoders.send((self.begun, blocks)).is_err() {
-                    return Ok(Err(Ended));
-                }
-                self.begun += 1;
-                (current, 0)
+            Err(parts) => concat_batches(&Arc::new(self.fields.schema.project(&others)?), &parts)?,
+        });
+        group.blocks += 1;
+        Ok(group.blocks < group.cutting.blocks_in_group || self.end_group()?)
+    }
+
+    fn end_group(&mut self) -> Result<Taken> {
+        let Some(group) = self.group.take() else { return Ok(true) };
+        let writers = self.columns.create_column_writers(self.begun).map_err(|e| Error::Internal(e.to_string()))?;
+        self.begun += 1;
+        let mut writers = writers.into_iter();
+        let mut writers: Vec<Vec<_>> =
+            self.fields.leaves.iter().map(|leaves| writers.by_ref().take(leaves.len()).collect()).collect();
+        for (at, field) in self.fields.others().enumerate() {
+            let task = Task::Column {
+                field: self.fields.schema.fields()[field].clone(),
+                writers: std::mem::take(&mut writers[field]),
+                blocks: group.others.iter().map(|block| block.column(at).clone()).collect(),
+            };
+            if self.tasks.send(task).is_err() {
+                return Ok(false);
             }
-        };
-        if current.send(block).is_err() {
-            return Ok(Err(Ended));
         }
-        if blocks + 1 < self.cutting.blocks_in_group {
-            self.current = Some((current, blocks + 1));
-        }
-        Ok(Ok(()))
+        Ok(self.tasks.send(Task::EndOfGroup).is_ok())
     }
 }
 
-/// Starts the threads that encode: where their work is handed in, and the row groups in order.
-fn start_encoders(
-    columns: ArrowRowGroupWriterFactory,
-    schema: &SchemaRef,
-    path: &Path,
-) -> Result<(Groups, Ordered<Vec<ArrowColumnChunk>>)> {
+/// Starts the threads that encode: where their work is handed in, and what they make of it, in order.
+fn start_encoders(path: &Path, compression: Compression) -> Result<(SyncSender<Task>, Ordered<Encoded>)> {
     let threads = thread::available_parallelism().map_or(1, |n| n.get()).min(MOST_ENCODERS);
-    let (encoders, handed_in) = sync_channel(0);
-    let shared = Arc::new((columns, schema.clone(), path.display().to_string()));
-    // With the one that whoever writes waits for, as many in flight as can be worked on.
-    let encoded = ordered::map(
-        threads,
-        threads - 1,
-        move || handed_in.recv().ok().map(Ok),
-        move || {
-            let shared = shared.clone();
-            move |(group, blocks): (usize, Receiver<RecordBatch>)| {
-                let (columns, schema, file) = &*shared;
-                encode(columns, schema, group, &blocks)
-                    .map_err(|e| Error::Format { file: file.clone(), message: e.to_string() })
-            }
-        },
-    )
-    .map_err(|e| Error::Internal(format!("an encoding thread: {e}")))?;
-    let groups = Groups {
-        schema: schema.clone(),
-        cutting: Cutting::of(schema),
-        parts: Vec::new(),
-        rows_in_parts: 0,
-        encoders,
-        current: None,
-        begun: 0,
+    let (tasks, handed_in) = sync_channel(0);
+    let file = path.display().to_string();
+    let worker = move || {
+        let file = file.clone();
+        let mut compressor = None;
+        move |task| {
+            encode(task, &mut compressor, compression)
+                .map_err(|e| Error::Format { file: file.clone(), message: e.to_string() })
+        }
     };
-    Ok((groups, encoded))
+    let encoded = ordered::map(threads, IN_FLIGHT.max(2 * threads), move || handed_in.recv().ok().map(Ok), worker)
+        .map_err(|e| Error::Internal(format!("an encoding thread: {e}")))?;
+    Ok((tasks, encoded))
 }
 
-fn encode(
-    columns: &ArrowRowGroupWriterFactory,
-    schema: &Schema,
-    group: usize,
-    blocks: &Receiver<RecordBatch>,
-) -> Result<Vec<ArrowColumnChunk>, ParquetError> {
-    let mut writers = columns.create_column_writers(group)?;
-    for block in blocks {
-        let mut leaves = writers.iter_mut();
-        for (field, column) in schema.fields().iter().zip(block.columns()) {
-            for leaf in compute_leaves(field, column)? {
-                if let Some(writer) = leaves.next() {
-                    writer.write(&leaf)?;
+fn encode(task: Task, compressor: &mut Option<Compressor>, compression: Compression) -> Result<Encoded, ParquetError> {
+    match task {
+        Task::Page { parts, field } => {
+            let compressor = match compressor {
+                Some(compressor) => compressor,
+                None => compressor.insert(Compressor::new(compression)?),
+            };
+            lists::page(&parts, field, compressor).map(Encoded::Page)
+        }
+        Task::Column { field, mut writers, blocks } => {
+            for block in blocks {
+                for (leaf, writer) in compute_leaves(&field, &block)?.iter().zip(&mut writers) {
+                    writer.write(leaf)?;
                 }
+            }
+            Ok(Encoded::Column(writers.into_iter().map(ArrowColumnWriter::close).collect::<Result<_, _>>()?))
+        }
+        Task::EndOfGroup => Ok(Encoded::EndOfGroup),
+    }
+}
+
+/// Puts what was encoded into the file, row group after row group.
+fn assemble<W: Write + Send>(
+    file: &mut SerializedFileWriter<W>,
+    fields: &Fields,
+    encoded: Ordered<Encoded>,
+    codec: Codec,
+    failed: &impl Fn(ParquetError) -> Error,
+) -> Result<()> {
+    let lists = fields.lists().count();
+    let (mut pages, mut columns) = (Vec::new(), Vec::new());
+    for encoded in encoded {
+        match encoded? {
+            Encoded::Page(page) => pages.push(page),
+            Encoded::Column(chunks) => columns.push(chunks),
+            Encoded::EndOfGroup => {
+                // The pages of several columns come block by block.
+                let mut of_lists: Vec<Vec<ListPage>> = (0..lists).map(|_| Vec::new()).collect();
+                for (at, page) in pages.drain(..).enumerate() {
+                    of_lists[at % lists].push(page);
+                }
+                append(file, fields, of_lists, std::mem::take(&mut columns), codec).map_err(failed)?;
             }
         }
     }
-    writers.into_iter().map(|writer| writer.close()).collect()
+    Ok(())
+}
+
+fn append<W: Write + Send>(
+    file: &mut SerializedFileWriter<W>,
+    fields: &Fields,
+    lists: Vec<Vec<ListPage>>,
+    columns: Vec<Vec<ArrowColumnChunk>>,
+    codec: Codec,
+) -> Result<(), ParquetError> {
+    let (mut lists, mut columns) = (lists.into_iter(), columns.into_iter());
+    let mut group = file.next_row_group()?;
+    for (is_list, leaves) in fields.is_list.iter().zip(&fields.leaves) {
+        if *is_list {
+            let (bytes, close) = lists::chunk(lists.next().unwrap_or_default(), leaves[0].clone(), codec)?;
+            group.append_column(&bytes, close)?;
+        } else {
+            for chunk in columns.next().unwrap_or_default() {
+                chunk.append_to_row_group(&mut group)?;
+            }
+        }
+    }
+    group.close().map(drop)
 }
 
 /// The Arrow types that readers are told of. Arrow's C++ reader, and with it PyArrow and pandas, refuses a fixed-size
@@ -266,30 +335,27 @@ fn readable(schema: &Schema, has_nulls: &[bool]) -> Schema {
     Schema::new_with_metadata(fields, schema.metadata().clone())
 }
 
-fn properties(schema: &Schema, options: &WriteOptions) -> WriterProperties {
-    let codec = match options.compression.unwrap_or(Compression::Zstd) {
+fn codec(compression: Compression) -> Codec {
+    match compression {
         Compression::Zstd => Codec::ZSTD(ZstdLevel::default()),
         Compression::Snappy => Codec::SNAPPY,
         Compression::Gzip => Codec::GZIP(Default::default()),
         Compression::None => Codec::UNCOMPRESSED,
-    };
+    }
+}
+
+fn properties(schema: &Schema, compression: Compression) -> WriterProperties {
     // In order, so that the same data makes the same file.
     let metadata: BTreeMap<_, _> = schema.metadata().iter().collect();
     let metadata = metadata.into_iter().map(|(key, value)| KeyValue::new(key.clone(), value.clone())).collect();
-    let mut properties = WriterProperties::builder()
-        .set_compression(codec)
-        .set_data_page_size_limit(PAGE_BYTES)
-        .set_key_value_metadata(Some(metadata));
+    let mut properties =
+        WriterProperties::builder().set_compression(codec(compression)).set_key_value_metadata(Some(metadata));
     for field in schema.fields() {
+        if *field.data_type() != DataType::Float32 {
+            continue;
+        }
         // Features hardly ever repeat, so a dictionary costs time and space, and nobody filters by one of their values.
-        let path = match field.data_type() {
-            DataType::FixedSizeList(item, _) if item.data_type().is_floating() => {
-                vec![field.name().clone(), "list".to_owned(), item.name().clone()]
-            }
-            DataType::Float32 => vec![field.name().clone()],
-            _ => continue,
-        };
-        let path = ColumnPath::new(path);
+        let path = ColumnPath::new(vec![field.name().clone()]);
         properties = properties
             .set_column_dictionary_enabled(path.clone(), false)
             .set_column_statistics_enabled(path, EnabledStatistics::None);
