@@ -62,7 +62,7 @@ const SAMPLE_LINES: u64 = 1000;
 ///
 /// # Limits
 /// A document has at most 2³⁰ bytes. Memory is bounded by the blocks in flight, two more than there are threads, of at
-/// most 1 MiB unless one document is longer. Batches have at most 65,536 rows, and are closed at 16 MiB of pixels.
+/// most 512 KiB unless one document is longer. Batches have at most 65,536 rows, and are closed at 16 MiB of pixels.
 ///
 /// # Errors
 /// Whatever of the following is found in the sample; the reader returns, once, what comes after it.

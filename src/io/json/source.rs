@@ -24,7 +24,7 @@ pub(super) struct Tuning {
 
 impl Default for Tuning {
     fn default() -> Self {
-        Self { smallest: 128 << 10, first: 256 << 10, largest: 1 << 20, longest: 1 << 30 }
+        Self { smallest: 128 << 10, first: 256 << 10, largest: 512 << 10, longest: 1 << 30 }
     }
 }
 
