@@ -72,7 +72,10 @@ fn reader(batches: &[RecordBatch]) -> impl RecordBatchReader {
 }
 
 fn write(path: &Path, batches: &[RecordBatch], compression: Option<Compression>, rows: u64) {
-    assert_eq!(io::write(path, reader(batches), &WriteOptions { compression }).unwrap().rows, rows);
+    assert_eq!(
+        io::write(path, reader(batches), &WriteOptions { compression, ..WriteOptions::default() }).unwrap().rows,
+        rows
+    );
 }
 
 fn read(path: &Path, rows: u64) {

@@ -23,16 +23,33 @@ use pixelfeat::{
 #[derive(Parser)]
 #[command(name = "featurize", version, max_term_width = 110)]
 struct Args {
-    /// Files to read, or - for stdin: NDJSON or a JSON array (plain, .gz, .zst), Parquet, Arrow IPC. Without any, 10,000
-    /// digit-like images are drawn.
+    /// Files to read, their folders, patterns such as 'data/**/*.parquet', or - for stdin: NDJSON or a JSON array (plain,
+    /// .gz, .zst), Parquet, Arrow IPC, IDX and NPY (plain, .gz), NPZ, images. Without any, 10,000 digit-like images are
+    /// drawn.
     #[arg(value_name = "INPUT")]
     inputs: Vec<PathBuf>,
-    /// Where to write: NAME.parquet, NAME.arrow, or - for an Arrow IPC stream on stdout.
+    /// Where to write: NAME.parquet, NAME.arrow, NAME.npy (with NAME.COLUMN.npy beside it), NAME.csv, or - for an Arrow
+    /// IPC stream on stdout.
     #[arg(short, long, default_value = "features.parquet")]
     output: PathBuf,
-    /// The column that holds the images.
+    /// The column that holds the images; in JSON also the way to a nested key, as data.pixels; in NPZ an array's name.
     #[arg(long, value_name = "COLUMN", default_value = "image")]
     image: String,
+    /// The labels of an IDX or NPY file of images [default: those beside an IDX file by MNIST's naming].
+    #[arg(long, value_name = "FILE")]
+    labels: Option<PathBuf>,
+    /// The columns to pass through, parted by commas [default: all].
+    #[arg(long, value_name = "COLUMNS", value_delimiter = ',')]
+    columns: Option<Vec<String>>,
+    /// Read the first N rows only.
+    #[arg(long, value_name = "N", conflicts_with = "sample")]
+    limit: Option<u64>,
+    /// Read N rows drawn at random, in their order. Memory holds up to twice as many.
+    #[arg(long, value_name = "N")]
+    sample: Option<usize>,
+    /// What decides which rows are drawn.
+    #[arg(long, value_name = "N", default_value_t = 0, requires = "sample")]
+    seed: u64,
     /// The image shape; by default read from nested lists, or from a length that is a perfect square.
     #[arg(long, value_name = "HxW[xC]")]
     shape: Option<ImageShape>,
@@ -57,9 +74,12 @@ struct Args {
     /// Write the rows that cannot be featurized to this file, as NDJSON; lines that are not JSON go there too.
     #[arg(long, value_name = "FILE")]
     quarantine: Option<PathBuf>,
-    /// How to compress the output: zstd, snappy, gzip or none [default: zstd for Parquet, none for Arrow].
+    /// How to compress the output: zstd, snappy, gzip or none [default: zstd for Parquet, none for all else].
     #[arg(long, value_name = "CODEC")]
     compression: Option<io::Compression>,
+    /// Write a folder of Parquet files, one for each value of this column: features/label=3/part-0.parquet.
+    #[arg(long, value_name = "COLUMN")]
+    partition_by: Option<String>,
     /// Rows in a batch, at most.
     #[arg(long, value_name = "ROWS", default_value_t = 8192, value_parser = at_least_one)]
     batch_size: usize,
@@ -84,7 +104,7 @@ fn at_least_one(text: &str) -> Result<usize, String> {
 
 fn main() -> ExitCode {
     let args = Args::parse();
-    let options = io::WriteOptions { compression: args.compression };
+    let options = io::WriteOptions { compression: args.compression, partition_by: args.partition_by.clone() };
     let usable = io::check(&args.output, &options).map_err(|e| e.to_string()).and_then(|()| distinct(&args));
     if let Err(message) = usable {
         eprintln!("error: {message}");
@@ -165,11 +185,18 @@ fn open(args: &Args, quarantine: Option<&io::Quarantine>) -> Result<(FeatureStre
         return Ok((featurizer.stream_with(digits, options)?, None));
     }
     let read = io::ReadOptions {
-        image: args.image.clone(),
         pixel_type: args.pixel_type,
         batch_rows: args.batch_size,
         threads,
         keep_broken_lines: quarantine.is_some(),
+        columns: args.columns.clone(),
+        rows: match (args.limit, args.sample) {
+            (Some(rows), _) => io::Rows::First(rows),
+            (None, Some(rows)) => io::Rows::Sample { rows, seed: args.seed },
+            (None, None) => io::Rows::All,
+        },
+        labels: args.labels.clone(),
+        ..io::ReadOptions::image(&args.image)
     };
     let reader = io::open_all(&args.inputs, &read)?;
     let progress = reader.progress();

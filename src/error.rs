@@ -1,6 +1,6 @@
 //! The one error type of the crate.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use arrow_schema::{ArrowError, DataType};
 
@@ -120,6 +120,18 @@ pub enum Error {
     /// A defect of this crate: a worker ended in a way it must not.
     #[error("internal error, please report it: {0}")]
     Internal(String),
+}
+
+impl Error {
+    /// What the system said when asked to `action` the file at `path`.
+    pub(crate) fn io(action: &'static str, path: impl AsRef<Path>, source: std::io::Error) -> Self {
+        Error::Io { action, path: path.as_ref().to_owned(), source }
+    }
+
+    /// A file or stream that is not what it should be.
+    pub(crate) fn format(file: impl Into<String>, message: impl Into<String>) -> Self {
+        Error::Format { file: file.into(), message: message.into() }
+    }
 }
 
 impl From<ArrowError> for Error {

@@ -26,19 +26,35 @@ const SHAPE_ROWS: usize = 1_000;
 
 /// Which file each row of an input came from; filled by a reader as it goes, shared by its clones.
 #[derive(Debug, Clone, Default)]
-pub struct Sources(Arc<Mutex<Vec<(u64, String)>>>);
+pub struct Sources(Arc<Mutex<Vec<Stretch>>>);
+
+/// Rows that follow one another in the input and in their file.
+#[derive(Debug)]
+struct Stretch {
+    /// The first of them, counted over the whole input.
+    first: u64,
+    file: Arc<str>,
+    /// Its number in the file.
+    first_in_file: u64,
+}
 
 impl Sources {
     /// Says that the rows from `first_row` on, counted over the whole input, are those of `file`.
-    pub fn begin(&self, first_row: u64, file: impl Into<String>) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).push((first_row, file.into()));
+    pub fn begin(&self, first_row: u64, file: impl Into<Arc<str>>) {
+        self.resume(first_row, file, 0);
+    }
+
+    /// As [`Sources::begin`], for rows from `row` of the file on, where some are left out.
+    pub fn resume(&self, first_row: u64, file: impl Into<Arc<str>>, row: u64) {
+        let stretch = Stretch { first: first_row, file: file.into(), first_in_file: row };
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(stretch);
     }
 
     /// The file of a row and its number in it, from 0.
-    pub fn locate(&self, row: u64) -> (Option<String>, u64) {
-        let files = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        match files.iter().rev().find(|(first, _)| *first <= row) {
-            Some((first, file)) => (Some(file.clone()), row - first),
+    pub fn locate(&self, row: u64) -> (Option<Arc<str>>, u64) {
+        let stretches = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        match stretches[..stretches.partition_point(|stretch| stretch.first <= row)].last() {
+            Some(stretch) => (Some(stretch.file.clone()), row - stretch.first + stretch.first_in_file),
             None => (None, row),
         }
     }
@@ -48,7 +64,7 @@ impl Sources {
 #[derive(Debug)]
 pub struct InvalidRow<'a> {
     /// The file it came from, where the reader names one.
-    pub file: Option<String>,
+    pub file: Option<Arc<str>>,
     /// Its number in that file, from 0.
     pub row: u64,
     /// Why, and what stood there.
@@ -225,7 +241,7 @@ impl Stage {
             }
             if self.plan.spec().on_invalid == OnInvalid::Error {
                 return Err(Error::InvalidRow {
-                    file,
+                    file: file.map(|file| file.to_string()),
                     row,
                     line: defect.line,
                     column: self.plan.spec().image.clone(),

@@ -273,7 +273,10 @@ fn usage_errors_exit_with_two() {
         &["--compression", "lzma"],
         &["--batch-size", "0"],
         &["--threads", "0"],
-        &["-o", "features.csv"],
+        &["-o", "features.txt"],
+        &["-o", "features.csv", "--compression", "zstd"],
+        &["-o", "features.npy", "--partition-by", "label"],
+        &["--limit", "3", "--sample", "3"],
         &["-o", "features.arrow", "--compression", "gzip"],
         &["--no-such-option"],
     ] {
@@ -357,6 +360,12 @@ fn help_names_every_option() {
         "--threads",
         "--report",
         "--quiet",
+        "--labels",
+        "--columns",
+        "--limit",
+        "--sample",
+        "--seed",
+        "--partition-by",
     ] {
         assert!(help.contains(option), "{option} is missing in:\n{help}");
     }

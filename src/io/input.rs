@@ -1,226 +1,31 @@
-//! The front door of reading: what a file is, and several files as one input.
+//! The front door of reading: what a file is by its first bytes, and the reader that knows it.
 
-use std::collections::VecDeque;
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 
-use arrow_array::{RecordBatch, RecordBatchReader};
-use arrow_schema::{ArrowError, Schema, SchemaRef};
-
-use super::ReadOptions;
-use crate::defect::DEFECTS_OF;
+use super::batches::Batches;
+use super::images;
+use super::options::ReadOptions;
+use super::paths::Source;
+use super::progress::{Counted, Progress};
 use crate::error::{Error, Result};
-use crate::pipeline::Sources;
-
-pub(super) type Batches = Box<dyn RecordBatchReader + Send>;
 
 /// The name that stdin has in messages.
-const STDIN: &str = "stdin";
+pub const STDIN: &str = "stdin";
 /// Longer than any magic number, and enough text to see past leading blank space.
 const HEAD_BYTES: usize = 512;
 
-/// Opens one input; `-` is stdin.
-///
-/// # Errors
-/// - [`Error::Io`] if it cannot be opened or read.
-/// - [`Error::Format`] if it is none of the formats, is damaged, or its format is not built in.
-/// - [`Error::Syntax`], [`Error::NoSuchColumn`] if it is JSON and its first lines are not, or have no images.
-pub fn open(path: impl AsRef<Path>, options: &ReadOptions) -> Result<Reader> {
-    open_all([path], options)
-}
-
-/// Opens several inputs, to be read one after the other as one. Their columns must be the same.
-///
-/// # Errors
-/// As [`open`] for the first; the others are opened when their turn comes. [`Error::InvalidOption`] if there is none.
-pub fn open_all<P: AsRef<Path>>(paths: impl IntoIterator<Item = P>, options: &ReadOptions) -> Result<Reader> {
-    if options.batch_rows == 0 {
-        return Err(Error::InvalidOption { option: "batch size", why: "must be at least 1".to_owned() });
-    }
-    let mut pending: VecDeque<PathBuf> = paths.into_iter().map(|p| p.as_ref().to_owned()).collect();
-    let progress = Progress { read: Arc::default(), total: total_bytes(&pending) };
-    let Some(first) = pending.pop_front() else {
-        return Err(Error::InvalidOption { option: "input", why: "no file was given".to_owned() });
-    };
-    let mut current = open_one(&first, options, &progress)?;
-    let sources = Sources::default();
-    sources.begin(0, name_of(&first));
-    let mut schema = current.schema();
-    let mut ahead = None;
-    if !pending.is_empty() {
-        // An input without rows may not know its columns; the first that has some speaks for all.
-        ahead = current.next();
-        while ahead.is_none()
-            && let Some(path) = pending.pop_front()
-        {
-            current = open_one(&path, options, &progress)?;
-            sources.begin(0, name_of(&path));
-            schema = current.schema();
-            ahead = current.next();
-        }
-        // Another file may have nulls where that one has none.
-        let fields: Vec<_> = schema.fields().iter().map(|f| f.as_ref().clone().with_nullable(true)).collect();
-        schema = Arc::new(Schema::new_with_metadata(fields, schema.metadata().clone()));
-    }
-    Ok(Reader {
-        schema,
-        ahead,
-        current: Some(current),
-        pending,
-        options: options.clone(),
-        sources,
-        rows: 0,
-        progress,
-        order: None,
-    })
-}
-
-/// How many bytes of its files a reader has taken in; readable from any thread.
-#[derive(Debug, Clone)]
-pub struct Progress {
-    read: Arc<AtomicU64>,
-    total: Option<u64>,
-}
-
-impl Progress {
-    /// Bytes read so far, as they are in the files.
-    pub fn bytes_read(&self) -> u64 {
-        self.read.load(Ordering::Relaxed)
-    }
-
-    /// Bytes of all files together; `None` where a pipe is among them.
-    pub fn bytes_total(&self) -> Option<u64> {
-        self.total
-    }
-
-    fn add(&self, bytes: u64) {
-        self.read.fetch_add(bytes, Ordering::Relaxed);
-    }
-}
-
-/// The batches of one or several inputs, in order.
-pub struct Reader {
-    schema: SchemaRef,
-    /// A batch of the current input that is already read.
-    ahead: Option<Result<RecordBatch, ArrowError>>,
-    current: Option<Batches>,
-    pending: VecDeque<PathBuf>,
-    options: ReadOptions,
-    sources: Sources,
-    rows: u64,
-    progress: Progress,
-    /// Where the columns are in the current file, if not where they are in the first.
-    order: Option<Vec<usize>>,
-}
-
-impl std::fmt::Debug for Reader {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Reader")
-            .field("schema", &self.schema)
-            .field("pending", &self.pending)
-            .field("rows", &self.rows)
-            .finish_non_exhaustive()
-    }
-}
-
-impl Reader {
-    /// Tells which file a row came from; for [`StreamOptions::sources`](crate::StreamOptions::sources).
-    pub fn sources(&self) -> Sources {
-        self.sources.clone()
-    }
-
-    /// How far it has read.
-    pub fn progress(&self) -> Progress {
-        self.progress.clone()
-    }
-
-    fn advance(&mut self) -> Result<Option<RecordBatch>> {
-        loop {
-            let Some(current) = &mut self.current else { return Ok(None) };
-            if let Some(batch) = self.ahead.take().or_else(|| current.next()) {
-                let mut batch = batch.map_err(Error::from)?;
-                if let Some(order) = &self.order {
-                    batch = batch.project(order).map_err(Error::from)?;
-                }
-                self.rows += batch.num_rows() as u64;
-                return Ok(Some(batch));
-            }
-            self.current = None;
-            if let Some(path) = self.pending.pop_front() {
-                let mut next = open_one(&path, &self.options, &self.progress)?;
-                self.ahead = next.next();
-                if self.ahead.is_some() {
-                    self.order = same_columns(&self.schema, &next.schema(), &path)?;
-                }
-                self.sources.begin(self.rows, name_of(&path));
-                self.current = Some(next);
-            }
-        }
-    }
-}
-
-impl Iterator for Reader {
-    type Item = Result<RecordBatch, ArrowError>;
-
-    fn next(&mut self) -> Option<Self::Item> {
-        let result = self.advance();
-        if result.is_err() {
-            self.current = None;
-            self.pending.clear();
-        }
-        result.map_err(ArrowError::from).transpose()
-    }
-}
-
-impl RecordBatchReader for Reader {
-    fn schema(&self) -> SchemaRef {
-        self.schema.clone()
-    }
-}
-
-/// Where the columns of `first` are in `other`, if not at the same places.
-fn same_columns(first: &Schema, other: &Schema, path: &Path) -> Result<Option<Vec<usize>>> {
-    let type_of = |name: &str| other.column_with_name(name).map(|(at, field)| (at, field.data_type()));
-    let places: Option<Vec<usize>> = first
-        .fields()
-        .iter()
-        .map(|field| type_of(field.name()).filter(|(_, data_type)| *data_type == field.data_type()).map(|(at, _)| at))
-        .collect();
-    match places {
-        Some(places) if first.fields().len() == other.fields().len() => Ok((!places.is_sorted()).then_some(places)),
-        _ => {
-            let listed = |schema: &Schema| -> String {
-                let fields = schema.fields().iter().filter(|f| !f.metadata().contains_key(DEFECTS_OF));
-                fields.map(|f| format!("{} {}", f.name(), f.data_type())).collect::<Vec<_>>().join(", ")
-            };
-            let message =
-                format!("its columns ({}) are not those of the first input ({})", listed(other), listed(first));
-            Err(Error::Format { file: name_of(path), message })
-        }
-    }
-}
-
-fn is_stdin(path: &Path) -> bool {
-    path.as_os_str() == "-"
-}
-
-fn name_of(path: &Path) -> String {
-    if is_stdin(path) { STDIN.to_owned() } else { path.display().to_string() }
-}
-
-fn total_bytes(paths: &VecDeque<PathBuf>) -> Option<u64> {
-    paths.iter().map(|path| std::fs::metadata(path).ok().filter(|m| m.is_file()).map(|m| m.len())).sum()
-}
-
-#[derive(Clone, Copy, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 enum Format {
     Json,
     Parquet,
     IpcFile,
     IpcStream,
+    /// IDX or NPY, plain or gzip.
+    Array,
+    Npz,
+    Image,
 }
 
 /// What an input is by its first bytes; `None` if it is none of the formats.
@@ -237,6 +42,20 @@ fn recognise(head: &[u8]) -> Option<Format> {
     if head.starts_with(&[0xff; 4]) {
         return Some(Format::IpcStream);
     }
+    // The second is what an archive without members begins with.
+    if head.starts_with(b"PK\x03\x04") || head.starts_with(b"PK\x05\x06") {
+        return Some(Format::Npz);
+    }
+    #[cfg(feature = "arrays")]
+    let is_packed_array = super::arrays::is_packed_array(head);
+    #[cfg(not(feature = "arrays"))]
+    let is_packed_array = false;
+    if is_array(head) || is_packed_array {
+        return Some(Format::Array);
+    }
+    if images::is_image(head) {
+        return Some(Format::Image);
+    }
     // Text of any kind is the JSON reader's to judge: it can name the line.
     let text = head.strip_prefix(b"\xef\xbb\xbf").unwrap_or(head).trim_ascii_start();
     let is_text = text.starts_with(b"{")
@@ -246,46 +65,63 @@ fn recognise(head: &[u8]) -> Option<Format> {
     (is_text || is_compressed).then_some(Format::Json)
 }
 
-fn open_one(path: &Path, options: &ReadOptions, progress: &Progress) -> Result<Batches> {
-    let name = name_of(path);
-    let io_error = |action| {
-        let path = PathBuf::from(&name);
-        move |source| Error::Io { action, path, source }
-    };
-    let mut file: Option<File> = None;
-    let mut input: Box<dyn Read + Send> = if is_stdin(path) {
-        Box::new(io::stdin())
-    } else {
-        let opened = File::open(path).map_err(io_error("open"))?;
-        if opened.metadata().is_ok_and(|m| m.is_dir()) {
-            return Err(Error::Format { file: name, message: "is a directory".to_owned() });
-        }
-        file = Some(opened.try_clone().map_err(io_error("open"))?);
-        Box::new(opened)
-    };
-    let mut head = Vec::new();
-    input.by_ref().take(HEAD_BYTES as u64).read_to_end(&mut head).map_err(io_error("read"))?;
-    let format = recognise(&head).ok_or_else(|| Error::Format {
-        file: name.clone(),
-        message: "is neither JSON (plain, gzip or zstd), Parquet nor Arrow IPC".to_owned(),
-    })?;
-    if matches!(format, Format::Parquet | Format::IpcFile) {
-        let Some(file) = file.filter(|f| f.metadata().is_ok_and(|m| m.is_file())) else {
-            return Err(Error::Format {
-                file: name,
-                message: "Parquet and Arrow IPC files cannot be read from a pipe".to_owned(),
-            });
-        };
-        return open_seekable(format, file, name, options, progress);
-    }
-    let input = Counted { inner: io::Cursor::new(head).chain(input), progress: progress.clone() };
-    open_stream(format, Box::new(input), name, options)
+/// Whether bytes begin as an NPY or IDX file does: the latter with two zeros, a type and 1 to 4 dimensions.
+pub fn is_array(head: &[u8]) -> bool {
+    head.starts_with(b"\x93NUMPY") || matches!(head, [0, 0, 0x08 | 0x09 | 0x0b..=0x0e, 1..=4, ..])
 }
 
-#[cfg_attr(not(any(feature = "parquet", feature = "ipc")), allow(unused_variables, reason = "no format that seeks"))]
+/// Opens a source.
+pub fn open(source: &Source, options: &ReadOptions, progress: &Progress) -> Result<Batches> {
+    match source {
+        Source::Stdin => open_input(Box::new(io::stdin()), None, STDIN.to_owned(), options, progress),
+        Source::File(path) => {
+            let name = path.display().to_string();
+            let file = File::open(path).map_err(|e| Error::io("open", path, e))?;
+            let again = file.try_clone().map_err(|e| Error::io("open", path, e))?;
+            let regular = again.metadata().is_ok_and(|m| m.is_file()).then_some((again, &**path));
+            open_input(Box::new(file), regular, name, options, progress)
+        }
+        Source::Images(files) => images::open(files.clone(), options, progress),
+    }
+}
+
+/// Opens a stream of bytes, which may be a regular file.
+fn open_input(
+    mut input: Box<dyn Read + Send>,
+    file: Option<(File, &Path)>,
+    name: String,
+    options: &ReadOptions,
+    progress: &Progress,
+) -> Result<Batches> {
+    let mut head = Vec::new();
+    input.by_ref().take(HEAD_BYTES as u64).read_to_end(&mut head).map_err(|e| Error::io("read", &name, e))?;
+    let format = recognise(&head).ok_or_else(|| {
+        let message = "is neither JSON (plain, gzip or zstd), Parquet, Arrow IPC, IDX, NPY, NPZ nor an image";
+        Error::format(&name, message)
+    })?;
+    match (format, file) {
+        (Format::Parquet | Format::IpcFile | Format::Npz | Format::Image, Some((file, path))) => {
+            open_seekable(format, file, path, name, options, progress)
+        }
+        (Format::Json | Format::IpcStream | Format::Array, file) => {
+            let input = Counted::new(io::Cursor::new(head).chain(input), progress.clone());
+            open_stream(format, Box::new(input), file, name, options)
+        }
+        (_, None) => {
+            let message = "of all formats only JSON, Arrow IPC streams, IDX and NPY can be read from a pipe";
+            Err(Error::format(name, message))
+        }
+    }
+}
+
+#[cfg_attr(
+    not(any(feature = "parquet", feature = "ipc", feature = "arrays")),
+    allow(unused_variables, reason = "no format that seeks")
+)]
 fn open_seekable(
     format: Format,
     file: File,
+    path: &Path,
     name: String,
     options: &ReadOptions,
     progress: &Progress,
@@ -295,7 +131,7 @@ fn open_seekable(
         #[cfg(feature = "parquet")]
         Format::Parquet => {
             let (batches, rows) = super::parquet::open(file, &name, options)?;
-            Ok(Box::new(ByRows { batches, progress: progress.clone(), size, rows, done: 0 }))
+            Ok(super::progress::by_rows(batches, progress.clone(), size, rows))
         }
         #[cfg(feature = "ipc")]
         Format::IpcFile => {
@@ -303,17 +139,34 @@ fn open_seekable(
             progress.add(size);
             Ok(batches)
         }
+        #[cfg(feature = "arrays")]
+        Format::Npz => {
+            let (batches, rows) = super::arrays::open_npz(file, path, &name, options)?;
+            Ok(super::progress::by_rows(batches, progress.clone(), size, rows))
+        }
+        Format::Image => images::open(vec![PathBuf::from(path)], options, progress),
         _ => Err(not_built_in(format, name)),
     }
 }
 
-#[cfg_attr(not(any(feature = "json", feature = "ipc")), allow(unused_variables, reason = "no format that streams"))]
-fn open_stream(format: Format, input: Box<dyn Read + Send>, name: String, options: &ReadOptions) -> Result<Batches> {
+#[cfg_attr(
+    not(any(feature = "json", feature = "ipc", feature = "arrays")),
+    allow(unused_variables, reason = "no format that streams")
+)]
+fn open_stream(
+    format: Format,
+    input: Box<dyn Read + Send>,
+    file: Option<(File, &Path)>,
+    name: String,
+    options: &ReadOptions,
+) -> Result<Batches> {
     match format {
         #[cfg(feature = "json")]
         Format::Json => Ok(Box::new(super::json::open(input, &name, options)?)),
         #[cfg(feature = "ipc")]
         Format::IpcStream => super::ipc::open_stream(input, &name, options),
+        #[cfg(feature = "arrays")]
+        Format::Array => super::arrays::open(input, file.map(|(_, path)| path), &name, options),
         _ => Err(not_built_in(format, name)),
     }
 }
@@ -323,61 +176,10 @@ fn not_built_in(format: Format, file: String) -> Error {
         Format::Json => ("JSON", "json"),
         Format::Parquet => ("Parquet", "parquet"),
         Format::IpcFile | Format::IpcStream => ("Arrow IPC", "ipc"),
+        Format::Array | Format::Npz => ("the reader of IDX, NPY and NPZ", "arrays"),
+        Format::Image => return Error::Internal("image files need no feature".to_owned()),
     };
-    Error::Format { file, message: format!("{format} is not built in; enable the feature `{feature}`") }
-}
-
-/// Counts the bytes that go through it.
-struct Counted<R> {
-    inner: R,
-    progress: Progress,
-}
-
-impl<R: Read> Read for Counted<R> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let read = self.inner.read(buffer)?;
-        self.progress.add(read as u64);
-        Ok(read)
-    }
-}
-
-/// Estimates the bytes read of a file of known size by the rows delivered.
-#[cfg(feature = "parquet")]
-struct ByRows {
-    batches: Batches,
-    progress: Progress,
-    size: u64,
-    rows: u64,
-    done: u64,
-}
-
-#[cfg(feature = "parquet")]
-impl ByRows {
-    fn bytes(&self) -> u64 {
-        (u128::from(self.size) * u128::from(self.done) / u128::from(self.rows.max(1))) as u64
-    }
-}
-
-#[cfg(feature = "parquet")]
-impl Iterator for ByRows {
-    type Item = Result<RecordBatch, ArrowError>;
-
-    fn next(&mut self) -> Option<Self::Item> {
-        let batch = self.batches.next()?;
-        if let Ok(batch) = &batch {
-            let before = self.bytes();
-            self.done += batch.num_rows() as u64;
-            self.progress.add(self.bytes() - before);
-        }
-        Some(batch)
-    }
-}
-
-#[cfg(feature = "parquet")]
-impl RecordBatchReader for ByRows {
-    fn schema(&self) -> SchemaRef {
-        self.batches.schema()
-    }
+    Error::format(file, format!("{format} is not built in; enable the feature `{feature}`"))
 }
 
 #[cfg(test)]
@@ -392,6 +194,12 @@ mod tests {
         for text in [&b"{\"a\": 1}\n"[..], b"\xef\xbb\xbf [", b"", b"not json", &[0x1f, 0x8b, 8, 0]] {
             assert!(recognise(text) == Some(Format::Json));
         }
-        assert!(recognise(b"\x89PNG\r\n\x1a\n\0\0").is_none());
+        assert!(recognise(b"\x93NUMPY\x01\0v\0") == Some(Format::Array));
+        assert!(recognise(b"\0\0\x08\x03\0\0\0\x0a") == Some(Format::Array));
+        assert!(recognise(b"PK\x03\x04") == Some(Format::Npz));
+        assert!(recognise(b"\x89PNG\r\n\x1a\n\0\0") == Some(Format::Image));
+        for nothing in [&b"\x7fELF\x02\x01"[..], b"\0\0\x08\x05\0", b"GIF89a\x10\0"] {
+            assert!(recognise(nothing).is_none());
+        }
     }
 }

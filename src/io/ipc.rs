@@ -14,9 +14,8 @@ use arrow_ipc::writer::{FileWriter, IpcWriteOptions, StreamWriter};
 use arrow_schema::{ArrowError, DataType, Schema, SchemaRef};
 use arrow_select::take::take;
 
-use super::input::Batches;
-use super::output::write_error;
-use super::{Compression, ReadOptions, WriteOptions};
+use super::batches::Batches;
+use super::options::{Compression, ReadOptions, WriteOptions};
 use crate::error::{Error, Result};
 
 pub fn open_file(file: File, name: &str, options: &ReadOptions) -> Result<Batches> {
@@ -165,7 +164,7 @@ fn write_options(options: &WriteOptions) -> Result<IpcWriteOptions> {
 
 fn failed(path: &Path, error: ArrowError) -> Error {
     match error {
-        ArrowError::IoError(_, source) => write_error(path, source),
+        ArrowError::IoError(_, source) => Error::io("write", path, source),
         other => Error::Format { file: path.display().to_string(), message: other.to_string() },
     }
 }

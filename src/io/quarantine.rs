@@ -10,7 +10,7 @@ use arrow_json::WriterBuilder;
 use arrow_json::writer::LineDelimited;
 use serde_json::value::RawValue;
 
-use super::output::{OutputFile, write_error};
+use super::place::OutputFile;
 use crate::error::{Error, Result};
 use crate::pipeline::{InvalidRow, OnInvalidRow};
 use crate::reason::Reason;
@@ -51,7 +51,7 @@ impl Quarantine {
         Box::new(move |row| {
             let line = entry(row, &image)?;
             match &mut *quarantine.file.lock().unwrap_or_else(PoisonError::into_inner) {
-                Some(file) => file.write_all(line.as_bytes()).map_err(|e| write_error(&quarantine.path, e)),
+                Some(file) => file.write_all(line.as_bytes()).map_err(|e| Error::io("write", &quarantine.path, e)),
                 None => Err(Error::Internal("the quarantine is already finished".to_owned())),
             }
         })

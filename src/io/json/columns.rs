@@ -11,12 +11,13 @@ use arrow_schema::{ArrowError, DataType, Field, Schema, SchemaRef};
 use serde_json::Value;
 
 use super::documents::{Documents, Row};
+use super::nested::{self, Place};
 use super::pixels::{self, Image, Lists, Target};
 use super::scan::{Fault, Key, Members, Scan, Scanner};
 use super::source::Block;
 use crate::defect::{Defect, defects_array, defects_field};
 use crate::error::{Error, Result};
-use crate::io::ReadOptions;
+use crate::io::options::ReadOptions;
 use crate::reason::Reason;
 use crate::shape::PixelType;
 
@@ -33,7 +34,7 @@ const MOST_ROWS: usize = 1 << 16;
 #[derive(Debug)]
 pub(super) struct Plan {
     pub(super) file: String,
-    pub(super) image: String,
+    place: Place,
     pub(super) pixel_type: PixelType,
     pub(super) keep_broken: bool,
     depth: usize,
@@ -52,12 +53,15 @@ impl Plan {
     /// # Errors
     /// Where the sample is not JSON and broken lines are not kept, or none of its objects has the image's key.
     pub(super) fn infer(blocks: &[Block], file: &str, options: &ReadOptions) -> Result<Self> {
-        let mut sample = Sample { image: &options.image, ..Sample::default() };
-        for (index, block) in blocks.iter().enumerate() {
-            sample.block = index;
-            Documents::new(block, file, options.keep_broken_lines).read(&mut sample)?;
+        let mut sample = Sample::read(blocks, file, options, Place::plain(&options.image))?;
+        // A key of that very name comes before a path.
+        if !sample.keys.contains(&options.image)
+            && let Some(place) = Place::nested(&options.image)
+        {
+            let nested = Sample::read(blocks, file, options, place)?;
+            sample = if nested.keys.contains(&options.image) { nested } else { sample };
         }
-        let Sample { keys, depths, values, .. } = sample;
+        let Sample { place, keys, depths, values, .. } = sample;
         let image_at = match keys.iter().position(|key| *key == options.image) {
             Some(at) => at,
             None if keys.is_empty() && values.is_empty() => 0,
@@ -65,9 +69,12 @@ impl Plan {
         };
         let inferred = infer_others(&values, blocks, file, options.keep_broken_lines)?;
         let others: Vec<Field> = keys.iter().filter_map(|key| inferred.field_with_name(key).ok().cloned()).collect();
-        let pixel_type = options.pixel_type.unwrap_or(PixelType::U8);
-        // The shallower where two are as common, so 1 where there is none.
-        let depth = (1..=pixels::DEEPEST).rev().max_by_key(|&depth| depths[depth - 1]).unwrap_or(1);
+        // The last of those that are as common, so 1 where there is none.
+        let depth = [3, 2, pixels::ENCODED, 1].into_iter().max_by_key(|&depth| depths[depth]).unwrap_or(1);
+        let pixel_type = match depth {
+            pixels::ENCODED => PixelType::U8,
+            _ => options.pixel_type.unwrap_or(PixelType::U8),
+        };
         let defects = defects_field(&options.image);
         if keys.contains(defects.name()) {
             return Err(Error::ColumnTaken { column: defects.name().clone() });
@@ -79,7 +86,7 @@ impl Plan {
         fields.push(defects);
         Ok(Self {
             file: file.to_owned(),
-            image: options.image.clone(),
+            place,
             pixel_type,
             keep_broken: options.keep_broken_lines,
             depth,
@@ -108,15 +115,15 @@ struct Sampled {
 }
 
 /// Collects the keys, the nesting of images and the other members of a sample's documents.
-#[derive(Default)]
 struct Sample<'a> {
     image: &'a str,
+    place: Place,
     /// The place of the block in hand among those of the sample.
     block: usize,
     /// In order of first appearance.
     keys: Vec<String>,
-    /// How many images are nested 1, 2 or 3 deep.
-    depths: [usize; pixels::DEEPEST],
+    /// How many images are encoded, or nested 1, 2 or 3 deep.
+    depths: [usize; pixels::DEEPEST + 1],
     values: Vec<Sampled>,
     /// Of the values, those whose document was sound to its end.
     kept: usize,
@@ -126,10 +133,43 @@ struct Sample<'a> {
     depth: Option<usize>,
 }
 
+impl<'a> Sample<'a> {
+    fn read(blocks: &[Block], file: &str, options: &'a ReadOptions, place: Place) -> Result<Self> {
+        let mut sample = Self {
+            image: &options.image,
+            place,
+            block: 0,
+            keys: Vec::new(),
+            depths: Default::default(),
+            values: Vec::new(),
+            kept: 0,
+            members: Vec::new(),
+            found: Vec::new(),
+            depth: None,
+        };
+        for (index, block) in blocks.iter().enumerate() {
+            sample.block = index;
+            Documents::new(block, file, options.keep_broken_lines).read(&mut sample)?;
+        }
+        Ok(sample)
+    }
+}
+
 impl Members for Sample<'_> {
     fn image(&mut self, scanner: &mut Scanner<'_>) -> Scan<()> {
-        self.found.push(self.image.to_owned());
-        self.depth = pixels::depth(scanner)?;
+        if self.place.below.is_empty() {
+            self.found.push(self.image.to_owned());
+            self.depth = pixels::depth(scanner)?;
+            return Ok(());
+        }
+        let place = self.place.clone();
+        let (image, found, depth) = (self.image, &mut self.found, &mut self.depth);
+        around(scanner, &place, &mut |scanner| {
+            found.push(image.to_owned());
+            *depth = pixels::depth(scanner)?;
+            Ok(())
+        })?
+        .hand_to(&place, self);
         Ok(())
     }
 
@@ -145,7 +185,8 @@ impl super::documents::Visitor for Sample<'_> {
         self.found.clear();
         self.depth = None;
         let start = scanner.at;
-        scanner.document(self.image, self)?;
+        let key = self.place.key.clone();
+        scanner.document(&key, self)?;
         close_members(&mut self.members, 0);
         let value = serde_json::from_slice(&self.members)
             .map_err(|error| Fault { at: start, message: format!("the other members: {error}") })?;
@@ -167,10 +208,38 @@ impl super::documents::Visitor for Sample<'_> {
             }
         }
         if let Some(depth) = self.depth {
-            self.depths[depth - 1] += 1;
+            self.depths[depth] += 1;
         }
         self.kept = self.values.len();
         Ok(())
+    }
+}
+
+/// What an object has beside the image in it.
+struct Around {
+    text: Vec<u8>,
+    fractional: bool,
+}
+
+/// Walks over the value under the place's key, and with `image` over the image in it.
+fn around(
+    scanner: &mut Scanner<'_>,
+    place: &Place,
+    image: &mut impl FnMut(&mut Scanner<'_>) -> Scan<()>,
+) -> Scan<Around> {
+    let mut text = Vec::new();
+    let fractional = nested::walk(scanner, &place.below, 1, &mut text, image)?;
+    Ok(Around { text, fractional })
+}
+
+impl Around {
+    /// Hands it on as a member of the document, if there is anything.
+    fn hand_to(self, place: &Place, members: &mut impl Members) {
+        if !nested::is_empty(&self.text) {
+            let key = Value::from(place.key.as_str());
+            let member = [key.to_string().as_bytes(), b":", &self.text].concat();
+            members.other(Key::plain(&place.key), &member, self.fractional);
+        }
     }
 }
 
@@ -338,7 +407,7 @@ impl<T: Target> Rows<T> {
         self.image = None;
         self.doubt = false;
         let plan = self.plan.clone();
-        scanner.document(&plan.image, self)
+        scanner.document(&plan.place.key, self)
     }
 
     fn undo(&mut self) {
@@ -502,11 +571,20 @@ impl<T: Target> Rows<T> {
 
 impl<T: Target> Members for Rows<T> {
     fn image(&mut self, scanner: &mut Scanner<'_>) -> Scan<()> {
-        // Of several the last counts.
-        self.lists.rewind(self.mark);
-        let start = scanner.at;
-        let image = self.lists.image(scanner)?;
-        self.image = Some((image, start..scanner.at));
+        let (lists, mark, found) = (&mut self.lists, self.mark, &mut self.image);
+        let mut image = |scanner: &mut Scanner<'_>| {
+            // Of several the last counts.
+            lists.rewind(mark);
+            let start = scanner.at;
+            let image = lists.image(scanner)?;
+            *found = Some((image, start..scanner.at));
+            Ok(())
+        };
+        if self.plan.place.below.is_empty() {
+            return image(scanner);
+        }
+        let plan = self.plan.clone();
+        around(scanner, &plan.place, &mut image)?.hand_to(&plan.place, self);
         Ok(())
     }
 

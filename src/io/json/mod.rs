@@ -7,6 +7,7 @@
 mod columns;
 mod documents;
 mod naturals;
+mod nested;
 mod pixels;
 mod scan;
 mod source;
@@ -25,7 +26,7 @@ use arrow_schema::{ArrowError, SchemaRef};
 use self::columns::{Plan, Rows};
 use self::pixels::Target;
 use self::source::{Block, Source, Tuning};
-use super::ReadOptions;
+use super::options::ReadOptions;
 use crate::error::{Error, Result};
 use crate::ordered::{self, Ordered};
 use crate::shape::PixelType;
@@ -41,9 +42,11 @@ const SAMPLE_LINES: u64 = 1000;
 ///
 /// # Columns
 /// The input's top-level keys in the order in which they first appear in a sample: the first 1,000 lines, 1 MiB, or all
-/// there is. The image column is, at its place among them, a nullable list of pixels of the declared type, nested once
+/// there is. The image's key is that of the options' name; where the sample has no such key, and the name has dots, the
+/// key in the object that the name says, as `data.pixels`. What else that object has stays a struct column. The image column is, at its place among them, a nullable list of pixels of the declared type, nested once
 /// for flat images, twice for rows of pixels, three times for rows of pixels of channels: whichever is most common in
-/// the sample. The others have the types that arrow-json infers, where a number that its column could not hold
+/// the sample. Where strings are, which are base64 of a PNG, JPEG, WebP, BMP or TIFF file, the column is `Binary` and holds
+/// the files' bytes. The others have the types that arrow-json infers, where a number that its column could not hold
 /// exactly, or a column that the sample has not, makes its line broken. arrow-json reads a string such as
 /// `"7"` in a column of numbers as the number, and the last of several members of one name. Nothing is delivered before
 /// the sample is complete, so a slow pipe has to fill it first. Last comes the column of defects.

@@ -1,20 +1,27 @@
 //! From the text of an image to pixels in an Arrow list.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use arrow_array::types::{ArrowPrimitiveType, Float32Type, UInt8Type, UInt16Type};
-use arrow_array::{ArrayRef, ListArray, PrimitiveArray};
+use arrow_array::{ArrayRef, BinaryArray, ListArray, PrimitiveArray};
 use arrow_buffer::{ArrowNativeType, NullBuffer, OffsetBuffer, ScalarBuffer};
 use arrow_schema::{DataType, Field, FieldRef};
+use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
+use base64::{DecodeError, Engine, alphabet};
 
 use super::naturals;
 use super::scan::{Fault, Number, Scan, Scanner};
 use crate::error::Result;
+use crate::io::images::is_image;
 use crate::reason::Reason;
 use crate::shape::PixelType;
 
 /// The deepest nesting of an image: rows, pixels, channels.
 pub(super) const DEEPEST: usize = 3;
+
+/// The nesting of what is no list at all: the bytes of an encoded image, as base64 in a string.
+pub(super) const ENCODED: usize = 0;
 
 /// A type that JSON numbers become pixels of.
 pub(super) trait Target: ArrowNativeType + From<u8> {
@@ -139,7 +146,7 @@ impl<T: Target> Lists<T> {
     /// The items of the outermost level so far: the end of the image that was read last.
     pub(super) fn end(&self) -> i32 {
         // A document has at most 2³⁰ bytes and a batch is closed at 2²⁴ bytes of pixels, so no count reaches 2³¹.
-        if self.depth == 1 { self.pixels.len() as i32 } else { self.inner[0].len() as i32 }
+        if self.depth <= 1 { self.pixels.len() as i32 } else { self.inner[0].len() as i32 }
     }
 
     /// The Arrow column of what was read, and the lists empty again. `ends` holds [`Lists::end`] of every row.
@@ -147,6 +154,10 @@ impl<T: Target> Lists<T> {
         // The next batch is likely to be as long as this one.
         let room = self.pixels.len();
         let pixels = std::mem::replace(&mut self.pixels, Vec::with_capacity(room));
+        if self.depth == ENCODED {
+            let bytes = ScalarBuffer::from(pixels).into_inner();
+            return Ok(Arc::new(BinaryArray::try_new(offsets(ends), bytes, valid)?));
+        }
         let mut items: ArrayRef = Arc::new(PrimitiveArray::<T::Arrow>::new(ScalarBuffer::from(pixels), None));
         for level in (0..self.depth - 1).rev() {
             let ends = std::mem::take(&mut self.inner[level]);
@@ -163,7 +174,8 @@ impl<T: Target> Lists<T> {
         let refused =
             |what: &str| Ok(Image::Refused { reason: Reason::Unparsable, detail: what.to_owned(), fits: None });
         match scanner.peek() {
-            Some(b'[') => {}
+            Some(b'"') if self.depth == ENCODED => return self.encoded(scanner),
+            Some(b'[') if self.depth > ENCODED => {}
             Some(b'n') => return scanner.literal("null").map(|()| Image::Null),
             Some(byte) => {
                 scanner.value(1)?;
@@ -186,6 +198,20 @@ impl<T: Target> Lists<T> {
                     _ => None,
                 };
                 Ok(Image::Refused { reason, detail, fits })
+            }
+        }
+    }
+
+    /// Reads the string at the scanner's place as the bytes of an encoded image.
+    fn encoded(&mut self, scanner: &mut Scanner<'_>) -> Scan<Image> {
+        match decoded(scanner)? {
+            Ok(bytes) => {
+                self.pixels.extend(bytes.into_iter().filter_map(|byte| T::natural(u32::from(byte))));
+                Ok(Image::Pixels)
+            }
+            Err(why) => {
+                let detail = format!("a string that is no base64: {why}");
+                Ok(Image::Refused { reason: Reason::Unparsable, detail, fits: None })
             }
         }
     }
@@ -259,12 +285,37 @@ impl<T: Target> Lists<T> {
     }
 }
 
-fn list_of(items: ArrayRef, ends: Vec<i32>, valid: Option<NullBuffer>) -> Result<ListArray> {
+fn offsets(ends: Vec<i32>) -> OffsetBuffer<i32> {
     let mut offsets = Vec::with_capacity(ends.len() + 1);
     offsets.push(0);
     offsets.extend(ends);
+    OffsetBuffer::new(ScalarBuffer::from(offsets))
+}
+
+fn list_of(items: ArrayRef, ends: Vec<i32>, valid: Option<NullBuffer>) -> Result<ListArray> {
     let item = Arc::new(Field::new_list_field(items.data_type().clone(), false));
-    Ok(ListArray::try_new(item, OffsetBuffer::new(ScalarBuffer::from(offsets)), items, valid)?)
+    Ok(ListArray::try_new(item, offsets(ends), items, valid)?)
+}
+
+/// Reads the string at the scanner's place: the bytes that it is the base64 of, with or without the head of a data
+/// address (`data:image/png;base64,`) and padding, or why it is none.
+fn decoded(scanner: &mut Scanner<'_>) -> Scan<Result<Vec<u8>, DecodeError>> {
+    const ANY_PADDING: GeneralPurposeConfig =
+        GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent);
+    const BASE64: GeneralPurpose = GeneralPurpose::new(&alphabet::STANDARD, ANY_PADDING);
+    let start = scanner.at;
+    let escaped = scanner.string()?;
+    let text = &scanner.text()[start..scanner.at];
+    let mut plain = Cow::Borrowed(&text[1..text.len() - 1]);
+    if escaped && let Ok(unescaped) = serde_json::from_slice::<String>(text) {
+        // Some writers escape `/`, some break lines.
+        plain = unescaped.bytes().filter(|byte| !byte.is_ascii_whitespace()).collect::<Vec<u8>>().into();
+    }
+    let head = match plain.starts_with(b"data:") {
+        true => plain.iter().position(|&byte| byte == b',').map_or(0, |comma| comma + 1),
+        false => 0,
+    };
+    Ok(BASE64.decode(&plain[head..]))
 }
 
 /// The type of an image column of `depth` levels of lists.
@@ -274,11 +325,18 @@ pub(super) fn column_type(pixel_type: PixelType, depth: usize) -> DataType {
         PixelType::U16 => DataType::UInt16,
         PixelType::F32 => DataType::Float32,
     };
+    if depth == ENCODED {
+        return DataType::Binary;
+    }
     (0..depth).fold(pixel, |inner, _| DataType::List(FieldRef::new(Field::new_list_field(inner, false))))
 }
 
-/// Reads the value at the scanner's place: the nesting of the image that it is, if it is one and has a number.
+/// Reads the value at the scanner's place: the nesting of the image that it is, if it is one and has a number, or is of
+/// a known encoding.
 pub(super) fn depth(scanner: &mut Scanner<'_>) -> Scan<Option<usize>> {
+    if scanner.peek() == Some(b'"') {
+        return Ok(decoded(scanner)?.ok().filter(|bytes| is_image(bytes)).map(|_| ENCODED));
+    }
     let mut ahead = Scanner::new(scanner.text(), scanner.at);
     let mut depth = 0;
     while ahead.peek() == Some(b'[') {

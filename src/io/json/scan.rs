@@ -23,6 +23,11 @@ pub(super) struct Key<'a> {
 }
 
 impl<'a> Key<'a> {
+    /// A key without escapes.
+    pub(super) fn plain(name: &'a str) -> Self {
+        Self { raw: name.as_bytes(), escaped: false }
+    }
+
     pub(super) fn is(&self, name: &str) -> bool {
         if self.escaped { self.name() == name } else { self.raw == name.as_bytes() }
     }
@@ -132,12 +137,8 @@ impl<'a> Scanner<'a> {
             if key.is(image) {
                 members.image(self)?;
             } else {
-                (self.fractional, self.overflow) = (false, None);
-                self.value(1)?;
-                if let Some(at) = self.overflow {
-                    return Err(Fault { at, message: "the number is out of range".to_owned() });
-                }
-                members.other(key, &self.text[start..self.at], self.fractional);
+                let fractional = self.member(1)?;
+                members.other(key, &self.text[start..self.at], fractional);
             }
             if self.ends(b'}', "`,` or `}`")? {
                 return Ok(());
@@ -145,8 +146,19 @@ impl<'a> Scanner<'a> {
         }
     }
 
+    /// Walks over the value of a member, around which lie `depth` arrays and objects; says whether there is a number with
+    /// a fraction or exponent in it.
+    pub(super) fn member(&mut self, depth: usize) -> Scan<bool> {
+        (self.fractional, self.overflow) = (false, None);
+        self.value(depth)?;
+        match self.overflow {
+            Some(at) => Err(Fault { at, message: "the number is out of range".to_owned() }),
+            None => Ok(self.fractional),
+        }
+    }
+
     /// Reads a key, its colon and the whitespace on both sides of it.
-    fn key(&mut self) -> Scan<Key<'a>> {
+    pub(super) fn key(&mut self) -> Scan<Key<'a>> {
         if self.peek() != Some(b'"') {
             return self.expected("a key");
         }

@@ -2,12 +2,15 @@
 //!
 //! Reading: images in lists of one length, which is what most files hold, are decoded page by page past the Arrow
 //! reader's record assembly ([`pages`], [`levels`], [`values`]); everything else, and every file in which something does
-//! not fit, goes through the Arrow reader ([`read`]). Writing: row groups are encoded beside the thread that computes
-//! ([`write`](mod@write)).
+//! not fit, goes through the Arrow reader ([`read`]). Columns that nobody wants are not
+//! looked at ([`projection`]). Writing: row groups are encoded beside the thread that computes ([`write`](mod@write)), or
+//! into a file for each value of a column ([`partitions`]).
 
 mod levels;
 mod lists;
 mod pages;
+mod partitions;
+mod projection;
 mod read;
 #[cfg(test)]
 mod tests;
@@ -24,6 +27,7 @@ use parquet::file::reader::{ChunkReader, Length};
 
 use crate::error::Error;
 
+pub use partitions::{is_partitions, write_partitions};
 pub use read::open;
 pub use write::write;
 

@@ -40,11 +40,12 @@ use parquet::schema::types::SchemaDescriptor;
 
 use super::levels::{check_present, check_records};
 use super::pages::{self, Pages};
+use super::projection::projected;
 use super::values::{self, Dictionary, Leaf, by_leaf};
 use super::{Irregular, SharedFile, damaged};
 use crate::error::{Error, Result};
-use crate::io::ReadOptions;
-use crate::io::input::Batches;
+use crate::io::batches::Batches;
+use crate::io::options::ReadOptions;
 use crate::ordered::{self, Ordered};
 
 /// Decoded bytes that a batch is to stay near, whatever the rows hold: small enough for caches to hold some of it on the
@@ -69,6 +70,12 @@ pub(super) fn open_reader(file: File, name: &str, options: &ReadOptions) -> Resu
     let file = SharedFile::new(file).map_err(|e| damaged(name, &e))?;
     let metadata = guarded(name, || ArrowReaderMetadata::load(&file, ArrowReaderOptions::new()))?;
     let metadata = metadata.map_err(|e| damaged(name, &e))?;
+    let metadata = match &options.columns {
+        Some(columns) => {
+            guarded(name, || projected(&metadata, &options.image, columns))?.map_err(|e| damaged(name, &e))?
+        }
+        None => metadata,
+    };
     let rows = metadata.metadata().file_metadata().num_rows();
     let threads = match options.threads {
         0 => thread::available_parallelism().map_or(1, |n| n.get()),

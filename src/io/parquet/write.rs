@@ -23,8 +23,7 @@ use parquet::schema::types::{ColumnDescPtr, ColumnPath, SchemaDescriptor};
 
 use super::lists::{self, Compressor, ListPage};
 use crate::error::{Error, Result};
-use crate::io::output::write_error;
-use crate::io::{Compression, WriteOptions};
+use crate::io::options::{Compression, WriteOptions};
 use crate::ordered::{self, Ordered};
 
 /// Bytes of rows that are encoded at once, about: what a worker makes a page of stays in its core's cache.
@@ -49,16 +48,10 @@ pub fn write(
     options: &WriteOptions,
 ) -> Result<u64> {
     let schema = reader.schema();
-    let failed = |error: ParquetError| match error {
-        ParquetError::External(inner) => match inner.downcast::<std::io::Error>() {
-            Ok(io) => write_error(path, *io),
-            Err(other) => Error::Format { file: path.display().to_string(), message: other.to_string() },
-        },
-        other => Error::Format { file: path.display().to_string(), message: other.to_string() },
-    };
+    let failed = |error| failed(path, error);
     let compression = options.compression.unwrap_or(Compression::Zstd);
     let writing =
-        ArrowWriterOptions::new().with_properties(properties(&schema, compression)).with_skip_arrow_metadata(true);
+        ArrowWriterOptions::new().with_properties(properties(&schema, options)).with_skip_arrow_metadata(true);
     let writer = ArrowWriter::try_new_with_options(out, schema.clone(), writing).map_err(failed)?;
     let (mut file, columns) = writer.into_serialized_writer().map_err(failed)?;
     let fields = Fields::new(&schema, file.schema_descr());
@@ -79,6 +72,17 @@ pub fn write(
     file.close().map_err(failed)?;
     Ok(rows)
 }
+/// An error of the Parquet writer, in which those of the system are hidden.
+pub(super) fn failed(path: &Path, error: ParquetError) -> Error {
+    match error {
+        ParquetError::External(inner) => match inner.downcast::<std::io::Error>() {
+            Ok(io) => Error::io("write", path, *io),
+            Err(other) => Error::format(path.display().to_string(), other.to_string()),
+        },
+        other => Error::format(path.display().to_string(), other.to_string()),
+    }
+}
+
 /// The columns, and how each is encoded.
 struct Fields {
     schema: SchemaRef,
@@ -243,7 +247,7 @@ fn start_encoders(path: &Path, compression: Compression) -> Result<(SyncSender<T
         let mut compressor = None;
         move |task| {
             encode(task, &mut compressor, compression)
-                .map_err(|e| Error::Format { file: file.clone(), message: e.to_string() })
+                .map_err(|e| Error::format(file.clone(), e.to_string()))
         }
     };
     let encoded = ordered::map(threads, IN_FLIGHT.max(2 * threads), move || handed_in.recv().ok().map(Ok), worker)
@@ -324,7 +328,7 @@ fn append<W: Write + Send>(
 /// The Arrow types that readers are told of. Arrow's C++ reader, and with it PyArrow and pandas, refuses a fixed-size
 /// list with a null row (apache/arrow issue 34510), so a column that turned out to have one is called a plain list. In
 /// the file both are the same.
-fn readable(schema: &Schema, has_nulls: &[bool]) -> Schema {
+pub(super) fn readable(schema: &Schema, has_nulls: &[bool]) -> Schema {
     let told = |(field, &has_nulls): (&Arc<Field>, &bool)| match field.data_type() {
         DataType::FixedSizeList(item, _) if has_nulls => {
             Arc::new(field.as_ref().clone().with_data_type(DataType::List(item.clone())))
@@ -344,18 +348,23 @@ fn codec(compression: Compression) -> Codec {
     }
 }
 
-fn properties(schema: &Schema, compression: Compression) -> WriterProperties {
+pub(super) fn properties(schema: &Schema, options: &WriteOptions) -> WriterProperties {
+    let codec = codec(options.compression.unwrap_or(Compression::Zstd));
     // In order, so that the same data makes the same file.
     let metadata: BTreeMap<_, _> = schema.metadata().iter().collect();
     let metadata = metadata.into_iter().map(|(key, value)| KeyValue::new(key.clone(), value.clone())).collect();
     let mut properties =
-        WriterProperties::builder().set_compression(codec(compression)).set_key_value_metadata(Some(metadata));
+        WriterProperties::builder().set_compression(codec).set_key_value_metadata(Some(metadata));
     for field in schema.fields() {
-        if *field.data_type() != DataType::Float32 {
-            continue;
-        }
         // Features hardly ever repeat, so a dictionary costs time and space, and nobody filters by one of their values.
-        let path = ColumnPath::new(vec![field.name().clone()]);
+        let path = match field.data_type() {
+            DataType::FixedSizeList(item, _) if item.data_type().is_floating() => {
+                vec![field.name().clone(), "list".to_owned(), item.name().clone()]
+            }
+            DataType::Float32 => vec![field.name().clone()],
+            _ => continue,
+        };
+        let path = ColumnPath::new(path);
         properties = properties
             .set_column_dictionary_enabled(path.clone(), false)
             .set_column_statistics_enabled(path, EnabledStatistics::None);

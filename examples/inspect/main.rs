@@ -1,0 +1,408 @@
+//! What a file holds, before any run: columns, images, odd rows, and the command that featurizes it.
+
+mod picture;
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use arrow_array::cast::AsArray;
+use arrow_array::{Array, ArrayRef, RecordBatch, RecordBatchReader, new_empty_array};
+use arrow_schema::{DataType, Schema, SchemaRef};
+use clap::Parser;
+use pixelfeat::{
+    Backend, Engine, EngineOptions, Error, FeatureSpec, Featurizer, ImageBatch, ImageShape, PixelType, Pixels, Reason,
+    Report, Result, StreamOptions, default_pixel_type, io,
+};
+
+use picture::Sheet;
+
+/// Tell what files of images hold, before any run.
+///
+/// Reads all rows once and prints columns, image layout, shape, pixel type, value range, nulls, odd rows, and the command
+/// that featurizes them.
+#[derive(Parser)]
+#[command(name = "inspect", version, max_term_width = 110)]
+struct Args {
+    /// Files, folders or patterns, as featurize takes them.
+    #[arg(value_name = "INPUT", required = true)]
+    inputs: Vec<PathBuf>,
+    /// The column that holds the images [default: image, else the first that can].
+    #[arg(long, value_name = "COLUMN")]
+    image: Option<String>,
+    /// The image shape; by default read from the data.
+    #[arg(long, value_name = "HxW[xC]")]
+    shape: Option<ImageShape>,
+    /// The type of the pixels, u8, u16 or f32; by default the column's own, and u8 for JSON.
+    #[arg(long, value_name = "TYPE")]
+    pixel_type: Option<PixelType>,
+    /// The labels of an IDX or NPY file of images.
+    #[arg(long, value_name = "FILE")]
+    labels: Option<PathBuf>,
+    /// Read the first N rows only.
+    #[arg(long, value_name = "N")]
+    rows: Option<u64>,
+    /// Draw the first images with their row and column profiles and centroids into this PNG file.
+    #[arg(long, value_name = "FILE")]
+    picture: Option<PathBuf>,
+}
+
+fn main() -> ExitCode {
+    let args = Args::parse();
+    match run(&args) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {}", error.to_string().replace('\n', " "));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(args: &Args) -> Result<()> {
+    let (image, reader) = open(args)?;
+    let schema = reader.schema();
+    let bytes = reader.progress().bytes_total();
+    let mut found = Found::new(&schema, &image, args.picture.is_some());
+    let result = found.read(args, reader);
+    let mut text = String::new();
+    let names: Vec<String> = args.inputs.iter().map(|path| path.display().to_string()).collect();
+    let size = bytes.map(|bytes| format!(", {} bytes", grouped(bytes))).unwrap_or_default();
+    let _ = writeln!(text, "{}: {} rows{size}\n", names.join(" "), grouped(found.rows()));
+    found.columns(&mut text);
+    if result.is_ok() {
+        found.images(&mut text);
+        let _ = writeln!(text, "\n{}", command(args, &image, &found));
+    }
+    print!("{text}");
+    result?;
+    if let (Some(path), Some(sheet)) = (&args.picture, &found.sheet) {
+        let bytes = sheet.png().map_err(|why| Error::Format { file: path.display().to_string(), message: why })?;
+        let mut file = io::OutputFile::create(path)?;
+        std::io::Write::write_all(&mut file, &bytes).map_err(|source| Error::Io {
+            action: "write",
+            path: path.clone(),
+            source,
+        })?;
+        file.finish()?;
+        println!("{} images drawn in {}", sheet.images(), path.display());
+    }
+    Ok(())
+}
+
+fn reader(args: &Args, image: &str) -> Result<io::Reader> {
+    let options = io::ReadOptions {
+        pixel_type: args.pixel_type,
+        keep_broken_lines: true,
+        rows: args.rows.map_or(io::Rows::All, io::Rows::First),
+        labels: args.labels.clone(),
+        ..io::ReadOptions::image(image)
+    };
+    io::open_all(&args.inputs, &options)
+}
+
+/// The image column and the reader: the column that was named, or `image`, or the first that can hold images.
+fn open(args: &Args) -> Result<(String, io::Reader)> {
+    if let Some(image) = &args.image {
+        return Ok((image.clone(), reader(args, image)?));
+    }
+    let usual = io::ReadOptions::default().image;
+    let keys = match reader(args, &usual) {
+        Ok(reader) if reader.schema().column_with_name(&usual).is_some() => return Ok((usual, reader)),
+        Ok(reader) => reader.schema().fields().iter().map(|field| field.name().clone()).collect(),
+        // JSON has to be told the key before it can tell its columns.
+        Err(Error::NoSuchColumn { available, .. }) => available,
+        Err(error) => return Err(error),
+    };
+    for key in &keys {
+        let reader = self::reader(args, key)?;
+        if let Some(image) = candidates(&reader.schema(), key).into_iter().next() {
+            return Ok((image.clone(), self::reader(args, &image)?));
+        }
+    }
+    Err(Error::NoSuchColumn { column: usual, available: keys })
+}
+
+/// The columns that can hold images, and members of structs by their path. What is called `asked` has the type that
+/// was asked for rather than its own where the format leaves it open.
+fn candidates(schema: &Schema, asked: &str) -> Vec<String> {
+    let one = ImageShape::gray(1, 1);
+    let holds = |data_type: &DataType, name: &str| {
+        let Ok(one) = &one else { return false };
+        let none = new_empty_array(data_type);
+        ImageBatch::from_array(&none, name, *one, default_pixel_type(data_type)).is_ok() && *data_type != DataType::Null
+    };
+    let mut found = Vec::new();
+    for field in schema.fields().iter().filter(|field| !field.metadata().contains_key(pixelfeat::DEFECTS_OF)) {
+        match field.data_type() {
+            DataType::Struct(members) => {
+                let members = members.iter().filter(|member| holds(member.data_type(), member.name()));
+                found.extend(members.map(|member| format!("{}.{}", field.name(), member.name())));
+            }
+            other if field.name() != asked && holds(other, field.name()) => found.push(field.name().clone()),
+            _ => {}
+        }
+    }
+    found
+}
+
+/// Rows of one reason.
+#[derive(Default)]
+struct Odd {
+    rows: u64,
+    first: Vec<String>,
+}
+
+/// What a pass over the rows found.
+struct Found {
+    image: String,
+    schema: SchemaRef,
+    /// Nulls of each column.
+    nulls: Vec<u64>,
+    range: Option<(f64, f64)>,
+    odd: Arc<Mutex<BTreeMap<Reason, Odd>>>,
+    report: Option<Report>,
+    sheet: Option<Sheet>,
+}
+
+impl Found {
+    fn new(schema: &SchemaRef, image: &str, with_picture: bool) -> Self {
+        Self {
+            image: image.to_owned(),
+            schema: schema.clone(),
+            nulls: vec![0; schema.fields().len()],
+            range: None,
+            odd: Arc::default(),
+            report: None,
+            sheet: with_picture.then(Sheet::default),
+        }
+    }
+
+    fn rows(&self) -> u64 {
+        self.report.as_ref().map_or(0, |report| report.rows_in)
+    }
+
+    fn read(&mut self, args: &Args, reader: io::Reader) -> Result<()> {
+        let spec = FeatureSpec {
+            image: self.image.clone(),
+            shape: args.shape,
+            pixel_type: args.pixel_type,
+            keep_image: true,
+            ..FeatureSpec::infer()
+        };
+        let engine = Engine::new(EngineOptions::backend(Backend::Cpu))?;
+        let options = StreamOptions { sources: reader.sources(), quarantine: Some(self.sink(args.inputs.len() > 1)) };
+        let mut stream = Featurizer::new(engine, spec).stream_with(reader, options)?;
+        while let Some(batch) = stream.next() {
+            let batch = batch.map_err(Error::from)?;
+            let report = stream.report();
+            self.count(&batch, &report)?;
+        }
+        self.report = Some(stream.report());
+        Ok(())
+    }
+
+    /// Takes the odd rows.
+    fn sink(&self, with_files: bool) -> pixelfeat::OnInvalidRow {
+        const SHOWN: usize = 5;
+        let odd = self.odd.clone();
+        Box::new(move |row| {
+            let mut odd = odd.lock().unwrap_or_else(PoisonError::into_inner);
+            let reason = odd.entry(row.defect.reason).or_default();
+            reason.rows += 1;
+            if reason.first.len() < SHOWN {
+                let file = row.file.as_ref().filter(|_| with_files).map(|file| format!("{file}: ")).unwrap_or_default();
+                let line = row.defect.line.map(|line| format!(" (line {line})")).unwrap_or_default();
+                reason.first.push(format!("{file}row {}{line}: {}", row.row, row.defect.detail));
+            }
+            Ok(())
+        })
+    }
+
+    fn count(&mut self, batch: &RecordBatch, report: &Report) -> Result<()> {
+        for (field, nulls) in self.schema.fields().iter().zip(&mut self.nulls) {
+            *nulls += batch.column_by_name(field.name()).map_or(0, |column| column.null_count() as u64);
+        }
+        let Some(column) = batch.column_by_name(&self.image) else { return Ok(()) };
+        let images = ImageBatch::from_array(column, &self.image, report.shape, report.pixel_type)?;
+        let values = Values::of(&images);
+        for image in 0..values.images() {
+            for value in values.image(image) {
+                let (low, high) = self.range.unwrap_or((value, value));
+                self.range = Some((low.min(value), high.max(value)));
+            }
+        }
+        if let Some(sheet) = &mut self.sheet {
+            let features = batch.column_by_name("features").and_then(|column| column.as_fixed_size_list_opt());
+            let labels = batch.column_by_name("label").cloned();
+            for (place, row) in values.rows.iter().enumerate().take(sheet.room()) {
+                let Some(features) = features.filter(|features| features.is_valid(*row)) else { continue };
+                let features = features.value(*row);
+                let features = features.as_primitive::<arrow_array::types::Float32Type>().values().to_vec();
+                let label = labels.as_ref().and_then(|labels| label(labels, *row));
+                sheet.add(report.shape, values.image(place).collect(), features, label);
+            }
+        }
+        Ok(())
+    }
+
+    fn columns(&self, text: &mut String) {
+        let fields = self.schema.fields().iter().enumerate();
+        let shown = fields.filter(|(_, field)| !field.metadata().contains_key(pixelfeat::DEFECTS_OF));
+        let rows: Vec<[String; 3]> = shown
+            .map(|(at, field)| {
+                let nulls = match self.nulls[at] {
+                    0 => String::new(),
+                    n => format!("{} null", grouped(n)),
+                };
+                [field.name().clone(), type_name(field.data_type()), nulls]
+            })
+            .collect();
+        let width = |at: usize| rows.iter().map(|row| row[at].chars().count()).max().unwrap_or(0);
+        let (names, types) = (width(0), width(1));
+        let _ = writeln!(text, "columns");
+        for [name, data_type, nulls] in &rows {
+            let _ = writeln!(text, "{}", format!("  {name:names$}  {data_type:types$}  {nulls}").trim_end());
+        }
+    }
+
+    fn images(&self, text: &mut String) {
+        let Some(report) = &self.report else { return };
+        let layout =
+            self.schema.field_with_name(&self.image).map(|field| layout(field.data_type())).unwrap_or_default();
+        let _ = writeln!(text, "\nimages in `{}`", self.image);
+        let _ = writeln!(text, "  layout      {layout}");
+        let _ = writeln!(text, "  shape       {}, {} features", report.shape, grouped(report.shape.features() as u64));
+        let range = self.range.map(|(low, high)| format!(", values {low} to {high}")).unwrap_or_default();
+        let _ = writeln!(text, "  pixel type  {}{range}", report.pixel_type);
+        if let Some(fits) = report.fits {
+            let _ = writeln!(text, "              some do not fit; {fits} would take them");
+        }
+        let _ = writeln!(text, "  good rows   {}", grouped(report.rows_featurized));
+        for (reason, odd) in &*self.odd.lock().unwrap_or_else(PoisonError::into_inner) {
+            let _ = writeln!(text, "  odd rows    {} {reason}", grouped(odd.rows));
+            for first in &odd.first {
+                let _ = writeln!(text, "              {first}");
+            }
+            if odd.rows > odd.first.len() as u64 {
+                let _ = writeln!(text, "              …");
+            }
+        }
+    }
+}
+
+/// The pixels of the rows that have some.
+struct Values<'a> {
+    pixels: &'a Pixels,
+    length: usize,
+    /// The rows, in order; their images stand at the places that `places` says.
+    rows: Vec<usize>,
+    places: Vec<usize>,
+}
+
+impl<'a> Values<'a> {
+    fn of(images: &'a ImageBatch) -> Self {
+        let mut defects = images.defects().iter().map(|defect| defect.row).peekable();
+        let rows: Vec<usize> = (0..images.rows()).filter(|row| defects.next_if_eq(row).is_none()).collect();
+        // Either every row has its place, or only those with an image.
+        let places = if images.images() == images.rows() { rows.clone() } else { (0..rows.len()).collect() };
+        Self { pixels: images.pixels(), length: images.shape().values(), rows, places }
+    }
+
+    fn images(&self) -> usize {
+        self.rows.len()
+    }
+
+    fn image(&self, at: usize) -> Box<dyn Iterator<Item = f64> + '_> {
+        let range = self.places[at] * self.length..(self.places[at] + 1) * self.length;
+        match self.pixels {
+            Pixels::U8(pixels) => Box::new(pixels[range].iter().map(|&p| f64::from(p))),
+            Pixels::U16(pixels) => Box::new(pixels[range].iter().map(|&p| f64::from(p))),
+            Pixels::F32(pixels) => Box::new(pixels[range].iter().map(|&p| f64::from(p))),
+        }
+    }
+}
+
+/// A label that is a number.
+fn label(labels: &ArrayRef, row: usize) -> Option<u64> {
+    let number = arrow_cast::cast(&labels.slice(row, 1), &DataType::UInt64).ok()?;
+    let number = number.as_primitive::<arrow_array::types::UInt64Type>();
+    number.is_valid(0).then(|| number.value(0))
+}
+
+/// A type in few words: `28×28 UInt8`, `list of Int64`.
+fn type_name(data_type: &DataType) -> String {
+    let (mut sides, mut leaf) = (Vec::new(), data_type);
+    while let DataType::FixedSizeList(item, side) = leaf {
+        sides.push(side.to_string());
+        leaf = item.data_type();
+    }
+    match leaf {
+        _ if !sides.is_empty() => format!("{} {}", sides.join("×"), type_name(leaf)),
+        DataType::List(item) | DataType::LargeList(item) => format!("list of {}", type_name(item.data_type())),
+        DataType::Struct(fields) => {
+            let members: Vec<_> =
+                fields.iter().map(|f| format!("{}: {}", f.name(), type_name(f.data_type()))).collect();
+            format!("struct of {}", members.join(", "))
+        }
+        other => other.to_string(),
+    }
+}
+
+fn layout(data_type: &DataType) -> String {
+    let (mut depth, mut leaf) = (0, data_type);
+    while let DataType::List(item) | DataType::LargeList(item) | DataType::FixedSizeList(item, _) = leaf {
+        depth += 1;
+        leaf = item.data_type();
+    }
+    match depth {
+        0 => format!("{data_type}: bytes"),
+        1 => "flat: all values of an image in one list".to_owned(),
+        2 => "nested: rows of pixels".to_owned(),
+        _ => "nested: rows of pixels of channels".to_owned(),
+    }
+}
+
+/// The command that makes features of these files.
+fn command(args: &Args, image: &str, found: &Found) -> String {
+    let mut words = vec!["cargo run --release --example featurize --".to_owned()];
+    words.extend(args.inputs.iter().map(|path| quoted(path)));
+    if image != io::ReadOptions::default().image {
+        words.push(format!("--image {}", quoted(Path::new(image))));
+    }
+    if let Some(shape) = args.shape {
+        words.push(format!("--shape {shape}"));
+    }
+    if let Some(pixel_type) = found.report.as_ref().and_then(|report| report.fits).or(args.pixel_type) {
+        words.push(format!("--pixel-type {pixel_type}"));
+    }
+    if let Some(labels) = &args.labels {
+        words.push(format!("--labels {}", quoted(labels)));
+    }
+    if found.report.as_ref().is_some_and(|report| report.invalid() > 0) {
+        words.push("--quarantine odd-rows.ndjson".to_owned());
+    }
+    words.push("-o features.parquet".to_owned());
+    words.join(" ")
+}
+
+/// As a shell takes it for one word.
+fn quoted(word: &Path) -> String {
+    let word = word.display().to_string();
+    let plain = |c: char| c.is_alphanumeric() || "-_./,:+=@%".contains(c);
+    if !word.is_empty() && word.chars().all(plain) { word } else { format!("'{}'", word.replace('\'', r"'\''")) }
+}
+
+/// 1234567 → 1,234,567
+fn grouped(number: u64) -> String {
+    let digits = number.to_string();
+    let mut text = String::new();
+    for (i, digit) in digits.chars().enumerate() {
+        if i > 0 && (digits.len() - i).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}

@@ -1,0 +1,329 @@
+//! Files of one array each: IDX and NPY, plain or gzip, and NPZ, which is a directory of NPY.
+//!
+//! The first dimension counts the rows, the others are the shape of an image: N×L, N×H×W or N×H×W×C. Rows are read batch
+//! by batch where they lie one behind the other. Where they lie interleaved, as Fortran has it, each batch is gathered from
+//! all over the file; what cannot be gone about in, a pipe or a compressed file, is first unpacked into a temporary one.
+
+mod element;
+mod idx;
+mod npy;
+mod npz;
+#[cfg(test)]
+mod tests;
+mod write;
+
+use std::fs::File;
+use std::io::{self, BufReader, Cursor, Read, Seek, SeekFrom};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use arrow_array::{ArrayRef, RecordBatch};
+use arrow_schema::{ArrowError, Field, Schema};
+use flate2::bufread::{GzDecoder, MultiGzDecoder};
+
+use self::element::Element;
+use super::batches::{Batches, made};
+use super::input::is_array;
+use super::options::ReadOptions;
+use crate::error::{Error, Result};
+
+pub use npz::open as open_npz;
+pub use write::write;
+
+/// The column of labels that an IDX or NPY file of images has beside it.
+const LABEL: &str = "label";
+/// Bytes of an array that a batch is closed at.
+const BATCH_BYTES: usize = 8 << 20;
+const GZIP: [u8; 2] = [0x1f, 0x8b];
+
+/// What the head of a file says of the array behind it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Header {
+    element: Element,
+    big_endian: bool,
+    /// The first dimension runs fastest.
+    fortran: bool,
+    /// The dimensions, rows first.
+    shape: Vec<usize>,
+}
+
+impl Header {
+    fn rows(&self) -> usize {
+        self.shape.first().copied().unwrap_or(0)
+    }
+
+    /// The dimensions of a row.
+    fn inner(&self) -> &[usize] {
+        self.shape.get(1..).unwrap_or_default()
+    }
+
+    /// Elements of a row.
+    fn row_values(&self) -> usize {
+        self.inner().iter().product()
+    }
+
+    fn row_bytes(&self) -> usize {
+        self.row_values() * self.element.bytes()
+    }
+
+    /// Bytes of the array; the largest number there is where they cannot be counted.
+    fn bytes(&self) -> u64 {
+        self.shape.iter().try_fold(self.element.bytes() as u64, |all, &n| all.checked_mul(n as u64)).unwrap_or(u64::MAX)
+    }
+
+    /// Whether rows lie interleaved.
+    fn is_interleaved(&self) -> bool {
+        self.fortran && self.shape.len() > 1 && self.rows() > 1
+    }
+
+    /// That a row can be a value of a column.
+    fn check(&self, name: &str) -> Result<()> {
+        let most = i32::MAX as usize / self.element.bytes().max(1);
+        let values = self.inner().iter().try_fold(1usize, |all, &n| all.checked_mul(n)).filter(|&n| n <= most);
+        match values {
+            _ if self.shape.is_empty() => Err(Error::format(name, "holds a single number, not rows of them")),
+            Some(0) => Err(Error::format(name, format!("holds {self}: a dimension is zero"))),
+            None => Err(Error::format(name, format!("holds {self}: a row is too long"))),
+            Some(_) if self.shape.len() > 4 => {
+                Err(Error::format(name, format!("holds {self}: images have up to three dimensions")))
+            }
+            Some(_) if self.element.is_text() && self.shape.len() > 1 => {
+                Err(Error::format(name, format!("holds {self}: images are numbers")))
+            }
+            Some(_) => Ok(()),
+        }
+    }
+
+    /// That these are images. The usual case of another order of dimensions is told, but for one channel, where it is no
+    /// other.
+    fn check_images(&mut self, name: &str) -> Result<()> {
+        match *self.inner() {
+            [] => Err(Error::format(name, format!("holds {self}, which are labels and no images"))),
+            [1, h, w] if h > 4 && w > 4 => {
+                self.shape.remove(1);
+                Ok(())
+            }
+            [c, h, w] if c <= 4 && h > 4 && w > 4 => {
+                let message =
+                    format!("holds {self}: channels come last, so transpose it to {}×{h}×{w}×{c}", self.rows());
+                Err(Error::format(name, message))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// That a file with `bytes` behind the head holds just the array.
+    fn check_size(&self, bytes: u64, name: &str) -> Result<()> {
+        let said = self.bytes();
+        if said == bytes {
+            return Ok(());
+        }
+        let message = format!("its header says {self}, which is {said} bytes, but {bytes} are there");
+        Err(Error::format(name, message))
+    }
+}
+
+impl std::fmt::Display for Header {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let sides: Vec<String> = self.shape.iter().map(usize::to_string).collect();
+        write!(f, "{} {}", sides.join("×"), self.element)
+    }
+}
+
+/// Whether bytes begin a gzip file with an array in it.
+pub fn is_packed_array(head: &[u8]) -> bool {
+    let mut first = Vec::new();
+    // The head breaks off within the data, which is an error only behind what could be unpacked.
+    if head.starts_with(&GZIP) {
+        let _ = GzDecoder::new(head).take(8).read_to_end(&mut first);
+    }
+    is_array(&first)
+}
+
+/// Opens an IDX or NPY file of images, and the file of its labels where there is one.
+///
+/// The images are nested fixed-size lists of the file's own type in the column that the options name; the labels a column
+/// `label`. `path` is where the input is, if it is a regular file.
+pub fn open(input: Box<dyn Read + Send>, path: Option<&Path>, name: &str, options: &ReadOptions) -> Result<Batches> {
+    let (mut images, is_idx) = Column::open(input, path, name)?;
+    images.header.check_images(name)?;
+    let beside = path.filter(|_| is_idx).and_then(idx::labels_of);
+    let mut columns = vec![(options.image.clone(), images)];
+    if let Some(path) = options.labels.clone().or(beside) {
+        if options.image == LABEL {
+            return Err(Error::ColumnTaken { column: LABEL.to_owned() });
+        }
+        let (rows, name) = (columns[0].1.header.rows(), path.display().to_string());
+        let file = File::open(&path).map_err(|e| Error::io("open", &path, e))?;
+        let (labels, _) = Column::open(Box::new(file), Some(&path), &name)?;
+        if labels.header.shape != [rows] {
+            let message = format!("holds {}, not a label for each of {rows} images", labels.header);
+            return Err(Error::format(name, message));
+        }
+        columns.push((LABEL.to_owned(), labels));
+    }
+    table(columns, options)
+}
+
+/// An array on its way from its file.
+struct Column {
+    header: Header,
+    bytes: Bytes,
+    row: usize,
+    name: String,
+}
+
+enum Bytes {
+    /// Rows as they come.
+    InOrder(Box<dyn Read + Send>),
+    /// Rows interleaved in a file of their own or from a place in one.
+    Interleaved { file: File, start: u64 },
+}
+
+impl Column {
+    /// Reads the head of an IDX or NPY file; says as well whether it is IDX.
+    fn open(input: Box<dyn Read + Send>, path: Option<&Path>, name: &str) -> Result<(Self, bool)> {
+        let failed = |e| read_error(e, name);
+        let (magic, input) = peek(input, 2).map_err(failed)?;
+        let is_packed = magic == GZIP;
+        let input: Box<dyn Read + Send> = match is_packed {
+            true => Box::new(MultiGzDecoder::new(BufReader::with_capacity(128 << 10, input))),
+            false => input,
+        };
+        let (magic, mut input) = peek(input, 4).map_err(failed)?;
+        if !is_array(&magic) && !npy::MAGIC.starts_with(&magic) {
+            return Err(Error::format(name, "is neither IDX nor NPY"));
+        }
+        let is_idx = magic.first() == Some(&0);
+        let (header, start) = if is_idx { idx::header(&mut input, name)? } else { npy::header(&mut input, name)? };
+        header.check(name)?;
+        let path = path.filter(|_| !is_packed);
+        if let Some(path) = path {
+            let there = std::fs::metadata(path).map_err(failed)?.len();
+            header.check_size(there.saturating_sub(start), name)?;
+        }
+        Ok((Self::new(header, input, path.map(|path| (path, start)), name)?, is_idx))
+    }
+
+    /// An array of which the bytes behind the head are next in `input`, and from a place in a file, if they lie in one.
+    fn new(header: Header, input: Box<dyn Read + Send>, place: Option<(&Path, u64)>, name: &str) -> Result<Self> {
+        let bytes = match (header.is_interleaved(), place) {
+            (false, _) => Bytes::InOrder(input),
+            (true, Some((path, start))) => {
+                let file = File::open(path).map_err(|e| Error::io("open", path, e))?;
+                Bytes::Interleaved { file, start }
+            }
+            (true, None) => Bytes::Interleaved { file: unpacked(input, &header, name)?, start: 0 },
+        };
+        Ok(Self { header, bytes, row: 0, name: name.to_owned() })
+    }
+
+    /// The next rows, of which there must be so many.
+    fn take(&mut self, rows: usize) -> Result<ArrayRef> {
+        let wanted = rows * self.header.row_bytes();
+        let bytes = match &mut self.bytes {
+            Bytes::InOrder(input) => {
+                // Grows as the bytes come: how many there are is the header's claim.
+                let mut bytes = Vec::with_capacity(wanted.min(BATCH_BYTES));
+                input.take(wanted as u64).read_to_end(&mut bytes).map_err(|e| read_error(e, &self.name))?;
+                if bytes.len() < wanted {
+                    let row = self.row + bytes.len() / self.header.row_bytes();
+                    return Err(Error::format(&self.name, format!("breaks off in row {row} of {}", self.header)));
+                }
+                bytes
+            }
+            Bytes::Interleaved { file, start } => {
+                gather(file, *start, &self.header, self.row, rows).map_err(|e| read_error(e, &self.name))?
+            }
+        };
+        self.row += rows;
+        self.header.element.column(bytes, self.header.big_endian, self.header.inner())
+    }
+
+    /// Checks that there is nothing behind the array, and with it what comes last in a compressed file.
+    fn finish(&mut self) -> Result<()> {
+        let Bytes::InOrder(input) = &mut self.bytes else { return Ok(()) };
+        match input.take(1).read_to_end(&mut Vec::new()).map_err(|e| read_error(e, &self.name))? {
+            0 => Ok(()),
+            _ => Err(Error::format(&self.name, format!("there is more than its header says, {}", self.header))),
+        }
+    }
+}
+
+/// The batches of columns of the same number of rows.
+fn table(mut columns: Vec<(String, Column)>, options: &ReadOptions) -> Result<Batches> {
+    let fields: Vec<Field> = columns
+        .iter()
+        .map(|(name, column)| Field::new(name, column.header.element.data_type(column.header.inner()), false))
+        .collect();
+    let schema = Arc::new(Schema::new(fields));
+    let all = columns.first().map_or(0, |(_, images)| images.header.rows());
+    let row_bytes: usize = columns.iter().map(|(_, column)| column.header.row_bytes()).sum();
+    let most = (BATCH_BYTES / row_bytes.max(1)).clamp(1, options.batch_rows);
+    let (of_batches, mut at, mut finished) = (schema.clone(), 0, false);
+    let mut next = move || -> Result<Option<RecordBatch>> {
+        if at == all {
+            if !std::mem::replace(&mut finished, true) {
+                columns.iter_mut().try_for_each(|(_, column)| column.finish())?;
+            }
+            return Ok(None);
+        }
+        let rows = most.min(all - at);
+        at += rows;
+        let arrays = columns.iter_mut().map(|(_, column)| column.take(rows)).collect::<Result<_>>()?;
+        Ok(Some(RecordBatch::try_new(of_batches.clone(), arrays).map_err(Error::from)?))
+    };
+    Ok(made(schema, std::iter::from_fn(move || next().map_err(ArrowError::from).transpose())))
+}
+
+/// Up to so many first bytes, and the stream with them still to come.
+fn peek(mut input: Box<dyn Read + Send>, bytes: u64) -> io::Result<(Vec<u8>, Box<dyn Read + Send>)> {
+    let mut first = Vec::new();
+    input.by_ref().take(bytes).read_to_end(&mut first)?;
+    Ok((first.clone(), Box::new(Cursor::new(first).chain(input))))
+}
+
+/// What lies interleaved in a stream, in a temporary file.
+fn unpacked(input: Box<dyn Read + Send>, header: &Header, name: &str) -> Result<File> {
+    let mut file = tempfile::tempfile().map_err(|e| Error::io("make a temporary file for", name, e))?;
+    let most = header.bytes().saturating_add(1);
+    let bytes = io::copy(&mut input.take(most), &mut file).map_err(|e| read_error(e, name))?;
+    match bytes == most {
+        true => Err(Error::format(name, format!("there is more than its header says, {header}"))),
+        false => header.check_size(bytes, name).map(|()| file),
+    }
+}
+
+/// Rows of an array of which the first dimension runs fastest, as if the last did.
+fn gather(file: &mut File, start: u64, header: &Header, first: usize, rows: usize) -> io::Result<Vec<u8>> {
+    let (all, inner, size) = (header.rows(), header.inner(), header.element.bytes());
+    let values = header.row_values();
+    let mut gathered = vec![0; rows * values * size];
+    let mut run = vec![0; rows * size];
+    for place in 0..values {
+        file.seek(SeekFrom::Start(start + ((place * all + first) * size) as u64))?;
+        file.read_exact(&mut run)?;
+        // The place in the row when the first of its dimensions runs fastest → when the last does.
+        let (mut left, mut to) = (place, 0);
+        let mut step = values;
+        for &side in inner {
+            step /= side;
+            to += left % side * step;
+            left /= side;
+        }
+        for (row, element) in run.chunks_exact(size).enumerate() {
+            let at = (row * values + to) * size;
+            gathered[at..at + size].copy_from_slice(element);
+        }
+    }
+    Ok(gathered)
+}
+
+/// What went wrong in reading: the system's own errors have a number, those of decompression have none.
+fn read_error(error: io::Error, name: &str) -> Error {
+    match (error.raw_os_error(), error.kind()) {
+        (Some(_), _) => Error::io("read", PathBuf::from(name), error),
+        (None, io::ErrorKind::UnexpectedEof) => Error::format(name, "the file ends early"),
+        (None, _) => Error::format(name, format!("the compressed data is damaged: {error}")),
+    }
+}

@@ -1,0 +1,97 @@
+//! CSV, out: a line a row, with a head.
+
+use std::io::Write;
+use std::path::Path;
+use std::sync::Arc;
+
+use arrow_array::cast::AsArray;
+use arrow_array::{Array, ArrayRef, RecordBatch, RecordBatchReader, UInt64Array};
+use arrow_csv::WriterBuilder;
+use arrow_schema::{ArrowError, DataType, Field, Schema, SchemaRef};
+use arrow_select::take::take;
+
+use crate::error::{Error, Result};
+use crate::features::FEATURES;
+
+/// Writes all batches; returns the rows. A fixed-size list becomes a column for each of its items; nulls are empty.
+pub fn write(mut out: impl Write, path: &Path, reader: impl RecordBatchReader) -> Result<u64> {
+    let schema = reader.schema();
+    if let Some(field) = schema.fields().iter().find(|field| !has_text(field.data_type())) {
+        return Err(Error::UnsupportedColumn {
+            column: field.name().clone(),
+            data_type: field.data_type().clone(),
+            why: "CSV has no form for it; leave it out by naming the columns to pass through".to_owned(),
+        });
+    }
+    let flat = Arc::new(flat_schema(&schema));
+    let mut rows = 0;
+    let mut text = Vec::new();
+    // An empty batch before all others, so that there is a head even if none comes.
+    let batches = std::iter::once(Ok(RecordBatch::new_empty(schema))).chain(reader);
+    for (at, batch) in batches.enumerate() {
+        let batch = batch.map_err(Error::from)?;
+        text.clear();
+        let mut writer = WriterBuilder::new().with_header(at == 0).build(&mut text);
+        let failed = |e: ArrowError| Error::format(path.display().to_string(), e.to_string());
+        writer.write(&flattened(&batch, &flat).map_err(failed)?).map_err(failed)?;
+        drop(writer);
+        out.write_all(&text).map_err(|e| Error::io("write", path, e))?;
+        rows += batch.num_rows() as u64;
+    }
+    Ok(rows)
+}
+
+fn has_text(data_type: &DataType) -> bool {
+    match data_type {
+        DataType::FixedSizeList(item, _) => has_text(item.data_type()),
+        other => !other.is_nested(),
+    }
+}
+
+fn flat_schema(schema: &Schema) -> Schema {
+    let mut fields = Vec::new();
+    for field in schema.fields() {
+        let (mut items, mut leaf) = (1, field.data_type());
+        while let DataType::FixedSizeList(item, side) = leaf {
+            items *= *side as usize;
+            leaf = item.data_type();
+        }
+        if leaf == field.data_type() {
+            fields.push(field.as_ref().clone());
+            continue;
+        }
+        let known: Vec<&str> = match schema.metadata().get("pixelfeat.feature_names") {
+            Some(names) if field.name() == FEATURES => names.split(',').collect(),
+            _ => Vec::new(),
+        };
+        let name = |at: usize| match known.len() == items {
+            true => known[at].to_owned(),
+            false => format!("{}_{at}", field.name()),
+        };
+        fields.extend((0..items).map(|at| Field::new(name(at), leaf.clone(), true)));
+    }
+    Schema::new(fields)
+}
+
+fn flattened(batch: &RecordBatch, schema: &SchemaRef) -> Result<RecordBatch, ArrowError> {
+    let mut columns: Vec<ArrayRef> = Vec::new();
+    for column in batch.columns() {
+        flatten(column, &mut columns)?;
+    }
+    RecordBatch::try_new(schema.clone(), columns)
+}
+
+/// The columns that a column becomes.
+fn flatten(column: &ArrayRef, columns: &mut Vec<ArrayRef>) -> Result<(), ArrowError> {
+    let Some(list) = column.as_fixed_size_list_opt() else {
+        columns.push(column.clone());
+        return Ok(());
+    };
+    let side = list.value_length() as u64;
+    for at in 0..side {
+        let places: UInt64Array =
+            (0..list.len()).map(|row| list.is_valid(row).then_some(row as u64 * side + at)).collect();
+        flatten(&take(list.values(), &places, None)?, columns)?;
+    }
+    Ok(())
+}

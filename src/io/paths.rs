@@ -1,0 +1,198 @@
+//! What a caller names → the files it stands for, in a stable order.
+
+use std::ffi::OsStr;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use super::images;
+use crate::error::{Error, Result};
+
+/// Something to be opened at once.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Source {
+    Stdin,
+    File(PathBuf),
+    /// Image files, a row each.
+    Images(Vec<PathBuf>),
+}
+
+/// Endings of the files of rows that a folder is searched for.
+const DATA: [&str; 13] =
+    ["parquet", "json", "jsonl", "ndjson", "gz", "zst", "arrow", "arrows", "feather", "ipc", "npy", "npz", "idx"];
+
+/// The sources that the names stand for: `-` is stdin, a folder stands for the files in it, a pattern for the files that
+/// match. Image files that follow one another are one source.
+pub fn resolve(names: impl IntoIterator<Item = PathBuf>) -> Result<Vec<Source>> {
+    let mut sources = Vec::new();
+    for name in names {
+        if name.as_os_str() == "-" {
+            sources.push(Source::Stdin);
+            continue;
+        }
+        for file in files(&name)? {
+            match sources.last_mut() {
+                Some(Source::Images(files)) if images::is_image_name(&file) => files.push(file),
+                _ if images::is_image_name(&file) => sources.push(Source::Images(vec![file])),
+                _ => sources.push(Source::File(file)),
+            }
+        }
+    }
+    Ok(sources)
+}
+
+fn files(name: &Path) -> Result<Vec<PathBuf>> {
+    match fs::metadata(name) {
+        Ok(there) if there.is_dir() => folder(name),
+        // That a file is missing is told when it is opened.
+        Err(_) if name.to_str().is_some_and(|text| text.contains(['*', '?', '['])) => matching(name),
+        _ => Ok(vec![name.to_owned()]),
+    }
+}
+
+/// The files that match a pattern; if it matches folders only, the files in them. Hidden ones match only where the pattern
+/// names the dot.
+fn matching(pattern: &Path) -> Result<Vec<PathBuf>> {
+    let name = pattern.display().to_string();
+    let options = glob::MatchOptions { require_literal_leading_dot: true, ..Default::default() };
+    let found = glob::glob_with(&name, options).map_err(|e| Error::format(&name, format!("is no pattern: {e}")))?;
+    let found: Vec<PathBuf> =
+        found.map(|path| path.map_err(|e| Error::io("read", e.path().to_owned(), e.into()))).collect::<Result<_>>()?;
+    let (folders, files): (Vec<_>, Vec<_>) = found.into_iter().partition(|path| path.is_dir());
+    if files.is_empty() && folders.is_empty() {
+        return Err(Error::format(name, "no file matches"));
+    }
+    if !files.is_empty() {
+        return Ok(files);
+    }
+    let within: Vec<Vec<PathBuf>> = folders.iter().map(|path| folder(path)).collect::<Result<_>>()?;
+    Ok(within.concat())
+}
+
+/// The files of a folder and those below it: all files of rows, or all images. Other files are passed over, and so is
+/// every name that begins with a dot or an underscore.
+fn folder(path: &Path) -> Result<Vec<PathBuf>> {
+    let mut found = Vec::new();
+    walk(path, &mut Vec::new(), &mut found)?;
+    let (images, others): (Vec<_>, Vec<_>) = found.into_iter().partition(|file| images::is_image_name(file));
+    let data: Vec<PathBuf> = others.into_iter().filter(|file| is_data_name(file)).collect();
+    let name = path.display();
+    match (data.first(), images.first()) {
+        (None, None) => Err(Error::format(name.to_string(), "is a folder without files of a known ending")),
+        (Some(data), Some(image)) => {
+            let message = format!(
+                "holds both images ({}) and files of rows ({}): say which, as in '{name}/**/*.png'",
+                image.display(),
+                data.display()
+            );
+            Err(Error::format(name.to_string(), message))
+        }
+        (Some(_), None) => Ok(data),
+        (None, Some(_)) => Ok(images),
+    }
+}
+
+fn is_data_name(file: &Path) -> bool {
+    let ending = file.extension().and_then(OsStr::to_str).map(str::to_ascii_lowercase);
+    ending.is_some_and(|ending| DATA.contains(&&*ending) || ending.ends_with("ubyte"))
+        || file.file_name().and_then(OsStr::to_str).is_some_and(|name| name.ends_with("-ubyte"))
+}
+
+/// All files below a folder, by name; `above` are the folders on the way to it.
+fn walk(folder: &Path, above: &mut Vec<PathBuf>, found: &mut Vec<PathBuf>) -> Result<()> {
+    let failed = |e| Error::io("read", folder, e);
+    let real = fs::canonicalize(folder).map_err(failed)?;
+    if above.contains(&real) {
+        return Err(Error::format(folder.display().to_string(), "is a link to a folder that it lies in"));
+    }
+    above.push(real);
+    let mut entries: Vec<PathBuf> = fs::read_dir(folder)
+        .and_then(|entries| entries.map(|entry| entry.map(|entry| entry.path())).collect())
+        .map_err(failed)?;
+    entries.retain(|path| !path.file_name().is_some_and(|name| matches!(name.as_encoded_bytes(), [b'.' | b'_', ..])));
+    entries.sort();
+    for path in entries {
+        if path.is_dir() { walk(&path, above, found)? } else { found.push(path) }
+    }
+    above.pop();
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Files and folders as a test wants them.
+    fn tree(files: &[&str]) -> tempfile::TempDir {
+        let root = tempfile::tempdir().unwrap();
+        for file in files {
+            let path = root.path().join(file);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, "").unwrap();
+        }
+        root
+    }
+
+    fn found(root: &Path, name: &str) -> Vec<String> {
+        let names = |files: &[PathBuf]| -> Vec<String> {
+            let below = |file: &PathBuf| file.strip_prefix(root).unwrap().to_str().unwrap().replace('\\', "/");
+            files.iter().map(below).collect()
+        };
+        let sources = resolve([root.join(name)]).unwrap();
+        sources
+            .iter()
+            .map(|source| match source {
+                Source::Stdin => "-".to_owned(),
+                Source::File(file) => names(std::slice::from_ref(file)).concat(),
+                Source::Images(files) => format!("images {}", names(files).join(" ")),
+            })
+            .collect()
+    }
+
+    #[test]
+    fn folders_and_patterns_stand_for_their_files_in_order() {
+        let root = tree(&[
+            "d/l=1/b.parquet",
+            "d/l=1/a.parquet",
+            "d/l=0/a.parquet",
+            "d/_metadata",
+            "d/.hidden.parquet",
+            "d/README.md",
+            "p/2/b.png",
+            "p/10/a.JPG",
+            "p/a.png",
+            "q/[1].json",
+        ]);
+        let rows = ["d/l=0/a.parquet", "d/l=1/a.parquet", "d/l=1/b.parquet"];
+        for name in ["d", "d/**/*.parquet", "d/*/*", "d/l=*"] {
+            assert_eq!(found(root.path(), name), rows, "{name}");
+        }
+        assert_eq!(found(root.path(), "d/l=?/b*"), [rows[2]]);
+        assert_eq!(found(root.path(), "d/README.md"), ["d/README.md"]);
+        assert_eq!(found(root.path(), "p"), ["images p/10/a.JPG p/2/b.png p/a.png"]);
+        assert_eq!(found(root.path(), "q/[1].json"), ["q/[1].json"], "a file of that name comes first");
+        assert_eq!(found(root.path(), "missing"), ["missing"]);
+        assert_eq!(resolve([PathBuf::from("-")]).unwrap(), [Source::Stdin]);
+    }
+
+    #[test]
+    fn what_stands_for_no_file_or_for_two_kinds_is_refused() {
+        let root = tree(&["empty/README.md", "both/a.png", "both/b.parquet"]);
+        for (name, why) in [
+            ("*.parquet", "no file matches"),
+            ("empty", "without files of a known ending"),
+            ("both", "holds both images"),
+        ] {
+            let error = resolve([root.path().join(name)]).unwrap_err().to_string();
+            assert!(error.contains(why) && error.contains(name), "{error}");
+        }
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_folder_within_itself_is_refused() {
+        let root = tree(&["a/b/x.parquet"]);
+        std::os::unix::fs::symlink(root.path().join("a"), root.path().join("a/b/up")).unwrap();
+        let error = resolve([root.path().join("a")]).unwrap_err().to_string();
+        assert!(error.contains("a/b/up: is a link to a folder that it lies in"), "{error}");
+    }
+}

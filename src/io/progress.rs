@@ -1,0 +1,68 @@
+//! How far a reader has come.
+
+use std::io::{self, Read};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+#[cfg(any(feature = "parquet", feature = "arrays"))]
+use super::batches::{Batches, changed};
+
+/// How many bytes of its files a reader has taken in; readable from any thread.
+#[derive(Debug, Clone)]
+pub struct Progress {
+    read: Arc<AtomicU64>,
+    total: Option<u64>,
+}
+
+impl Progress {
+    pub(super) fn new(total: Option<u64>) -> Self {
+        Self { read: Arc::default(), total }
+    }
+
+    /// Bytes read so far, as they are in the files.
+    pub fn bytes_read(&self) -> u64 {
+        self.read.load(Ordering::Relaxed)
+    }
+
+    /// Bytes of all files together; `None` where a pipe is among them.
+    pub fn bytes_total(&self) -> Option<u64> {
+        self.total
+    }
+
+    pub(super) fn add(&self, bytes: u64) {
+        self.read.fetch_add(bytes, Ordering::Relaxed);
+    }
+}
+
+/// Counts the bytes that go through it.
+pub struct Counted<R> {
+    inner: R,
+    progress: Progress,
+}
+
+impl<R: Read> Counted<R> {
+    pub fn new(inner: R, progress: Progress) -> Self {
+        Self { inner, progress }
+    }
+}
+
+impl<R: Read> Read for Counted<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let read = self.inner.read(buffer)?;
+        self.progress.add(read as u64);
+        Ok(read)
+    }
+}
+
+/// Estimates the bytes read of a file of known size by the rows delivered.
+#[cfg(any(feature = "parquet", feature = "arrays"))]
+pub fn by_rows(batches: Batches, progress: Progress, size: u64, rows: u64) -> Batches {
+    let bytes = move |done: u64| (u128::from(size) * u128::from(done) / u128::from(rows.max(1))) as u64;
+    let (schema, mut done) = (batches.schema(), 0);
+    changed(batches, schema, move |batch| {
+        let before = bytes(done);
+        done += batch.num_rows() as u64;
+        progress.add(bytes(done) - before);
+        Ok(batch)
+    })
+}

@@ -1,0 +1,375 @@
+//! Several files as one input, and which of its columns and rows are read.
+
+use std::collections::VecDeque;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use arrow_array::{RecordBatch, RecordBatchReader};
+use arrow_schema::{ArrowError, DataType, Field, Schema, SchemaRef};
+
+use super::batches::{Batches, changed};
+use super::input::{self, STDIN};
+use super::options::{ReadOptions, Rows};
+use super::partition;
+use super::paths::{Source, resolve};
+use super::progress::Progress;
+use super::sample::Sample;
+use crate::defect::is_defects;
+use crate::error::{Error, Result};
+use crate::pipeline::Sources;
+
+/// Opens one input; as [`open_all`] with one name.
+///
+/// # Errors
+/// As [`open_all`].
+pub fn open(path: impl AsRef<Path>, options: &ReadOptions) -> Result<Reader> {
+    open_all([path], options)
+}
+
+/// Opens several inputs, to be read one after the other as one. Their columns must be the same, in any order.
+///
+/// # Names
+/// `-` is stdin. A pattern with `*`, `**`, `?` or `[…]` stands for all files that match it, by name. A folder stands for
+/// the files in it and below it, by name: those with an ending of a known format, or else all images. Names that begin
+/// with a dot or an underscore are passed over.
+///
+/// # Columns that stand in names
+/// A folder `label=3` on the path of a file makes a column `label` of its rows, as Hive, Spark, PyArrow, Daft and DuckDB
+/// have it: integers where all files have one, strings otherwise. A column of that name in the file itself is left as it
+/// is. Image files are a row each: the image's bytes, `label`, the name of the folder that the file lies in, integers
+/// where all are, and `path`.
+///
+/// # Errors
+/// - [`Error::Io`] if a file cannot be opened or read. Files after the first are opened when their turn comes.
+/// - [`Error::Format`] if one is none of the formats, is damaged, or its format is not built in; if nothing matches a
+///   pattern, or a folder has no files of a known format; if files do not stand in folders of the same columns.
+/// - [`Error::Syntax`], [`Error::NoSuchColumn`] if it is JSON and its first lines are not, or have no images.
+/// - [`Error::NoSuchColumn`] if there is no column that [`ReadOptions::columns`] names.
+/// - [`Error::InvalidOption`] if there is no input, a batch is to have no rows, or there are labels for several files.
+pub fn open_all<P: AsRef<Path>>(paths: impl IntoIterator<Item = P>, options: &ReadOptions) -> Result<Reader> {
+    let refuse = |option, why: &str| Err(Error::InvalidOption { option, why: why.to_owned() });
+    if options.batch_rows == 0 {
+        return refuse("batch size", "must be at least 1");
+    }
+    let sources: VecDeque<Source> = resolve(paths.into_iter().map(|path| path.as_ref().to_owned()))?.into();
+    if options.labels.is_some() && sources.len() > 1 {
+        return refuse("labels", "a file of labels belongs to one file of images");
+    }
+    let mut options = options.clone();
+    if let Rows::First(rows) = options.rows {
+        options.batch_rows = options.batch_rows.min(usize::try_from(rows).unwrap_or(usize::MAX)).max(1);
+    }
+    let taking = match options.rows {
+        Rows::All => Taking::First(u64::MAX),
+        Rows::First(rows) => Taking::First(rows),
+        Rows::Sample { rows, seed } => Taking::Sampling(Sample::new(rows, seed)),
+    };
+    let chain = Chain::open(sources, options)?;
+    let sources = match taking {
+        Taking::First(_) => chain.sources.clone(),
+        _ => Sources::default(),
+    };
+    Ok(Reader { chain, taking, sources })
+}
+
+/// The batches of one or several inputs, in order.
+pub struct Reader {
+    chain: Chain,
+    taking: Taking,
+    /// Where the rows that are handed out came from.
+    sources: Sources,
+}
+
+enum Taking {
+    /// So many more rows.
+    First(u64),
+    Sampling(Sample),
+    Sampled(std::vec::IntoIter<RecordBatch>),
+}
+
+impl std::fmt::Debug for Reader {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Reader")
+            .field("schema", &self.chain.schema)
+            .field("pending", &self.chain.pending)
+            .field("rows", &self.chain.rows)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Reader {
+    /// Tells which file a row came from; for [`StreamOptions::sources`](crate::StreamOptions::sources).
+    pub fn sources(&self) -> Sources {
+        self.sources.clone()
+    }
+
+    /// How far it has read.
+    pub fn progress(&self) -> Progress {
+        self.chain.progress.clone()
+    }
+
+    fn advance(&mut self) -> Result<Option<RecordBatch>> {
+        loop {
+            match &mut self.taking {
+                Taking::First(0) => return Ok(None),
+                Taking::First(left) => {
+                    let Some(batch) = self.chain.advance()? else { return Ok(None) };
+                    let rows = (batch.num_rows() as u64).min(*left);
+                    *left -= rows;
+                    if *left == 0 {
+                        self.chain.stop();
+                    }
+                    return Ok(Some(batch.slice(0, rows as usize)));
+                }
+                Taking::Sampling(sample) => {
+                    let first = self.chain.rows;
+                    if let Some(batch) = self.chain.advance()? {
+                        sample.add(first, &batch)?;
+                        continue;
+                    }
+                    let Taking::Sampling(sample) = std::mem::replace(&mut self.taking, Taking::First(0)) else {
+                        return Ok(None);
+                    };
+                    let (batches, rows) = sample.finish(self.chain.options.batch_rows)?;
+                    for (at, row) in (0..).zip(rows) {
+                        let (file, row) = self.chain.sources.locate(row);
+                        self.sources.resume(at, file.unwrap_or_default(), row);
+                    }
+                    self.taking = Taking::Sampled(batches.into_iter());
+                }
+                Taking::Sampled(batches) => return Ok(batches.next()),
+            }
+        }
+    }
+}
+
+impl Iterator for Reader {
+    type Item = Result<RecordBatch, ArrowError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let result = self.advance();
+        if result.is_err() {
+            self.chain.stop();
+            self.taking = Taking::First(0);
+        }
+        result.map_err(ArrowError::from).transpose()
+    }
+}
+
+impl RecordBatchReader for Reader {
+    fn schema(&self) -> SchemaRef {
+        self.chain.schema.clone()
+    }
+}
+
+/// One source after another.
+struct Chain {
+    schema: SchemaRef,
+    /// A batch of the current source that is already read.
+    ahead: Option<Result<RecordBatch, ArrowError>>,
+    current: Option<Batches>,
+    pending: VecDeque<Source>,
+    options: ReadOptions,
+    /// The columns that stand in the names of folders.
+    partitions: Vec<(String, DataType)>,
+    sources: Sources,
+    /// Rows handed out.
+    rows: u64,
+    progress: Progress,
+    /// Where the columns are in the current file, if not where they are in the first.
+    order: Option<Vec<usize>>,
+}
+
+impl Chain {
+    fn open(pending: VecDeque<Source>, options: ReadOptions) -> Result<Self> {
+        let mut chain = Self {
+            schema: Arc::new(Schema::empty()),
+            ahead: None,
+            current: None,
+            partitions: partitions(&pending)?,
+            progress: Progress::new(pending.iter().map(size).sum()),
+            pending,
+            options,
+            sources: Sources::default(),
+            rows: 0,
+            order: None,
+        };
+        let several = chain.pending.len() > 1;
+        // An input without rows may not know its columns; the first that has some speaks for all.
+        while chain.ahead.is_none()
+            && let Some(source) = chain.pending.pop_front()
+        {
+            let mut batches = chain.begin(&source)?;
+            chain.schema = batches.schema();
+            if !several {
+                chain.current = Some(batches);
+                return Ok(chain);
+            }
+            chain.ahead = batches.next();
+            chain.current = Some(batches);
+        }
+        if chain.current.is_none() {
+            return Err(Error::InvalidOption { option: "input", why: "no file was given".to_owned() });
+        }
+        // Another file may have nulls where that one has none.
+        let fields: Vec<_> = chain.schema.fields().iter().map(|f| f.as_ref().clone().with_nullable(true)).collect();
+        chain.schema = Arc::new(Schema::new_with_metadata(fields, chain.schema.metadata().clone()));
+        Ok(chain)
+    }
+
+    /// Opens a source, whose rows come next.
+    fn begin(&self, source: &Source) -> Result<Batches> {
+        let batches = input::open(source, &self.options, &self.progress)?;
+        match source {
+            Source::Images(files) => {
+                (self.rows..).zip(files).for_each(|(row, file)| self.sources.begin(row, file.display().to_string()));
+            }
+            other => self.sources.begin(self.rows, name_of(other)),
+        }
+        let batches = match source {
+            Source::File(path) => with_partitions(batches, path, &self.partitions),
+            _ => batches,
+        };
+        match &self.options.columns {
+            Some(columns) => only(batches, columns, &self.options.image),
+            None => Ok(batches),
+        }
+    }
+
+    fn stop(&mut self) {
+        (self.current, self.ahead) = (None, None);
+        self.pending.clear();
+    }
+
+    fn advance(&mut self) -> Result<Option<RecordBatch>> {
+        loop {
+            let Some(current) = &mut self.current else { return Ok(None) };
+            if let Some(batch) = self.ahead.take().or_else(|| current.next()) {
+                let mut batch = batch.map_err(Error::from)?;
+                if let Some(order) = &self.order {
+                    batch = batch.project(order).map_err(Error::from)?;
+                }
+                self.rows += batch.num_rows() as u64;
+                return Ok(Some(batch));
+            }
+            self.current = None;
+            if let Some(source) = self.pending.pop_front() {
+                let mut next = self.begin(&source)?;
+                self.ahead = next.next();
+                if self.ahead.is_some() {
+                    self.order = same_columns(&self.schema, &next.schema(), &source)?;
+                }
+                self.current = Some(next);
+            }
+        }
+    }
+}
+
+/// The columns that the names of the files' folders tell.
+fn partitions(sources: &VecDeque<Source>) -> Result<Vec<(String, DataType)>> {
+    let files: Vec<&PathBuf> = sources
+        .iter()
+        .filter_map(|source| match source {
+            Source::File(path) => Some(path),
+            _ => None,
+        })
+        .collect();
+    let told: Vec<_> = files.iter().map(|path| partition::of(path)).collect();
+    let Some(first) = told.first() else { return Ok(Vec::new()) };
+    let names = |pairs: &[(String, Option<String>)]| pairs.iter().map(|(name, _)| name.clone()).collect::<Vec<_>>();
+    let columns = names(first);
+    if let Some((path, pairs)) = files.iter().zip(&told).find(|(_, pairs)| names(pairs) != columns) {
+        let listed = |columns: &[String]| if columns.is_empty() { "none".to_owned() } else { columns.join(", ") };
+        let message = format!(
+            "its folders name other columns ({}) than those of {} ({})",
+            listed(&names(pairs)),
+            files[0].display(),
+            listed(&columns)
+        );
+        return Err(Error::format(path.display().to_string(), message));
+    }
+    let type_at = |at: usize| partition::type_of(told.iter().map(|pairs| pairs[at].1.as_deref()));
+    Ok(columns.into_iter().enumerate().map(|(at, name)| (name, type_at(at))).collect())
+}
+
+/// The batches of a file with the columns that its folders tell, but for those that it has itself.
+fn with_partitions(batches: Batches, path: &Path, partitions: &[(String, DataType)]) -> Batches {
+    let schema = batches.schema();
+    let values = partition::of(path).into_iter().map(|(_, value)| value);
+    let added: Vec<_> = partitions
+        .iter()
+        .zip(values)
+        .filter(|((name, _), _)| schema.column_with_name(name).is_none())
+        .map(|((name, data_type), value)| (Field::new(name, data_type.clone(), true), value))
+        .collect();
+    if added.is_empty() {
+        return batches;
+    }
+    let mut fields = schema.fields().to_vec();
+    fields.extend(added.iter().map(|(field, _)| Arc::new(field.clone())));
+    let schema = Arc::new(Schema::new_with_metadata(fields, schema.metadata().clone()));
+    let of_batches = schema.clone();
+    changed(batches, schema, move |batch| {
+        let mut columns = batch.columns().to_vec();
+        for (field, value) in &added {
+            columns.push(partition::column(std::iter::repeat_n(value.as_deref(), batch.num_rows()), field.data_type()));
+        }
+        RecordBatch::try_new(of_batches.clone(), columns).map_err(Error::from)
+    })
+}
+
+/// The images, what is known of their defects, and these columns.
+fn only(batches: Batches, columns: &[String], image: &str) -> Result<Batches> {
+    let schema = batches.schema();
+    if let Some(missing) = columns.iter().find(|column| schema.column_with_name(column).is_none()) {
+        let fields = schema.fields().iter().filter(|field| !is_defects(field, image));
+        return Err(Error::NoSuchColumn {
+            column: missing.clone(),
+            available: fields.map(|field| field.name().clone()).collect(),
+        });
+    }
+    let wanted = |field: &Field| field.name() == image || columns.contains(field.name()) || is_defects(field, image);
+    let places: Vec<usize> = (0..schema.fields().len()).filter(|&at| wanted(schema.field(at))).collect();
+    let schema = Arc::new(schema.project(&places).map_err(Error::from)?);
+    Ok(changed(batches, schema, move |batch| batch.project(&places).map_err(Error::from)))
+}
+
+/// Where the columns of `first` are in `other`, if not at the same places.
+fn same_columns(first: &Schema, other: &Schema, source: &Source) -> Result<Option<Vec<usize>>> {
+    let type_of = |name: &str| other.column_with_name(name).map(|(at, field)| (at, field.data_type()));
+    let places: Option<Vec<usize>> = first
+        .fields()
+        .iter()
+        .map(|field| type_of(field.name()).filter(|(_, data_type)| *data_type == field.data_type()).map(|(at, _)| at))
+        .collect();
+    match places {
+        Some(places) if first.fields().len() == other.fields().len() => Ok((!places.is_sorted()).then_some(places)),
+        _ => {
+            let listed = |schema: &Schema| -> String {
+                let fields = schema.fields().iter().filter(|f| !f.metadata().contains_key(crate::DEFECTS_OF));
+                fields.map(|f| format!("{} {}", f.name(), f.data_type())).collect::<Vec<_>>().join(", ")
+            };
+            let message =
+                format!("its columns ({}) are not those of the first input ({})", listed(other), listed(first));
+            Err(Error::format(name_of(source), message))
+        }
+    }
+}
+
+fn name_of(source: &Source) -> String {
+    match source {
+        Source::Stdin => STDIN.to_owned(),
+        Source::File(path) => path.display().to_string(),
+        Source::Images(files) => files.first().map(|path| path.display().to_string()).unwrap_or_default(),
+    }
+}
+
+/// The bytes of a source; `None` for a pipe.
+fn size(source: &Source) -> Option<u64> {
+    let size = |path: &PathBuf| std::fs::metadata(path).ok().filter(|m| m.is_file()).map(|m| m.len());
+    match source {
+        Source::Stdin => None,
+        Source::File(path) => size(path),
+        Source::Images(files) => files.iter().map(size).sum(),
+    }
+}
