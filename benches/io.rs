@@ -139,12 +139,73 @@ fn writers(c: &mut Criterion) {
     let bytes: usize = features.iter().map(|batch| batch.get_array_memory_size()).sum();
     let mut group = c.benchmark_group("write features, bytes in memory");
     group.sampling_mode(SamplingMode::Flat).sample_size(20).throughput(Throughput::Bytes(bytes as u64));
-    for (format, name) in [("parquet", "features.parquet"), ("ipc", "features.arrow")] {
+    for (format, name) in
+        [("parquet", "features.parquet"), ("ipc", "features.arrow"), ("npy", "features.npy"), ("csv", "features.csv")]
+    {
         let path = folder.path().join(name);
         group.bench_function(format, |b| b.iter(|| write(&path, &features, None, PARQUET_ROWS)));
     }
+    let options = WriteOptions { partition_by: Some("label".to_owned()), ..WriteOptions::default() };
+    let path = folder.path().join("features");
+    group.bench_function("partitioned parquet", |b| {
+        b.iter(|| assert_eq!(io::write(&path, reader(&features), &options).unwrap().rows, PARQUET_ROWS));
+    });
     group.finish();
 }
 
-criterion_group!(benches, json, parquet, writers);
+/// The same digits in every other form that people have them in.
+fn formats(c: &mut Criterion) {
+    let folder = tempfile::tempdir().unwrap();
+    let batches = digits(PARQUET_ROWS);
+    let images =
+        |batch: &RecordBatch| batch.column(0).as_fixed_size_list().values().as_primitive::<UInt8Type>().clone();
+    let pixels: Vec<u8> = batches.iter().flat_map(|batch| images(batch).values().to_vec()).collect();
+    let path = |name: &str| folder.path().join(name);
+    let head: Vec<u8> = [0x803, PARQUET_ROWS as u32, synthetic::SIDE as u32, synthetic::SIDE as u32]
+        .into_iter()
+        .flat_map(u32::to_be_bytes)
+        .collect();
+    let idx = [&head[..], &pixels].concat();
+    fs::write(path("images.idx"), &idx).unwrap();
+    fs::write(path("images.idx.gz"), gzip(&idx)).unwrap();
+    let npy = |order: &str, pixels: &[u8]| {
+        let side = synthetic::SIDE;
+        let text = format!("{{'descr': '|u1', 'fortran_order': {order}, 'shape': ({PARQUET_ROWS}, {side}, {side})}}");
+        [&b"\x93NUMPY\x01\0"[..], &(text.len() as u16).to_le_bytes(), text.as_bytes(), pixels].concat()
+    };
+    fs::write(path("c.npy"), npy("False", &pixels)).unwrap();
+    // Fortran's order of other images, which take as long.
+    fs::write(path("fortran.npy"), npy("True", &pixels)).unwrap();
+    let mut npz = zip::ZipWriter::new(fs::File::create(path("images.npz")).unwrap());
+    let packing = zip::write::SimpleFileOptions::default().compression_method(zip::CompressionMethod::Deflated);
+    npz.start_file("images.npy", packing).unwrap();
+    npz.write_all(&npy("False", &pixels)).unwrap();
+    npz.finish().unwrap();
+    let parts = WriteOptions { partition_by: Some("label".to_owned()), ..WriteOptions::default() };
+    assert_eq!(io::write(path("parts"), reader(&batches), &parts).unwrap().rows, PARQUET_ROWS);
+
+    let mut group = c.benchmark_group("read");
+    group.sampling_mode(SamplingMode::Flat).sample_size(20).throughput(Throughput::Bytes(pixels.len() as u64));
+    for (format, name) in [
+        ("IDX", "images.idx"),
+        ("IDX gzip", "images.idx.gz"),
+        ("NPY", "c.npy"),
+        ("NPY Fortran order", "fortran.npy"),
+        ("NPZ deflated", "images.npz"),
+        ("partitioned Parquet", "parts"),
+    ] {
+        group.bench_function(format, |b| b.iter(|| read(&path(name), PARQUET_ROWS)));
+    }
+    // What an image file takes by being a file; 1 KiB is about a small PNG's size.
+    for (at, bytes) in pixels[..1_000 * PIXELS].chunks_exact(PIXELS).enumerate() {
+        let file = path(&format!("files/{}/{at}.png", at % 10));
+        fs::create_dir_all(file.parent().unwrap()).unwrap();
+        fs::write(file, bytes).unwrap();
+    }
+    group.throughput(Throughput::Elements(1_000));
+    group.bench_function("image files", |b| b.iter(|| read(&path("files"), 1_000)));
+    group.finish();
+}
+
+criterion_group!(benches, json, parquet, formats, writers);
 criterion_main!(benches);

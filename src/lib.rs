@@ -1,6 +1,6 @@
 //! Columns of pixel arrays into model-ready features: exactly, and on any GPU or none.
 //!
-//! Images come as arrays of numbers in JSON, Parquet or Arrow. Each becomes its row sums, column sums, centroid, mean and
+//! Images come as arrays of numbers in JSON, Parquet, Arrow or NumPy's files. Each becomes its row sums, column sums, centroid, mean and
 //! standard deviation ([`Finisher`] has the formulas), next to all other columns. For 8 and 16-bit pixels the features
 //! are the same to the last bit on every CPU, thread count, batch size and GPU.
 //!
@@ -27,7 +27,8 @@
 //!   [`FeatureSpec`] says.
 //!
 //! # Cargo features
-//! All are on by default. `gpu`: Vulkan, Metal and DX12 through wgpu. `json`, `parquet`, `ipc`: the formats of [`io`].
+//! All are on by default. `gpu`: Vulkan, Metal and DX12 through wgpu. `json`, `parquet`, `ipc`, `csv` and `arrays` (IDX,
+//! NPY, NPZ): the formats of [`io`].
 
 mod batch;
 pub mod cpu;

@@ -414,6 +414,95 @@ fn stdin_goes_in_and_an_ipc_stream_comes_out() {
 }
 
 #[test]
+fn rows_columns_and_outputs_are_chosen_by_options() {
+    let place = Place::new();
+    let line = |row: usize| format!("{{\"image\": [1, 2, 3, {row}], \"row\": {row}, \"label\": {}}}\n", row % 3);
+    place.file("in.ndjson", (0..100).map(line).collect::<String>());
+    let rows = |name: &str| {
+        let rows = read(&place.path(name)).column_by_name("row").cloned().unwrap();
+        rows.as_primitive::<Int64Type>().values().to_vec()
+    };
+    place.done(&["in.ndjson", "--limit", "3", "-o", "first.parquet"]);
+    assert_eq!(rows("first.parquet"), [0, 1, 2]);
+    for name in ["a.parquet", "b.parquet"] {
+        place.done(&["in.ndjson", "--sample", "10", "--seed", "5", "-o", name]);
+    }
+    assert_eq!(rows("a.parquet").len(), 10);
+    assert_eq!(rows("a.parquet"), rows("b.parquet"));
+    place.done(&["in.ndjson", "--columns", "row", "-o", "row.parquet"]);
+    let names: Vec<_> = read(&place.path("row.parquet")).schema().fields().iter().map(|f| f.name().clone()).collect();
+    assert_eq!(names, ["row", "pixel_mean", "pixel_std", "features"]);
+    assert_eq!(
+        place.failed(&["in.ndjson", "--columns", "colour"]),
+        "no column `colour`; there is `image`, `row`, `label`"
+    );
+    place.done(&["in.ndjson", "--partition-by", "label", "-o", "parts"]);
+    assert_eq!(rows("parts").len(), 100);
+    assert_eq!(rows("parts/label=1/part-0.parquet")[..3], [1, 4, 7]);
+    place.done(&["in.ndjson", "-o", "features.csv"]);
+    let csv = text(&fs::read(place.path("features.csv")).unwrap());
+    assert!(csv.starts_with("row,label,pixel_mean,pixel_std,row_sum_0,"), "{csv}");
+    assert_eq!(csv.lines().count(), 101);
+    place.done(&["in.ndjson", "-o", "features.npy"]);
+    assert!(place.path("features.label.npy").is_file());
+    // What was written as an array is an input with labels.
+    place.done(&["features.npy", "--labels", "features.label.npy", "--shape", "2x4", "--pixel-type", "f32", "-q"]);
+    assert_eq!(read(&place.path("features.parquet")).num_rows(), 100);
+}
+
+#[test]
+fn inspect_tells_what_a_file_holds_and_the_command_works() {
+    let place = Place::new();
+    place.file(
+        "odd.ndjson",
+        "{\"pixels\": [1, 2, 3, 4], \"label\": 3}\n{\"pixels\": [1, 2, 300, 4], \"label\": null}\n{\"pixels\": null}\nno JSON\n\
+         {\"pixels\": [0, 2, 3, 9], \"label\": 4}\n",
+    );
+    let inspect = |args: &[&str]| {
+        let output = example("inspect").args(args).current_dir(place.0.path()).output().unwrap();
+        (output.status.success(), text(&output.stdout), text(&output.stderr))
+    };
+    let (done, shown, error) = inspect(&["odd.ndjson", "--picture", "sheet.png"]);
+    assert!(done, "{error}");
+    for expected in [
+        "odd.ndjson: 5 rows, ",
+        "  pixels  list of UInt8  2 null",
+        "  label   Int64          2 null",
+        "images in `pixels`",
+        "shape       2x2, 8 features",
+        "pixel type  u8, values 0 to 9",
+        "some do not fit; u16 would take them",
+        "good rows   2",
+        "odd rows    1 null image\n              row 2 (line 3): null",
+        "odd rows    1 out of range\n              row 1 (line 2): pixel 2 is 300",
+        "odd rows    1 broken line\n              row 3 (line 4): ",
+        "2 images drawn in sheet.png",
+    ] {
+        assert!(shown.contains(expected), "{expected} is missing in\n{shown}");
+    }
+    let picture = fs::read(place.path("sheet.png")).unwrap();
+    let picture = png::Decoder::new(std::io::Cursor::new(picture)).read_info().unwrap();
+    assert_eq!(
+        (picture.info().width, picture.info().height),
+        (2 * (112 + 2 + 28 + 14) + 14, 14 + 112 + 2 + 28 + 14 + 14)
+    );
+    let command =
+        shown.lines().find_map(|line| line.strip_prefix("cargo run --release --example featurize -- ")).unwrap();
+    place.done(&command.split(' ').collect::<Vec<_>>());
+    assert_eq!(read(&place.path("features.parquet")).num_rows(), 4);
+    let (_, shown, _) = inspect(&["odd.ndjson", "--rows", "1"]);
+    assert!(shown.contains("odd.ndjson: 1 rows") && shown.contains("values 1 to 4"), "{shown}");
+
+    place.file("flat.ndjson", "{\"data\": {\"p\": [1, 2, 3], \"id\": 1}, \"label\": 5}\n");
+    let (done, shown, error) = inspect(&["flat.ndjson"]);
+    assert!(!done && error.contains("which is not a perfect square"), "{error}");
+    assert!(shown.contains("data.p  list of UInt8") && shown.contains("--image data.p --shape HxW"), "{shown}");
+    place.file("none.ndjson", "{\"a\": 1}\n");
+    let (done, _, error) = inspect(&["none.ndjson"]);
+    assert!(!done && error.contains("no column `image`; there is `a`"), "{error}");
+}
+
+#[test]
 fn classify_learns_from_either_layout() {
     let place = Place::new();
     io::write(place.path("digits.arrow"), synthetic::Digits::new(2_000, 1, 2_000), &WriteOptions::default()).unwrap();

@@ -68,13 +68,14 @@ fn run(args: &Args) -> Result<()> {
     let result = found.read(args, reader);
     let mut text = String::new();
     let names: Vec<String> = args.inputs.iter().map(|path| path.display().to_string()).collect();
-    let size = bytes.map(|bytes| format!(", {} bytes", grouped(bytes))).unwrap_or_default();
-    let _ = writeln!(text, "{}: {} rows{size}\n", names.join(" "), grouped(found.rows()));
+    let rows = found.report.as_ref().map(|report| format!("{} rows", grouped(report.rows_in)));
+    let size: Vec<String> = rows.into_iter().chain(bytes.map(|bytes| format!("{} bytes", grouped(bytes)))).collect();
+    let _ = writeln!(text, "{}: {}\n", names.join(" "), size.join(", "));
     found.columns(&mut text);
     if result.is_ok() {
         found.images(&mut text);
-        let _ = writeln!(text, "\n{}", command(args, &image, &found));
     }
+    let _ = writeln!(text, "\n{}", command(args, &image, &found));
     print!("{text}");
     result?;
     if let (Some(path), Some(sheet)) = (&args.picture, &found.sheet) {
@@ -158,6 +159,8 @@ struct Odd {
 struct Found {
     image: String,
     schema: SchemaRef,
+    /// Rows looked at.
+    rows: u64,
     /// Nulls of each column.
     nulls: Vec<u64>,
     range: Option<(f64, f64)>,
@@ -171,16 +174,13 @@ impl Found {
         Self {
             image: image.to_owned(),
             schema: schema.clone(),
+            rows: 0,
             nulls: vec![0; schema.fields().len()],
             range: None,
             odd: Arc::default(),
             report: None,
             sheet: with_picture.then(Sheet::default),
         }
-    }
-
-    fn rows(&self) -> u64 {
-        self.report.as_ref().map_or(0, |report| report.rows_in)
     }
 
     fn read(&mut self, args: &Args, reader: io::Reader) -> Result<()> {
@@ -241,9 +241,10 @@ impl Found {
                 let features = features.value(*row);
                 let features = features.as_primitive::<arrow_array::types::Float32Type>().values().to_vec();
                 let label = labels.as_ref().and_then(|labels| label(labels, *row));
-                sheet.add(report.shape, values.image(place).collect(), features, label);
+                sheet.add(report.shape, self.rows + *row as u64, values.image(place).collect(), features, label);
             }
         }
+        self.rows += batch.num_rows() as u64;
         Ok(())
     }
 
@@ -371,8 +372,11 @@ fn command(args: &Args, image: &str, found: &Found) -> String {
     if image != io::ReadOptions::default().image {
         words.push(format!("--image {}", quoted(Path::new(image))));
     }
-    if let Some(shape) = args.shape {
-        words.push(format!("--shape {shape}"));
+    match (args.shape, &found.report) {
+        (Some(shape), _) => words.push(format!("--shape {shape}")),
+        // The data does not tell it.
+        (None, None) => words.push("--shape HxW".to_owned()),
+        (None, Some(_)) => {}
     }
     if let Some(pixel_type) = found.report.as_ref().and_then(|report| report.fits).or(args.pixel_type) {
         words.push(format!("--pixel-type {pixel_type}"));

@@ -24,6 +24,7 @@ const HEAD: usize = 14;
 
 /// An image as it is drawn.
 struct Drawn {
+    row: u64,
     values: Vec<f64>,
     features: Vec<f32>,
     label: Option<u64>,
@@ -42,15 +43,18 @@ impl Sheet {
         MOST - self.drawn.len()
     }
 
+    /// How many it has.
     pub fn images(&self) -> usize {
         self.drawn.len()
     }
 
-    pub fn add(&mut self, shape: ImageShape, values: Vec<f64>, features: Vec<f32>, label: Option<u64>) {
+    /// Takes the image of a row: its values, its features, and its label if that is a number.
+    pub fn add(&mut self, shape: ImageShape, row: u64, values: Vec<f64>, features: Vec<f32>, label: Option<u64>) {
         self.shape = Some(shape);
-        self.drawn.push(Drawn { values, features, label });
+        self.drawn.push(Drawn { row, values, features, label });
     }
 
+    /// The sheet as a PNG file.
     pub fn png(&self) -> Result<Vec<u8>, String> {
         let shape = self.shape.ok_or("there is no image to draw")?;
         let (high, wide) = size(shape);
@@ -65,7 +69,7 @@ impl Sheet {
         let shade = |value: f64| (255.0 * (value - low) / (high_value - low).max(1e-300)).round() as u8;
         for (at, drawn) in self.drawn.iter().enumerate() {
             let corner = (MARGIN + at / IN_LINE * cell.0, MARGIN + at % IN_LINE * cell.1);
-            drawn.draw(shape, at, corner, &shade, &mut canvas);
+            drawn.draw(shape, corner, &shade, &mut canvas);
         }
         canvas.png()
     }
@@ -76,7 +80,7 @@ fn size(shape: ImageShape) -> (usize, usize) {
     let (height, width) = (shape.height(), shape.width());
     let longer = height.max(width);
     if longer <= SIDE {
-        let factor = SIDE / longer;
+        let factor = (SIDE + longer / 2) / longer;
         return (height * factor, width * factor);
     }
     let most = 2 * SIDE;
@@ -85,18 +89,11 @@ fn size(shape: ImageShape) -> (usize, usize) {
 }
 
 impl Drawn {
-    fn draw(
-        &self,
-        shape: ImageShape,
-        number: usize,
-        corner: (usize, usize),
-        shade: &impl Fn(f64) -> u8,
-        canvas: &mut Canvas,
-    ) {
+    fn draw(&self, shape: ImageShape, corner: (usize, usize), shade: &impl Fn(f64) -> u8, canvas: &mut Canvas) {
         let (top, left) = (corner.0 + HEAD, corner.1);
         let (high, wide) = size(shape);
         let (height, width, channels) = (shape.height(), shape.width(), shape.channels());
-        let after = canvas.number(number as u64, corner, TEXT);
+        let after = canvas.number(self.row, corner, TEXT);
         if let Some(label) = self.label {
             canvas.number(label, (corner.0, after + 6), LABEL);
         }

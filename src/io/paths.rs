@@ -55,8 +55,11 @@ fn matching(pattern: &Path) -> Result<Vec<PathBuf>> {
     let name = pattern.display().to_string();
     let options = glob::MatchOptions { require_literal_leading_dot: true, ..Default::default() };
     let found = glob::glob_with(&name, options).map_err(|e| Error::format(&name, format!("is no pattern: {e}")))?;
-    let found: Vec<PathBuf> =
-        found.map(|path| path.map_err(|e| Error::io("read", e.path().to_owned(), e.into()))).collect::<Result<_>>()?;
+    let unreadable = |error: glob::GlobError| {
+        let path = error.path().to_owned();
+        Error::io("read", path, error.into())
+    };
+    let found: Vec<PathBuf> = found.map(|path| path.map_err(unreadable)).collect::<Result<_>>()?;
     let (folders, files): (Vec<_>, Vec<_>) = found.into_iter().partition(|path| path.is_dir());
     if files.is_empty() && folders.is_empty() {
         return Err(Error::format(name, "no file matches"));
