@@ -171,6 +171,11 @@ fn idx_images_find_their_labels() {
         assert_eq!(numbers(&batch, "label"), labels(), "{name}");
         assert_eq!(batch.column(0), &images(&DataType::UInt8), "{name}");
     }
+    // Of several files that are found, labels are no files of their own.
+    for name in ["idx/*-ubyte*", "idx/t*"] {
+        let batch = read(name, &ReadOptions::default());
+        assert_eq!(numbers(&batch, "label"), [labels(), labels()].concat(), "{name}");
+    }
     // Without a file of that name there is no such column; a file that is named is taken whatever its format.
     assert_eq!(read("idx/i4.idx", &ReadOptions::default()).num_columns(), 1);
     let options = ReadOptions { labels: Some(fixture("npy/labels.npy")), ..ReadOptions::default() };

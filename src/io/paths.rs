@@ -41,12 +41,16 @@ pub fn resolve(names: impl IntoIterator<Item = PathBuf>) -> Result<Vec<Source>> 
 }
 
 fn files(name: &Path) -> Result<Vec<PathBuf>> {
-    match fs::metadata(name) {
-        Ok(there) if there.is_dir() => folder(name),
+    let found = match fs::metadata(name) {
+        Ok(there) if there.is_dir() => folder(name)?,
+        Err(_) if name.to_str().is_some_and(|text| text.contains(['*', '?', '['])) => matching(name)?,
         // That a file is missing is told when it is opened.
-        Err(_) if name.to_str().is_some_and(|text| text.contains(['*', '?', '['])) => matching(name),
-        _ => Ok(vec![name.to_owned()]),
-    }
+        _ => return Ok(vec![name.to_owned()]),
+    };
+    // The labels of a file that is read come with it.
+    #[cfg(feature = "arrays")]
+    let found = super::arrays::without_labels(found);
+    Ok(found)
 }
 
 /// The files that match a pattern; if it matches folders only, the files in them. Hidden ones match only where the pattern

@@ -46,7 +46,7 @@ impl Sample {
         }
         self.rows_held += picked.len();
         self.held.push((take(batch, picked)?, numbers));
-        if self.rows_held > 2 * self.wanted { self.tidy() } else { Ok(()) }
+        if self.rows_held > self.wanted.saturating_mul(2) { self.tidy() } else { Ok(()) }
     }
 
     /// Lets go of the rows that are kept no more.
@@ -101,7 +101,7 @@ mod tests {
         let mut sample = Sample::new(wanted, seed);
         for at in (0..rows as usize).step_by(batch_rows) {
             sample.add(at as u64, &batch.slice(at, batch_rows.min(rows as usize - at))).unwrap();
-            assert!(sample.rows_held <= 2 * wanted);
+            assert!(sample.rows_held <= wanted.saturating_mul(2));
         }
         let mut drawn = Vec::new();
         let (batches, numbers) = sample.finish(batch_rows).unwrap();
@@ -123,6 +123,7 @@ mod tests {
         }
         assert_ne!(drawn(10_000, 1_000, 100, 2), sample);
         assert_eq!(drawn(10, 3, 100, 1), (0..10).collect::<Vec<_>>());
+        assert_eq!(drawn(10, 3, usize::MAX, 1), (0..10).collect::<Vec<_>>());
         assert_eq!(drawn(10, 3, 0, 1), Vec::<i64>::new());
     }
 

@@ -37,7 +37,7 @@ pub fn header(input: &mut impl Read, name: &str) -> Result<(Header, u64)> {
 pub fn labels_of(images: &Path) -> Option<PathBuf> {
     let name = images.file_name()?.to_str()?;
     let plain = name.strip_suffix(".gz").unwrap_or(name);
-    if !plain.contains("images") {
+    if !plain.contains("images") || !plain.contains("idx") {
         return None;
     }
     let labels = plain.replace("images", "labels").replace("idx3", "idx1").replace("idx4", "idx1");

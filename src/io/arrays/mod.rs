@@ -12,6 +12,7 @@ mod npz;
 mod tests;
 mod write;
 
+use std::collections::HashSet;
 use std::fs::File;
 use std::io::{self, BufReader, Cursor, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
@@ -71,9 +72,9 @@ impl Header {
         self.shape.iter().try_fold(self.element.bytes() as u64, |all, &n| all.checked_mul(n as u64)).unwrap_or(u64::MAX)
     }
 
-    /// Whether rows lie interleaved.
+    /// Whether the elements lie otherwise than row by row. Along a dimension of one there is no order.
     fn is_interleaved(&self) -> bool {
-        self.fortran && self.shape.len() > 1 && self.rows() > 1
+        self.fortran && self.shape.iter().filter(|&&side| side > 1).count() > 1
     }
 
     /// That a row can be a value of a column.
@@ -138,6 +139,13 @@ pub fn is_packed_array(head: &[u8]) -> bool {
         let _ = GzDecoder::new(head).take(8).read_to_end(&mut first);
     }
     is_array(&first)
+}
+
+/// Files without those that are the labels of others among them.
+pub fn without_labels(mut files: Vec<PathBuf>) -> Vec<PathBuf> {
+    let labels: HashSet<PathBuf> = files.iter().filter_map(|file| idx::labels_of(file)).collect();
+    files.retain(|file| !labels.contains(file));
+    files
 }
 
 /// Opens an IDX or NPY file of images, and the file of its labels where there is one.
