@@ -57,7 +57,7 @@ fn files(name: &Path) -> Result<Vec<PathBuf>> {
 /// names the dot.
 fn matching(pattern: &Path) -> Result<Vec<PathBuf>> {
     let name = pattern.display().to_string();
-    let options = glob::MatchOptions { require_literal_leading_dot: true, ..Default::default() };
+    let options = glob::MatchOptions { require_literal_leading_dot: true, ..glob::MatchOptions::new() };
     let found = glob::glob_with(&name, options).map_err(|e| Error::format(&name, format!("is no pattern: {e}")))?;
     let unreadable = |error: glob::GlobError| {
         let path = error.path().to_owned();
@@ -174,6 +174,8 @@ mod tests {
             assert_eq!(found(root.path(), name), rows, "{name}");
         }
         assert_eq!(found(root.path(), "d/l=?/b*"), [rows[2]]);
+        assert_eq!(found(root.path(), "p/*/*.JPG"), ["images p/10/a.JPG"]);
+        assert!(resolve([root.path().join("p/*/*.jpg")]).is_err(), "case counts");
         assert_eq!(found(root.path(), "d/README.md"), ["d/README.md"]);
         assert_eq!(found(root.path(), "p"), ["images p/10/a.JPG p/2/b.png p/a.png"]);
         assert_eq!(found(root.path(), "q/[1].json"), ["q/[1].json"], "a file of that name comes first");
