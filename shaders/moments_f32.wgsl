@@ -1,84 +1,134 @@
 // Sums of float pixels. WGSL leaves the rounding of f32 open in part, so nothing here relies on it: a row is summed
-// about a value near its mean, which the host adds back in f64, and long sums are made of short ones.
+// about a value near its mean, which the host adds back in f64, and long sums are made of short ones. A record is m,
+// Σ(p − m) and Σ(p − m)² of every row, then Σp of every column, each [channel · side + place].
 
-// Twin of `gpu::layout::Params`.
-struct Params {
-    height: u32,
-    width: u32,
-    channels: u32,
-    row_tasks: u32,
-    col_tasks: u32,
-    cols_at: u32,
-}
-
-@group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(1) var<storage, read> pixels: array<f32>;
-// m, Σ(p − m) and Σ(p − m)² of every row, then Σp of every column; each [(image·C + channel)·side + place].
-@group(0) @binding(2) var<storage, read_write> results: array<f32>;
-
-// How many times four terms are added before their sum is: an error grows with this and with the number of such sums,
-// not with their product.
-const BLOCK: u32 = 64u;
+const VALUE_BYTES: u32 = 4u;
+// How many terms are added before their sum is: an error grows with this and with the number of such sums, not with
+// their product.
+const RUN: u32 = 64u;
 
 fn plus(sums: vec2<f32>, d: f32) -> vec2<f32> {
     return sums + vec2<f32>(d, d * d);
 }
 
-// Σ(p − middle) and Σ(p − middle)² of `count` values, `stride` apart.
-// Four terms a turn, since Mesa's llvmpipe leaves a shader's loops after 65,535 turns in all.
-fn sums_about(middle: f32, start: u32, count: u32, stride: u32) -> vec2<f32> {
+fn value_at(byte: u32) -> f32 {
+    return bitcast<f32>(word_at(byte));
+}
+
+// Σ(p − middle) and Σ(p − middle)² of `count` pixels of a channel.
+fn row_about(middle: f32, at: u32, count: u32) -> vec2<f32> {
     var sums = vec2<f32>();
-    var at = start;
-    var left = count / 4u;
-    while left > 0u {
-        let turns = min(left, BLOCK);
-        var block = vec2<f32>();
-        for (var i = 0u; i < turns; i++) {
-            block = plus(block, pixels[at] - middle);
-            block = plus(block, pixels[at + stride] - middle);
-            block = plus(block, pixels[at + 2u * stride] - middle);
-            block = plus(block, pixels[at + 3u * stride] - middle);
-            at += 4u * stride;
+    var i = 0u;
+    while i < count {
+        let stop = min(i + RUN, count);
+        var run = vec2<f32>();
+        for (; i < stop; i++) {
+            run = plus(run, value_at(at + 4u * CHANNELS * i) - middle);
         }
-        sums += block;
-        left -= turns;
+        sums += run;
     }
-    var rest = vec2<f32>();
-    for (var i = 0u; i < count % 4u; i++) {
-        rest = plus(rest, pixels[at] - middle);
-        at += stride;
-    }
-    return sums + rest;
+    return sums;
 }
 
-@compute @workgroup_size(64)
-fn rows(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {
-    let task = id.y * groups.x * 64u + id.x;
-    if task >= params.row_tasks {
-        return;
-    }
-    let row = task / params.channels;
-    let channel = task % params.channels;
-    let start = row * params.width * params.channels + channel;
-    let middle = sums_about(0.0, start, params.width, params.channels).x / f32(params.width);
-    let sums = sums_about(middle, start, params.width, params.channels);
-    let image = row / params.height;
-    let place = (image * params.channels + channel) * params.height + row % params.height;
-    results[3u * place] = middle;
-    results[3u * place + 1u] = sums.x;
-    results[3u * place + 2u] = sums.y;
+fn put(at: u32, value: f32) {
+    atomicStore(&staged[at], bitcast<u32>(value));
 }
 
-@compute @workgroup_size(64)
-fn cols(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {
-    let task = id.y * groups.x * 64u + id.x;
-    if task >= params.col_tasks {
+fn sum_row(at: u32, values: u32, channel: u32, y: u32, record: u32) {
+    let count = values / CHANNELS;
+    let start = at + 4u * channel;
+    let middle = row_about(0.0, start, count).x / f32(count);
+    let sums = row_about(middle, start, count);
+    let to = record + 3u * (channel * BLOCK_ROWS + y);
+    put(to, middle);
+    put(to + 1u, sums.x);
+    put(to + 2u, sums.y);
+}
+
+fn sum_column(lead: u32, first: u32, rows: u32, word: u32, values: u32, record: u32) {
+    var sum = 0.0;
+    var row = first;
+    while row < first + rows {
+        let stop = min(row + RUN, first + rows);
+        var run = 0.0;
+        for (; row < stop; row++) {
+            run += value_at(row_at(lead, row) + 4u * word);
+        }
+        sum += run;
+    }
+    let place = (word % CHANNELS) * BLOCK_PIXELS + word / CHANNELS;
+    put(record + 3u * CHANNELS * BLOCK_ROWS + place, sum);
+}
+
+fn float_in(at: u32) -> f32 {
+    return bitcast<f32>(records[at]);
+}
+
+// The sums of a row about the mean of its parts' middles.
+fn merge_row(image: u32, channel: u32, y: u32, to: u32) {
+    let place = 3u * (channel * BLOCK_ROWS + y % BLOCK_ROWS);
+    let band = y / BLOCK_ROWS;
+    var middle = 0.0;
+    var x = 0u;
+    while x < across() {
+        let stop = min(x + RUN, across());
+        var run = 0.0;
+        for (; x < stop; x++) {
+            run += float_in(record_of(image, band, x) + place);
+        }
+        middle += run;
+    }
+    middle /= f32(across());
+    var sums = vec2<f32>();
+    x = 0u;
+    while x < across() {
+        let stop = min(x + RUN, across());
+        var run = vec2<f32>();
+        for (; x < stop; x++) {
+            let part = record_of(image, band, x) + place;
+            let n = f32(min(BLOCK_PIXELS, WIDTH - x * BLOCK_PIXELS));
+            let apart = float_in(part) - middle;
+            let rest = float_in(part + 1u);
+            run += vec2<f32>(rest + n * apart, float_in(part + 2u) + (2.0 * rest + n * apart) * apart);
+        }
+        sums += run;
+    }
+    results[to] = bitcast<u32>(middle);
+    results[to + 1u] = bitcast<u32>(sums.x);
+    results[to + 2u] = bitcast<u32>(sums.y);
+}
+
+fn merge_column(image: u32, channel: u32, x: u32, to: u32) {
+    let place = 3u * CHANNELS * BLOCK_ROWS + channel * BLOCK_PIXELS + x % BLOCK_PIXELS;
+    var sum = 0.0;
+    var band = 0u;
+    while band < bands() {
+        let stop = min(band + RUN, bands());
+        var run = 0.0;
+        for (; band < stop; band++) {
+            run += float_in(record_of(image, band, x / BLOCK_PIXELS) + place);
+        }
+        sum += run;
+    }
+    results[to] = bitcast<u32>(sum);
+}
+
+// Makes the records of images from those of their blocks, a row or a column an invocation.
+@compute @workgroup_size(128)
+fn merge(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {
+    let task = id.y * groups.x * GROUP + id.x;
+    let rows = CHANNELS * params.height;
+    let tasks = rows + CHANNELS * WIDTH;
+    let image = task / tasks;
+    if image >= params.images {
         return;
     }
-    let stride = params.width * params.channels;
-    let image = task / stride;
-    let flat = task % stride;
-    let sum = sums_about(0.0, image * params.height * stride + flat, params.height, stride).x;
-    let channel = flat % params.channels;
-    results[params.cols_at + (image * params.channels + channel) * params.width + flat / params.channels] = sum;
+    let at = task - image * tasks;
+    let record = image * (3u * rows + CHANNELS * WIDTH);
+    if at < rows {
+        merge_row(image, at / params.height, at % params.height, record + 3u * at);
+    } else {
+        let column = at - rows;
+        merge_column(image, column / WIDTH, column % WIDTH, record + 3u * rows + column);
+    }
 }

@@ -1,77 +1,56 @@
-// Sums of 16-bit pixels, two a word. Every number is exact: a side is at most 65,536, so a sum of values fits 32 bits;
-// a sum of squares takes 48 and is carried by hand.
+// Sums of 16-bit pixels, two a word. Squares are made of bytes: with p = 256·h + l, p² = 65536·h² + 512·h·l + l². A
+// block has fewer than 2¹⁶ values, so each of the three sums fits 32 bits; Σp² takes 48, in two words.
 
-// Twin of `gpu::layout::Params`.
-struct Params {
-    height: u32,
-    width: u32,
-    channels: u32,
-    row_tasks: u32,
-    col_tasks: u32,
-    cols_at: u32,
-}
+const VALUE_BYTES: u32 = 2u;
 
-@group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(1) var<storage, read> pixels: array<u32>;
-// Σp and the low and high words of Σp² of every row, then Σp of every column; each [(image·C + channel)·side + place].
-@group(0) @binding(2) var<storage, read_write> results: array<u32>;
-
-fn value(at: u32) -> u32 {
-    return (pixels[at >> 1u] >> (16u * (at & 1u))) & 0xffffu;
-}
-
-fn plus(sums: vec3<u32>, p: u32) -> vec3<u32> {
-    let square = p * p;
-    let low = sums.y + square;
-    return vec3<u32>(sums.x + p, low, sums.z + select(0u, 1u, low < square));
-}
-
-// Σp and the low and high words of Σp² of `count` values, `stride` apart.
-// Four terms a turn, since Mesa's llvmpipe leaves a shader's loops after 65,535 turns in all.
-fn strided_sums(start: u32, count: u32, stride: u32) -> vec3<u32> {
-    var sums = vec3<u32>();
-    var at = start;
-    for (var i = 0u; i < count / 4u; i++) {
-        sums = plus(sums, value(at));
-        sums = plus(sums, value(at + stride));
-        sums = plus(sums, value(at + 2u * stride));
-        sums = plus(sums, value(at + 3u * stride));
-        at += 4u * stride;
+// The halves of a word that belong to a channel whose first value in it is `phase` values from its start.
+fn channel_mask(phase: u32) -> u32 {
+    if CHANNELS == 1u {
+        return 0xffffffffu;
     }
-    for (var i = 0u; i < count % 4u; i++) {
-        sums = plus(sums, value(at));
-        at += stride;
-    }
-    return sums;
+    return select(0u, 0xffffu << (16u * (phase & 1u)), phase < 2u);
 }
 
-@compute @workgroup_size(64)
-fn rows(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {
-    let task = id.y * groups.x * 64u + id.x;
-    if task >= params.row_tasks {
-        return;
+// Σp and Σp² of one channel of a row.
+fn sum_row(at: u32, values: u32, channel: u32, y: u32, record: u32) {
+    let words = (values + 1u) / 2u;
+    var phase = channel;
+    var sum = 0u;
+    // Σl², Σh·l and Σh².
+    var squares = vec3<u32>();
+    for (var i = 0u; i < words; i++) {
+        var word = word_at(at + 4u * i) & channel_mask(phase);
+        if i + 1u == words {
+            word &= 0xffffffffu >> (16u * (2u * words - values));
+        }
+        let low = word & 0x00ff00ffu;
+        let high = (word >> 8u) & 0x00ff00ffu;
+        sum += (word & 0xffffu) + (word >> 16u);
+        squares += vec3<u32>(dot4U8Packed(low, low), dot4U8Packed(high, low), dot4U8Packed(high, high));
+        phase = (phase + CHANNELS - 2u % CHANNELS) % CHANNELS;
     }
-    let row = task / params.channels;
-    let channel = task % params.channels;
-    let start = row * params.width * params.channels + channel;
-    let sums = strided_sums(start, params.width, params.channels);
-    let image = row / params.height;
-    let place = (image * params.channels + channel) * params.height + row % params.height;
-    results[3u * place] = sums.x;
-    results[3u * place + 1u] = sums.y;
-    results[3u * place + 2u] = sums.z;
+    put_row(record, channel, y, sum);
+    let middle = vec2<u32>(squares.y << 9u, squares.y >> 23u);
+    let top = vec2<u32>(squares.z << 16u, squares.z >> 16u);
+    let all = plus(plus(vec2<u32>(squares.x, 0u), middle), top);
+    let second = record + SUM_WORDS + 2u * channel;
+    let before = atomicAdd(&staged[second], all.x);
+    atomicAdd(&staged[second + 1u], all.y + select(0u, 1u, before + all.x < before));
 }
 
-@compute @workgroup_size(64)
-fn cols(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {
-    let task = id.y * groups.x * 64u + id.x;
-    if task >= params.col_tasks {
-        return;
+// The sums of two neighbouring columns.
+fn sum_column(lead: u32, first: u32, rows: u32, word: u32, values: u32, record: u32) {
+    var sums = vec2<u32>();
+    for (var row = first; row < first + rows; row++) {
+        let two = word_at(row_at(lead, row) + 4u * word);
+        sums += vec2<u32>(two & 0xffffu, two >> 16u);
     }
-    let stride = params.width * params.channels;
-    let image = task / stride;
-    let flat = task % stride;
-    let sum = strided_sums(image * params.height * stride + flat, params.height, stride).x;
-    let channel = flat % params.channels;
-    results[params.cols_at + (image * params.channels + channel) * params.width + flat / params.channels] = sum;
+    put_column(record, 2u * word, sums.x);
+    if 2u * word + 1u < values {
+        put_column(record, 2u * word + 1u, sums.y);
+    }
+}
+
+fn squares_in(at: u32, channel: u32) -> vec2<u32> {
+    return vec2<u32>(records[at + 2u * channel], records[at + 2u * channel + 1u]);
 }

@@ -1,96 +1,57 @@
-// Sums of 8-bit pixels, four a word. Every number is exact: a side is at most 65,536, so a sum of values fits 32 bits,
-// and so does a row's sum of squares (65,536 · 255² < 2³²).
+// Sums of 8-bit pixels, four a word. A block has fewer than 2¹⁶ values, so its Σp² fits 32 bits.
 
-// Twin of `gpu::layout::Params`.
-struct Params {
-    height: u32,
-    width: u32,
-    channels: u32,
-    row_tasks: u32,
-    col_tasks: u32,
-    cols_at: u32,
+const VALUE_BYTES: u32 = 1u;
+
+// The bytes of a word that belong to the channel of its first byte.
+fn channel_mask() -> u32 {
+    switch CHANNELS {
+        case 1u: { return 0xffffffffu; }
+        case 2u: { return 0x00ff00ffu; }
+        case 3u: { return 0xff0000ffu; }
+        default: { return 0x000000ffu; }
+    }
 }
 
-@group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(1) var<storage, read> pixels: array<u32>;
-// Σp and Σp² of every row, then Σp of every column; each [(image·C + channel)·side + place].
-@group(0) @binding(2) var<storage, read_write> results: array<u32>;
-
-const ALL: u32 = 0xffffffffu;
-
-fn value(at: u32) -> u32 {
-    return (pixels[at >> 2u] >> (8u * (at & 3u))) & 0xffu;
+// Σp and Σp² of one channel of a row.
+fn sum_row(at: u32, values: u32, channel: u32, y: u32, record: u32) {
+    let words = (values + 3u) / 4u;
+    // Bytes from a word's start to the channel's first value in it.
+    var phase = channel;
+    var sum = 0u;
+    var squares = 0u;
+    for (var i = 0u; i < words; i++) {
+        var word = word_at(at + 4u * i) & (channel_mask() << (8u * phase));
+        if i + 1u == words {
+            word &= 0xffffffffu >> (8u * (4u * words - values));
+        }
+        sum += dot4U8Packed(word, 0x01010101u);
+        squares += dot4U8Packed(word, word);
+        phase = (phase + CHANNELS - 4u % CHANNELS) % CHANNELS;
+    }
+    put_row(record, channel, y, sum);
+    atomicAdd(&staged[record + SUM_WORDS + channel], squares);
 }
 
-// Σp and Σp² of `count` (at least 1) adjacent values: whole words, those at the ends masked to the values asked for.
-fn packed_sums(start: u32, count: u32) -> vec2<u32> {
-    let end = start + count - 1u;
-    let first = start >> 2u;
-    let last = end >> 2u;
-    let head = ALL << (8u * (start & 3u));
-    let tail = ALL >> (8u * (3u - (end & 3u)));
-    var sums = vec2<u32>();
-    for (var at = first; at <= last; at++) {
-        let word = pixels[at] & select(ALL, head, at == first) & select(ALL, tail, at == last);
-        sums += vec2<u32>(dot4U8Packed(word, 0x01010101u), dot4U8Packed(word, word));
+// The sums of four neighbouring columns, two in each word, spilled before 16 bits are full (256 · 255 < 2¹⁶).
+fn sum_column(lead: u32, first: u32, rows: u32, word: u32, values: u32, record: u32) {
+    var sums = vec4<u32>();
+    var row = first;
+    while row < first + rows {
+        let stop = min(row + 256u, first + rows);
+        var even = 0u;
+        var odd = 0u;
+        for (; row < stop; row++) {
+            let four = word_at(row_at(lead, row) + 4u * word);
+            even += four & 0x00ff00ffu;
+            odd += (four >> 8u) & 0x00ff00ffu;
+        }
+        sums += vec4<u32>(even & 0xffffu, odd & 0xffffu, even >> 16u, odd >> 16u);
     }
-    return sums;
+    for (var i = 0u; i < 4u && 4u * word + i < values; i++) {
+        put_column(record, 4u * word + i, sums[i]);
+    }
 }
 
-fn plus(sums: vec2<u32>, p: u32) -> vec2<u32> {
-    return sums + vec2<u32>(p, p * p);
-}
-
-// Σp and Σp² of `count` values, `stride` apart.
-// Four terms a turn, since Mesa's llvmpipe leaves a shader's loops after 65,535 turns in all.
-fn strided_sums(start: u32, count: u32, stride: u32) -> vec2<u32> {
-    var sums = vec2<u32>();
-    var at = start;
-    for (var i = 0u; i < count / 4u; i++) {
-        sums = plus(sums, value(at));
-        sums = plus(sums, value(at + stride));
-        sums = plus(sums, value(at + 2u * stride));
-        sums = plus(sums, value(at + 3u * stride));
-        at += 4u * stride;
-    }
-    for (var i = 0u; i < count % 4u; i++) {
-        sums = plus(sums, value(at));
-        at += stride;
-    }
-    return sums;
-}
-
-@compute @workgroup_size(64)
-fn rows(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {
-    let task = id.y * groups.x * 64u + id.x;
-    if task >= params.row_tasks {
-        return;
-    }
-    let row = task / params.channels;
-    let channel = task % params.channels;
-    let start = row * params.width * params.channels + channel;
-    var sums: vec2<u32>;
-    if params.channels == 1u {
-        sums = packed_sums(start, params.width);
-    } else {
-        sums = strided_sums(start, params.width, params.channels);
-    }
-    let image = row / params.height;
-    let place = (image * params.channels + channel) * params.height + row % params.height;
-    results[2u * place] = sums.x;
-    results[2u * place + 1u] = sums.y;
-}
-
-@compute @workgroup_size(64)
-fn cols(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {
-    let task = id.y * groups.x * 64u + id.x;
-    if task >= params.col_tasks {
-        return;
-    }
-    let stride = params.width * params.channels;
-    let image = task / stride;
-    let flat = task % stride;
-    let sum = strided_sums(image * params.height * stride + flat, params.height, stride).x;
-    let channel = flat % params.channels;
-    results[params.cols_at + (image * params.channels + channel) * params.width + flat / params.channels] = sum;
+fn squares_in(at: u32, channel: u32) -> vec2<u32> {
+    return vec2<u32>(records[at + channel], 0u);
 }

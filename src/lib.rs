@@ -44,6 +44,8 @@ mod moments;
 #[cfg(any(feature = "json", feature = "parquet"))]
 mod ordered;
 mod pipeline;
+#[cfg(feature = "gpu")]
+mod queue;
 mod reason;
 #[doc(hidden)]
 pub mod reference;

@@ -1,42 +1,68 @@
-//! The pipelines, compiled when a pixel type is first met.
+//! The pipelines, compiled for a plan when it is first met.
 
-use super::layout::{COLS_ENTRY, GROUP, PARAMS_BINDING, PIXELS_BINDING, Params, RESULTS_BINDING, ROWS_ENTRY};
-use super::pixel::GpuPixel;
+use std::borrow::Cow;
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
 
-/// The two kernels of a pixel type.
+use super::context::Context;
+use super::fault::GpuError;
+use super::layout::{
+    GROUP, INPUT_BINDING, MERGE_ENTRY, OUTPUT_BINDING, PARAMS_BINDING, PARTS_ENTRY, Params, SHADER_F32, SHADER_U8,
+    SHADER_U16, WHOLE_ENTRY,
+};
+use super::plan::Plan;
+use crate::shape::PixelType;
+
+/// Plans whose pipelines are kept. A process seldom meets more than a few shapes.
+const MOST_KEPT: usize = 64;
+
+/// The kernels of a plan.
 #[derive(Debug)]
 pub(super) struct Kernel {
-    pub(super) rows: wgpu::ComputePipeline,
-    pub(super) cols: wgpu::ComputePipeline,
+    /// From pixels to the records of blocks.
+    pub(super) blocks: wgpu::ComputePipeline,
+    /// From those of rectangles to those of images.
+    pub(super) merge: Option<wgpu::ComputePipeline>,
 }
 
-/// The kernels of a device. All share one layout, so that one bind group serves them.
+/// The kernels of a device. All share one layout.
 #[derive(Debug)]
 pub(super) struct Kernels {
+    checked: bool,
     bindings: wgpu::BindGroupLayout,
     layout: wgpu::PipelineLayout,
-    /// By [`PixelType`](crate::PixelType).
-    compiled: [Option<Kernel>; 3],
+    /// What drivers keep of compiled pipelines, where the adapter hands it out.
+    cache: Option<wgpu::PipelineCache>,
+    compiled: Mutex<Compiled>,
+}
+
+#[derive(Debug, Default)]
+struct Compiled {
+    /// By [`PixelType`].
+    modules: [Option<wgpu::ShaderModule>; 3],
+    kernels: HashMap<Plan, Arc<Kernel>>,
 }
 
 impl Kernels {
-    pub(super) fn new(device: &wgpu::Device) -> Self {
+    /// `checked`: with the bounds checks that the shaders do without in a release build.
+    pub(super) fn new(context: &Context, checked: bool) -> Result<Self, GpuError> {
+        context.scoped(|| Ok(Self::create(&context.device, checked)))
+    }
+
+    fn create(device: &wgpu::Device, checked: bool) -> Self {
         let entry = |binding, ty, min_binding_size| wgpu::BindGroupLayoutEntry {
             binding,
             visibility: wgpu::ShaderStages::COMPUTE,
             ty: wgpu::BindingType::Buffer { ty, has_dynamic_offset: false, min_binding_size },
             count: None,
         };
+        let params_bytes = wgpu::BufferSize::new(size_of::<Params>() as u64);
         let bindings = device.create_bind_group_layout(&wgpu::BindGroupLayoutDescriptor {
             label: Some("moments"),
             entries: &[
-                entry(
-                    PARAMS_BINDING,
-                    wgpu::BufferBindingType::Uniform,
-                    wgpu::BufferSize::new(size_of::<Params>() as u64),
-                ),
-                entry(PIXELS_BINDING, wgpu::BufferBindingType::Storage { read_only: true }, None),
-                entry(RESULTS_BINDING, wgpu::BufferBindingType::Storage { read_only: false }, None),
+                entry(PARAMS_BINDING, wgpu::BufferBindingType::Uniform, params_bytes),
+                entry(INPUT_BINDING, wgpu::BufferBindingType::Storage { read_only: true }, None),
+                entry(OUTPUT_BINDING, wgpu::BufferBindingType::Storage { read_only: false }, None),
             ],
         });
         const { assert!(GROUP == 0, "the one layout below is that of group 0") };
@@ -45,43 +71,119 @@ impl Kernels {
             bind_group_layouts: &[Some(&bindings)],
             immediate_size: 0,
         });
-        Self { bindings, layout, compiled: [const { None }; 3] }
+        let cache = device.features().contains(wgpu::Features::PIPELINE_CACHE).then(|| {
+            let descriptor = wgpu::PipelineCacheDescriptor { label: Some("moments"), data: None, fallback: true };
+            // SAFETY: it begins empty, so there is no data to vouch for.
+            unsafe { device.create_pipeline_cache(&descriptor) }
+        });
+        Self { checked, bindings, layout, cache, compiled: Mutex::default() }
     }
 
-    /// What a bind group of any kernel looks like.
-    pub(super) fn bindings(&self) -> &wgpu::BindGroupLayout {
-        &self.bindings
+    /// A bind group of any kernel.
+    pub(super) fn bind(
+        &self,
+        device: &wgpu::Device,
+        params: wgpu::BindingResource<'_>,
+        input: wgpu::BindingResource<'_>,
+        output: wgpu::BindingResource<'_>,
+    ) -> wgpu::BindGroup {
+        device.create_bind_group(&wgpu::BindGroupDescriptor {
+            label: Some("moments"),
+            layout: &self.bindings,
+            entries: &[
+                wgpu::BindGroupEntry { binding: PARAMS_BINDING, resource: params },
+                wgpu::BindGroupEntry { binding: INPUT_BINDING, resource: input },
+                wgpu::BindGroupEntry { binding: OUTPUT_BINDING, resource: output },
+            ],
+        })
     }
 
-    /// The kernels of `P`.
-    pub(super) fn of<P: GpuPixel>(&mut self, device: &wgpu::Device) -> &Kernel {
-        let layout = &self.layout;
-        self.compiled[P::TYPE as usize].get_or_insert_with(|| compile::<P>(device, layout))
+    /// The kernels of `plan`, compiled now if they are met for the first time.
+    pub(super) fn of(&self, context: &Context, plan: &Plan) -> Result<Arc<Kernel>, GpuError> {
+        let mut compiled = self.compiled.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(kernel) = compiled.kernels.get(plan) {
+            return Ok(kernel.clone());
+        }
+        if compiled.kernels.len() == MOST_KEPT {
+            compiled.kernels.clear();
+        }
+        let kernel = context.scoped(|| {
+            let module = compiled.modules[plan.pixel_type as usize]
+                .get_or_insert_with(|| self.module(&context.device, plan.pixel_type));
+            let constants = constants(plan);
+            let pipeline = |entry| self.pipeline(&context.device, module, entry, &constants);
+            Ok(Arc::new(if plan.is_parts() {
+                Kernel { blocks: pipeline(PARTS_ENTRY), merge: Some(pipeline(MERGE_ENTRY)) }
+            } else {
+                Kernel { blocks: pipeline(WHOLE_ENTRY), merge: None }
+            }))
+        })?;
+        compiled.kernels.insert(*plan, kernel.clone());
+        Ok(kernel)
+    }
+
+    fn module(&self, device: &wgpu::Device, pixel_type: PixelType) -> wgpu::ShaderModule {
+        let source = match pixel_type {
+            PixelType::U8 => SHADER_U8,
+            PixelType::U16 => SHADER_U16,
+            PixelType::F32 => SHADER_F32,
+        };
+        let descriptor = wgpu::ShaderModuleDescriptor {
+            label: Some("moments"),
+            source: wgpu::ShaderSource::Wgsl(Cow::Borrowed(source)),
+        };
+        if self.checked {
+            return device.create_shader_module(descriptor);
+        }
+        // SAFETY: the shaders are the crate's own. Every index follows from the plan, the params and the invocation's
+        // number, which is checked against the tasks; `Plan` sizes the workgroup's memory and `Chunk` the buffers, whose
+        // sizes are checked before a dispatch. Loops run a counted number of times and no divisor is zero, since no side
+        // of a shape is.
+        unsafe { device.create_shader_module_trusted(descriptor, wgpu::ShaderRuntimeChecks::unchecked()) }
+    }
+
+    fn pipeline(
+        &self,
+        device: &wgpu::Device,
+        module: &wgpu::ShaderModule,
+        entry: &str,
+        constants: &[(&str, f64)],
+    ) -> wgpu::ComputePipeline {
+        device.create_compute_pipeline(&wgpu::ComputePipelineDescriptor {
+            label: Some(entry),
+            layout: Some(&self.layout),
+            module,
+            entry_point: Some(entry),
+            compilation_options: wgpu::PipelineCompilationOptions {
+                constants,
+                // The kernels write what they read there.
+                zero_initialize_workgroup_memory: self.checked,
+            },
+            cache: self.cache.as_ref(),
+        })
     }
 }
 
-fn compile<P: GpuPixel>(device: &wgpu::Device, layout: &wgpu::PipelineLayout) -> Kernel {
-    let descriptor = wgpu::ShaderModuleDescriptor {
-        label: Some("moments"),
-        source: wgpu::ShaderSource::Wgsl(std::borrow::Cow::Borrowed(P::SHADER)),
-    };
-    let module = if cfg!(debug_assertions) {
-        device.create_shader_module(descriptor)
-    } else {
-        // SAFETY: the shaders are the crate's own. Every index follows from `Params` and the invocation's number, which
-        // is checked against the tasks; `Slot` has bound a word for each pixel and each result before it dispatches.
-        // Loops run a counted number of times and no divisor is zero, since no side of a shape is.
-        unsafe { device.create_shader_module_trusted(descriptor, wgpu::ShaderRuntimeChecks::unchecked()) }
-    };
-    let pipeline = |entry| {
-        device.create_compute_pipeline(&wgpu::ComputePipelineDescriptor {
-            label: Some(entry),
-            layout: Some(layout),
-            module: &module,
-            entry_point: Some(entry),
-            compilation_options: Default::default(),
-            cache: None,
-        })
-    };
-    Kernel { rows: pipeline(ROWS_ENTRY), cols: pipeline(COLS_ENTRY) }
+/// The values of the shaders' overrides.
+fn constants(plan: &Plan) -> Vec<(&'static str, f64)> {
+    let mut constants = vec![
+        ("WIDTH", plan.width),
+        ("CHANNELS", plan.channels),
+        ("BLOCK_IMAGES", plan.block_images),
+        ("BLOCK_ROWS", plan.block_rows),
+        ("BLOCK_PIXELS", plan.block_pixels),
+        ("PITCH", plan.pitch),
+        ("ALIGNED", plan.aligned.into()),
+        ("BLOCK_WORDS", plan.block_words()),
+        ("RECORD_WORDS", plan.record_words()),
+        ("RECORDS_WORDS", plan.records_words()),
+    ];
+    if plan.pixel_type != PixelType::F32 {
+        constants.extend([
+            ("SUMS_A_WORD", plan.sums_a_word),
+            ("MERGED_A_WORD", plan.merged_a_word),
+            ("SUM_WORDS", plan.sum_words()),
+        ]);
+    }
+    constants.into_iter().map(|(name, value)| (name, value as f64)).collect()
 }

@@ -4,40 +4,43 @@
 //! host, so that no GPU's rounding shows in a feature.
 
 mod context;
+mod fault;
 mod kernels;
 #[doc(hidden)]
 pub mod layout;
 mod pixel;
-mod run;
+mod plan;
+mod ring;
+mod stream;
 #[cfg(test)]
 mod tests;
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::thread;
 
-use rayon::prelude::*;
-
-pub use self::context::{AdapterInfo, GpuError};
-use self::context::{Context, Health, unpanicked};
-use self::layout::Params;
+pub use self::context::AdapterInfo;
+use self::context::{Context, describe};
+use self::fault::unpanicked;
+pub use self::fault::{Fault, GpuError};
 pub use self::pixel::GpuPixel;
-use self::run::{Cut, Session};
+use self::plan::Plan;
+use self::ring::Ring;
+pub use self::ring::Way;
+use self::stream::Stream;
 use crate::features::{Finisher, Output};
-use crate::moments::Moments;
+use crate::queue::Queue;
 
-/// The least images that are worth a thread of their own.
-const MIN_IMAGES_A_THREAD: usize = 32;
-
-/// One GPU, opened. It can be shared by any number of threads; their chunks take turns.
+/// One GPU, opened. It can be shared by any number of threads; the slots of its ring go round among them.
 ///
 /// The first failure of the device is final: its memory is given back, and every later call returns the same error at
 /// once.
 #[derive(Debug)]
 pub struct Gpu {
     adapter: AdapterInfo,
-    chunk_bytes: usize,
-    health: Health,
-    /// `None` once the device has failed.
-    session: Mutex<Option<Session>>,
+    way: Way,
+    chunk_bytes: Option<usize>,
+    /// `None` only while it is dropped.
+    ring: Option<Ring>,
 }
 
 impl Gpu {
@@ -48,11 +51,43 @@ impl Gpu {
     /// # Errors
     /// [`GpuError::NoAdapter`] if there is none, [`GpuError::Limits`] if it is too small, another if it gives no device.
     pub fn open(allow_software: bool) -> Result<Self, GpuError> {
-        unpanicked(|| {
-            let (context, adapter) = Context::open(allow_software)?;
-            let (chunk_bytes, health) = (context.chunk_bytes(), context.health.clone());
-            Ok(Self { adapter, chunk_bytes, health, session: Mutex::new(Some(Session::new(context)?)) })
-        })
+        unpanicked(|| Self::on(Context::open(allow_software)?, cfg!(debug_assertions)))
+    }
+
+    /// As [`Gpu::open`], but the process has one such device at a time, whoever asks: pipelines are compiled once. It is
+    /// closed when nobody holds it any more, and once it has failed the next to ask opens another.
+    ///
+    /// # Errors
+    /// As [`Gpu::open`].
+    pub fn shared(allow_software: bool) -> Result<Arc<Self>, GpuError> {
+        static SHARED: Mutex<Weak<Gpu>> = Mutex::new(Weak::new());
+        let mut shared = SHARED.lock().unwrap_or_else(PoisonError::into_inner);
+        let open = shared.upgrade().filter(|gpu| gpu.error().is_none());
+        // What serves those who take software may be no use to those who do not.
+        if let Some(gpu) = open.filter(|gpu| allow_software || !gpu.adapter.software) {
+            return Ok(gpu);
+        }
+        let gpu = Arc::new(Self::open(allow_software)?);
+        *shared = Arc::downgrade(&gpu);
+        Ok(gpu)
+    }
+
+    /// Joins an application's own device. Its handlers of errors and of loss stay the application's; callbacks that it
+    /// waits for may be called on this crate's threads.
+    ///
+    /// # Errors
+    /// [`GpuError::Limits`] if the device was asked for with limits that are too low.
+    pub fn with_device(device: wgpu::Device, queue: wgpu::Queue) -> Result<Self, GpuError> {
+        unpanicked(|| Self::on(Context::with(device, queue)?, cfg!(debug_assertions)))
+    }
+
+    fn on(context: Context, checked: bool) -> Result<Self, GpuError> {
+        let adapter = describe(&context.info);
+        let way = match context.device.features().contains(wgpu::Features::MAPPABLE_PRIMARY_BUFFERS) {
+            true if adapter.kind == "software" || adapter.kind == "integrated" => Way::Shared,
+            _ => Way::Copied,
+        };
+        Ok(Self { adapter, way, chunk_bytes: None, ring: Some(Ring::new(context, checked)?) })
     }
 
     /// What is known of the adapter.
@@ -60,7 +95,8 @@ impl Gpu {
         &self.adapter
     }
 
-    /// Writes the features, means and deviations of `pixels`, image after image, to every place of `out`.
+    /// Writes the features, means and deviations of `pixels`, image after image, to every place of `out`, on the calling
+    /// thread and a few more.
     ///
     /// For `u8` and `u16` they are the same to the last bit as on any backend; for `f32` they are within the bounds that
     /// [`GpuPixel`] gives.
@@ -69,137 +105,99 @@ impl Gpu {
     /// [`GpuError::Lengths`] if `pixels` and `out` are not of the same number of images of the finisher's shape.
     /// [`GpuError::Range`] if a float pixel, or a sum of them or of their squared deviations, is not a finite f32. Any
     /// other error is the device's last. The contents of `out` are then unspecified.
-    pub fn featurize<P: GpuPixel>(
-        &self,
-        finisher: &Finisher,
-        pixels: &[P],
-        mut out: Output<'_>,
-    ) -> Result<(), GpuError> {
+    pub fn featurize<P: GpuPixel>(&self, finisher: &Finisher, pixels: &[P], out: Output<'_>) -> Result<(), GpuError> {
         let (shape, images) = (finisher.shape(), out.images());
-        if pixels.len() != images * shape.values()
-            || out.features.len() != images * shape.features()
-            || out.stds.len() != images
-        {
+        if pixels.len() != images * shape.values() || !out.holds(images, shape) {
             return Err(GpuError::Lengths { pixels: pixels.len(), images });
         }
-        self.health.check()?;
-        let mut results = Vec::new();
-        match Cut::of::<P>(shape, self.chunk_bytes) {
-            Cut::Images(images) => {
-                for pixels in pixels.chunks(images * shape.values()) {
-                    let images = pixels.len() / shape.values();
-                    let (now, later) = out.split_at(images);
-                    out = later;
-                    let params = Params::of::<P>(shape, images, shape.height());
-                    self.attempt(|session| session.chunk(params, pixels, &mut results))?;
-                    let (rows, cols) = results.split_at(params.cols_at as usize);
-                    finish_images::<P>(finisher, rows, cols, now)?;
-                }
-            }
-            Cut::Rows(rows) => {
-                for image in pixels.chunks(shape.values()) {
-                    let (now, later) = out.split_at(1);
-                    out = later;
-                    let mut moments = Moments::zeroed(shape);
-                    for (band, pixels) in image.chunks(rows * shape.row_values()).enumerate() {
-                        let height = pixels.len() / shape.row_values();
-                        let params = Params::of::<P>(shape, 1, height);
-                        self.attempt(|session| session.chunk(params, pixels, &mut results))?;
-                        let (row_results, col_results) = results.split_at(params.cols_at as usize);
-                        add_rows(&mut moments, row_results, col_results, band * rows, height);
-                    }
-                    P::settle(&mut moments)?;
-                    (now.means[0], now.stds[0]) = finisher.finish(&moments, now.features);
-                }
-            }
-        }
-        Ok(())
+        let threads = thread::available_parallelism().map_or(1, usize::from);
+        self.drain(&Queue::new(shape, pixels, out), finisher, threads).1
+    }
+
+    /// Computes what is in the queue until it is empty, with up to `threads` threads, and returns how many images that
+    /// were. After an error what was not done is in the queue again.
+    pub(crate) fn drain<P: GpuPixel>(
+        &self,
+        queue: &Queue<'_, P>,
+        finisher: &Finisher,
+        threads: usize,
+    ) -> (usize, Result<(), GpuError>) {
+        let ring = match self.ring() {
+            Ok(ring) => ring,
+            Err(error) => return (0, Err(error)),
+        };
+        let plan = Plan::of::<P>(finisher.shape());
+        let stream = Stream { ring, finisher, plan: &plan, way: self.way, chunk_bytes: self.chunk_bytes };
+        let (images, done) = stream.drain(queue, threads);
+        (images, done.map_err(|error| self.failed(error)))
+    }
+
+    /// The device's failure, if it has failed.
+    pub fn error(&self) -> Option<GpuError> {
+        self.ring().err()
+    }
+
+    fn ring(&self) -> Result<&Ring, GpuError> {
+        let ring = self.ring.as_ref().ok_or_else(|| GpuError::Lost("closed".into()))?;
+        ring.context.health.check()?;
+        Ok(ring)
+    }
+
+    /// Makes an error the device's last one, unless it does the device no harm.
+    fn failed(&self, error: GpuError) -> GpuError {
+        let Some(ring) = self.ring.as_ref().filter(|_| !matches!(error, GpuError::Range)) else { return error };
+        let first = ring.context.health.fail(error);
+        ring.clear();
+        first
     }
 
     /// Gives the device up, as if it were lost: for tests of what happens then.
     #[doc(hidden)]
     pub fn destroy(&self) {
-        if let Some(session) = &*self.session.lock().unwrap_or_else(PoisonError::into_inner) {
-            session.destroy();
+        if let Some(ring) = &self.ring {
+            ring.context.device.destroy();
         }
     }
 
-    /// Makes chunks smaller than the adapter asks for.
-    #[cfg(test)]
+    /// Makes the device fail after `chunks` more: for tests of what happens then.
+    #[doc(hidden)]
+    pub fn provoke(&self, fault: Fault, chunks: usize) {
+        if let Some(ring) = &self.ring {
+            ring.context.faults.plan(fault, chunks);
+        }
+    }
+}
+
+#[cfg(test)]
+impl Gpu {
+    /// With chunks of at most so many bytes.
     pub(crate) fn with_chunk_bytes(mut self, bytes: usize) -> Self {
-        self.chunk_bytes = self.chunk_bytes.min(bytes);
+        self.chunk_bytes = Some(bytes);
         self
     }
 
-    /// Does `work` on the device, alone. No rayon in here: its threads could come back for the lock that they hold.
-    fn attempt<T>(&self, work: impl FnOnce(&mut Session) -> Result<T, GpuError>) -> Result<T, GpuError> {
-        let mut held = self.session.lock().unwrap_or_else(PoisonError::into_inner);
-        let done = self.health.check().and_then(|()| match held.as_mut() {
-            Some(session) => work(session),
-            None => Err(GpuError::Lost("closed".into())),
-        });
-        done.map_err(|error| {
-            let first = self.health.fail(error);
-            close(&mut held);
-            first
-        })
+    pub(crate) fn with_way(mut self, way: Way) -> Self {
+        self.way = way;
+        self
     }
 }
 
 impl Drop for Gpu {
     fn drop(&mut self) {
-        close(self.session.get_mut().unwrap_or_else(PoisonError::into_inner));
-    }
-}
-
-/// Drops all that the device holds; wgpu may panic as it does, if the device has failed.
-fn close(session: &mut Option<Session>) {
-    let session = session.take();
-    // The device is given up either way.
-    let _ = unpanicked(|| {
-        drop(session);
-        Ok(())
-    });
-}
-
-/// Finishes the images of a chunk from its results.
-fn finish_images<P: GpuPixel>(
-    finisher: &Finisher,
-    rows: &[u32],
-    cols: &[u32],
-    out: Output<'_>,
-) -> Result<(), GpuError> {
-    let shape = finisher.shape();
-    out.features
-        .par_chunks_mut(shape.features())
-        .zip(out.means)
-        .zip(out.stds)
-        .zip(rows.par_chunks(shape.channels() * shape.height() * P::ROW_WORDS))
-        .zip(cols.par_chunks(shape.row_values()))
-        .with_min_len(MIN_IMAGES_A_THREAD)
-        .try_for_each_init(
-            || Moments::zeroed(shape),
-            |moments, ((((features, mean), std), rows), cols)| {
-                let (_, col_sums, seconds) = moments.parts_mut();
-                col_sums.fill(P::Sum::default());
-                seconds.fill(P::Total::default());
-                add_rows(moments, rows, cols, 0, shape.height());
-                P::settle(moments)?;
-                (*mean, *std) = finisher.finish(moments, features);
+        let Some(ring) = self.ring.take() else { return };
+        let hung = matches!(ring.context.health.check(), Err(GpuError::Hung(_)));
+        // wgpu may panic as it drops what belongs to a failed device, which is given up either way.
+        let close = move || {
+            let _ = unpanicked(|| {
+                drop(ring);
                 Ok(())
-            },
-        )
-}
-
-/// Adds the rows `top..top + height` of one image to its moments: `rows` are their records, `cols` the sums of the
-/// columns over them.
-fn add_rows<P: GpuPixel>(moments: &mut Moments<P>, rows: &[u32], cols: &[u32], top: usize, height: usize) {
-    let shape = moments.shape();
-    let (full, width) = (shape.height(), shape.width());
-    let (row_sums, col_sums, seconds) = moments.parts_mut();
-    for (c, second) in seconds.iter_mut().enumerate() {
-        let records = &rows[c * height * P::ROW_WORDS..][..height * P::ROW_WORDS];
-        P::read_rows(records, width, &mut row_sums[c * full + top..][..height], second);
-        P::add_cols(&cols[c * width..][..width], &mut col_sums[c * width..][..width]);
+            });
+        };
+        if hung {
+            // And it waits for what is under way, perhaps for ever.
+            let _ = thread::Builder::new().name("pixelfeat-close".into()).spawn(close);
+        } else {
+            close();
+        }
     }
 }

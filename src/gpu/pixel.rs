@@ -1,7 +1,7 @@
-//! The pixel types that kernels exist for, and how their results are read.
+//! The pixel types that kernels exist for, and how their records are read.
 
-use super::context::GpuError;
-use super::layout;
+use super::fault::GpuError;
+use super::plan::Record;
 use crate::moments::{Moments, Pixel};
 
 /// A pixel type with kernels on the GPU: `u8`, `u16`, `f32`.
@@ -11,45 +11,59 @@ use crate::moments::{Moments, Pixel};
 /// γ·Σ|p − m| for an m near the row's mean; values and sums below 2⁻¹²⁶ may count as zero, and squared deviations below
 /// it do.
 pub trait GpuPixel: Pixel + bytemuck::NoUninit {
-    /// The WGSL of its kernels.
+    /// Adds the record of one image, or of the rows from `top` on of one, to its moments.
     #[doc(hidden)]
-    const SHADER: &'static str;
-    /// Words of a row's record in the results.
-    #[doc(hidden)]
-    const ROW_WORDS: usize;
+    fn add_record(moments: &mut Moments<Self>, words: &[u32], record: &Record, top: usize);
 
-    /// Reads the records of some rows, `width` values each, of one channel: sets the rows' sums and adds to the
-    /// channel's second moment.
-    #[doc(hidden)]
-    fn read_rows(records: &[u32], width: usize, sums: &mut [Self::Sum], second: &mut Self::Total);
-
-    /// Adds one band's column sums of one channel.
-    #[doc(hidden)]
-    fn add_cols(words: &[u32], sums: &mut [Self::Sum]);
-
-    /// Completes the moments once every row is read.
+    /// Completes the moments once all is added.
     #[doc(hidden)]
     fn settle(moments: &mut Moments<Self>) -> Result<(), GpuError>;
 }
 
+/// Reads sums from their words, one or two in each.
+fn for_each_sum(words: &[u32], record: &Record, mut each: impl FnMut(usize, u32)) {
+    let sums = record.channels * (record.height + record.width);
+    if record.a_word == 1 {
+        words[..sums].iter().enumerate().for_each(|(i, &word)| each(i, word));
+    } else {
+        for (i, &word) in words[..sums / 2].iter().enumerate() {
+            each(2 * i, word & 0xffff);
+            each(2 * i + 1, word >> 16);
+        }
+        if !sums.is_multiple_of(2) {
+            each(sums - 1, words[sums / 2] & 0xffff);
+        }
+    }
+}
+
 macro_rules! integer_pixel {
-    ($t:ty, $shader:expr, $row_words:literal, $square:expr) => {
+    ($t:ty) => {
         impl GpuPixel for $t {
-            const SHADER: &'static str = $shader;
-            const ROW_WORDS: usize = $row_words;
-
-            fn read_rows(records: &[u32], _: usize, sums: &mut [u32], second: &mut u64) {
-                let (records, _) = records.as_chunks::<$row_words>();
-                let square: fn(&[u32; $row_words]) -> u64 = $square;
-                for (sum, record) in sums.iter_mut().zip(records) {
-                    *sum = record[0];
-                    *second += square(record);
+            fn add_record(moments: &mut Moments<Self>, words: &[u32], record: &Record, top: usize) {
+                let full = moments.shape().height();
+                let (rows, cols, seconds) = moments.parts_mut();
+                let row_sums = record.channels * record.height;
+                let (sums, squares) = words.split_at(record.sum_words);
+                if record.height == full {
+                    for_each_sum(sums, record, |i, sum| match rows.get_mut(i) {
+                        Some(row) => *row = sum,
+                        None => cols[i - row_sums] += sum,
+                    });
+                } else {
+                    for_each_sum(sums, record, |i, sum| match i.checked_sub(row_sums) {
+                        None => rows[i / record.height * full + top + i % record.height] = sum,
+                        Some(column) => cols[column] += sum,
+                    });
                 }
-            }
-
-            fn add_cols(words: &[u32], sums: &mut [u32]) {
-                for (sum, word) in sums.iter_mut().zip(words) {
-                    *sum += word;
+                let parts = squares.chunks_exact(record.bands * record.second_words);
+                for (second, parts) in seconds.iter_mut().zip(parts) {
+                    *second += match record.second_words {
+                        1 => parts.iter().map(|&word| u64::from(word)).sum::<u64>(),
+                        _ => {
+                            let (pairs, _) = parts.as_chunks::<2>();
+                            pairs.iter().map(|&[low, high]| u64::from(low) | u64::from(high) << 32).sum()
+                        }
+                    };
                 }
             }
 
@@ -59,27 +73,26 @@ macro_rules! integer_pixel {
         }
     };
 }
-integer_pixel!(u8, layout::SHADER_U8, 2, |record| u64::from(record[1]));
-integer_pixel!(u16, layout::SHADER_U16, 3, |record| u64::from(record[1]) | u64::from(record[2]) << 32);
+integer_pixel!(u8);
+integer_pixel!(u16);
 
 impl GpuPixel for f32 {
-    const SHADER: &'static str = layout::SHADER_F32;
-    const ROW_WORDS: usize = 3;
-
-    fn read_rows(records: &[u32], width: usize, sums: &mut [f64], second: &mut f64) {
-        let n = width as f64;
-        let (records, _) = records.as_chunks::<3>();
-        for (sum, record) in sums.iter_mut().zip(records) {
-            let [middle, rest, spread] = record.map(|word| f64::from(f32::from_bits(word)));
-            *sum = n * middle + rest;
-            // From about `middle` to about the row's own mean; the difference cannot be negative but by rounding.
-            let own = spread - rest * rest / n;
-            *second += if own < 0.0 { 0.0 } else { own };
+    fn add_record(moments: &mut Moments<f32>, words: &[u32], record: &Record, top: usize) {
+        let full = moments.shape().height();
+        let (rows, cols, seconds) = moments.parts_mut();
+        let n = record.width as f64;
+        let (row_words, col_words) = words[..record.sum_words].split_at(3 * record.channels * record.height);
+        let (row_words, _) = row_words.as_chunks::<3>();
+        for (c, (second, records)) in seconds.iter_mut().zip(row_words.chunks_exact(record.height)).enumerate() {
+            for (sum, record) in rows[c * full + top..].iter_mut().zip(records) {
+                let [middle, rest, spread] = record.map(|word| f64::from(f32::from_bits(word)));
+                *sum = n * middle + rest;
+                // From about `middle` to about the row's own mean; the difference cannot be negative but by rounding.
+                let own = spread - rest * rest / n;
+                *second += if own < 0.0 { 0.0 } else { own };
+            }
         }
-    }
-
-    fn add_cols(words: &[u32], sums: &mut [f64]) {
-        for (sum, &word) in sums.iter_mut().zip(words) {
+        for (sum, &word) in cols.iter_mut().zip(col_words) {
             *sum += f64::from(f32::from_bits(word));
         }
     }

@@ -1,0 +1,298 @@
+//! How images are cut: into blocks that a workgroup's memory holds, and into chunks that a buffer holds.
+
+use super::layout::{VECTOR_BYTES, WORKGROUP_BYTES, WORKGROUP_SIZE};
+use super::pixel::GpuPixel;
+use crate::shape::{ImageShape, PixelType};
+
+const WORD: usize = size_of::<u32>();
+/// Bytes of a row that a rectangle takes, if the row has them: whole vectors and whole pixels of any type.
+const PART_ROW_BYTES: usize = 192;
+/// Rows of a rectangle at most: the columns' sums of 8-bit pixels then fit 16 bits, as the rows' do.
+const PART_ROWS: usize = 256;
+/// Bytes of a rectangle, about: four such workgroups fit side by side into the smallest memory of today's GPUs.
+const PART_BYTES: usize = 12 << 10;
+
+/// What the kernels of a pixel type are compiled for. Equal plans share their pipelines.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) struct Plan {
+    pub(super) pixel_type: PixelType,
+    pub(super) width: usize,
+    pub(super) channels: usize,
+    /// Whole images a block, or 0 if a block is a rectangle of one.
+    pub(super) block_images: usize,
+    /// Rows of a block: of each of its images, or of the rectangle.
+    pub(super) block_rows: usize,
+    /// Pixels in a row of a block.
+    pub(super) block_pixels: usize,
+    /// Bytes from row to row in a workgroup's memory.
+    pub(super) pitch: usize,
+    /// Whether every row begins on a word.
+    pub(super) aligned: bool,
+    /// Sums a word in the record of a block, and in that of an image.
+    pub(super) sums_a_word: usize,
+    pub(super) merged_a_word: usize,
+}
+
+impl Plan {
+    pub(super) fn of<P: GpuPixel>(shape: ImageShape) -> Self {
+        let row_bytes = shape.row_values() * size_of::<P>();
+        // Two sums a word where each is below 2¹⁶.
+        let a_word = |longest: usize| if P::TYPE == PixelType::U8 && longest * 255 < 1 << 16 { 2 } else { 1 };
+        let merged_a_word = a_word(shape.height().max(shape.width()));
+        let whole = Self {
+            pixel_type: P::TYPE,
+            width: shape.width(),
+            channels: shape.channels(),
+            block_images: 1,
+            block_rows: shape.height(),
+            block_pixels: shape.width(),
+            pitch: row_bytes,
+            aligned: row_bytes.is_multiple_of(WORD),
+            sums_a_word: merged_a_word,
+            merged_a_word,
+        };
+        let memory = |plan: &Self| (plan.block_words() + plan.records_words()) * WORD;
+        if memory(&whole) <= WORKGROUP_BYTES {
+            let most = (1..).take_while(|&block_images| memory(&Self { block_images, ..whole }) <= WORKGROUP_BYTES);
+            return Self { block_images: most.last().unwrap_or(1), ..whole };
+        }
+        let pixel_bytes = shape.channels() * size_of::<P>();
+        let block_pixels = shape.width().min(PART_ROW_BYTES / pixel_bytes);
+        // A row that begins within a vector reaches into one more.
+        let lead = if row_bytes.is_multiple_of(VECTOR_BYTES) { 0 } else { VECTOR_BYTES - 1 };
+        let pitch = (lead + block_pixels * pixel_bytes).next_multiple_of(VECTOR_BYTES);
+        let rows = (PART_BYTES / pitch).min(PART_ROWS).min(shape.height());
+        let part = |block_rows| Self {
+            block_images: 0,
+            block_rows,
+            block_pixels,
+            pitch,
+            sums_a_word: a_word(PART_ROWS),
+            ..whole
+        };
+        part((1..=rows).rev().find(|&rows| memory(&part(rows)) <= WORKGROUP_BYTES).unwrap_or(1))
+    }
+
+    /// Whether a block is a rectangle, so that records are merged.
+    pub(super) fn is_parts(&self) -> bool {
+        self.block_images == 0
+    }
+
+    /// Words of a block in a workgroup's memory: its bytes from any place within a vector on, the word after them, and
+    /// the one in 33 that stays free.
+    pub(super) fn block_words(&self) -> usize {
+        let bytes = self.block_images.max(1) * self.block_rows * self.pitch + VECTOR_BYTES - 1;
+        let words = bytes.next_multiple_of(VECTOR_BYTES) / WORD + 1;
+        words + words / 32 + 1
+    }
+
+    /// Words of the sums in a record of a block.
+    pub(super) fn sum_words(&self) -> usize {
+        (self.channels * (self.block_rows + self.block_pixels)).div_ceil(self.sums_a_word)
+    }
+
+    /// Words of a record of a block.
+    pub(super) fn record_words(&self) -> usize {
+        match self.pixel_type {
+            PixelType::U8 => self.sum_words() + self.channels,
+            PixelType::U16 => self.sum_words() + 2 * self.channels,
+            PixelType::F32 => self.channels * (3 * self.block_rows + self.block_pixels),
+        }
+    }
+
+    /// Words of all records of a block.
+    pub(super) fn records_words(&self) -> usize {
+        self.block_images.max(1) * self.record_words()
+    }
+
+    fn bands(&self, height: usize) -> usize {
+        height.div_ceil(self.block_rows)
+    }
+
+    fn across(&self) -> usize {
+        self.width.div_ceil(self.block_pixels)
+    }
+
+    /// How the record of an image (or a band of one) of `height` rows is laid out.
+    pub(super) fn record(&self, height: usize) -> Record {
+        let sums = self.channels * (height + self.width);
+        let (bands, second_words) = match self.pixel_type {
+            PixelType::F32 => (0, 0),
+            _ if self.is_parts() => (self.bands(height), 2),
+            PixelType::U8 => (1, 1),
+            PixelType::U16 => (1, 2),
+        };
+        let sum_words = match self.pixel_type {
+            PixelType::F32 => self.channels * (3 * height + self.width),
+            _ => sums.div_ceil(self.merged_a_word),
+        };
+        Record {
+            height,
+            width: self.width,
+            channels: self.channels,
+            a_word: self.merged_a_word,
+            sum_words,
+            bands,
+            second_words,
+        }
+    }
+
+    /// What a chunk needs.
+    pub(super) fn chunk(&self, images: usize, height: usize) -> Chunk {
+        let value_bytes = self.pixel_type.bytes();
+        let pixel_bytes = images * height * self.width * self.channels * value_bytes;
+        let records = if self.is_parts() { images * self.bands(height) * self.across() } else { 0 };
+        let groups = if self.is_parts() { records } else { images.div_ceil(self.block_images) };
+        let result_words = images * self.record(height).words();
+        Chunk {
+            images,
+            height,
+            pixel_bytes,
+            record_words: records * self.record_words(),
+            result_words,
+            groups,
+            merge_groups: if self.is_parts() {
+                self.merge_tasks(images, height).div_ceil(WORKGROUP_SIZE as usize)
+            } else {
+                0
+            },
+        }
+    }
+
+    fn merge_tasks(&self, images: usize, height: usize) -> usize {
+        images
+            * match self.pixel_type {
+                PixelType::F32 => self.channels * (height + self.width),
+                _ => self.record(height).words(),
+            }
+    }
+
+    /// The largest chunk of images of `height` rows none of whose buffers is over `bytes`, or if one image is too large
+    /// for that, of rows; at the least one block or one row.
+    pub(super) fn cut(&self, height: usize, bytes: usize) -> Cut {
+        let images = bytes / self.chunk(1, height).largest_bytes();
+        if images > 0 || !self.is_parts() {
+            return Cut::Images(images.max(1));
+        }
+        let fits = |rows: usize| self.chunk(1, rows).largest_bytes() <= bytes;
+        let bands = bytes / self.chunk(1, self.block_rows).largest_bytes();
+        // The records of a chunk also hold its columns once, whatever its rows.
+        match (1..=bands).rev().map(|bands| bands * self.block_rows).find(|&rows| fits(rows)) {
+            Some(rows) => Cut::Rows(rows.min(height)),
+            None => Cut::Rows((1..=self.block_rows).rev().find(|&rows| fits(rows)).unwrap_or(1)),
+        }
+    }
+}
+
+/// The numbers of a chunk's buffers and dispatches.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Chunk {
+    pub(super) images: usize,
+    pub(super) height: usize,
+    pub(super) pixel_bytes: usize,
+    /// Words of the records of rectangles.
+    pub(super) record_words: usize,
+    pub(super) result_words: usize,
+    pub(super) groups: usize,
+    pub(super) merge_groups: usize,
+}
+
+impl Chunk {
+    /// Bytes of the largest of its buffers.
+    pub(super) fn largest_bytes(&self) -> usize {
+        self.pixel_bytes.max(self.record_words * WORD).max(self.result_words * WORD)
+    }
+}
+
+/// What a chunk is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Cut {
+    /// So many whole images.
+    Images(usize),
+    /// So many rows of one image.
+    Rows(usize),
+}
+
+/// The layout of an image's record in the results.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Record {
+    pub(super) height: usize,
+    pub(super) width: usize,
+    pub(super) channels: usize,
+    /// Sums a word.
+    pub(super) a_word: usize,
+    /// Words of all sums, of floats those of the rows' three numbers and the columns' one.
+    pub(super) sum_words: usize,
+    /// Parts that Σp² of a channel comes in.
+    pub(super) bands: usize,
+    /// Words of each part.
+    pub(super) second_words: usize,
+}
+
+impl Record {
+    pub(super) fn words(&self) -> usize {
+        self.sum_words + self.channels * self.bands * self.second_words
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn plan<P: GpuPixel>(shape: &str) -> Plan {
+        Plan::of::<P>(shape.parse().unwrap())
+    }
+
+    fn cut(shape: &str, bytes: usize) -> Cut {
+        let shape: ImageShape = shape.parse().unwrap();
+        Plan::of::<u8>(shape).cut(shape.height(), bytes)
+    }
+
+    #[test]
+    fn small_images_share_a_block_and_pack_their_records() {
+        let digits = plan::<u8>("28x28");
+        assert!((14..=20).contains(&digits.block_images), "{}", digits.block_images);
+        // 56 sums in 28 words and one of Σp²: 116 bytes.
+        assert_eq!(digits.record(28).words(), 29);
+        assert_eq!(digits.records_words(), 29 * digits.block_images);
+        assert!(digits.aligned);
+        assert!(!plan::<u8>("27x27").aligned);
+        // 258 · 255 does not fit 16 bits.
+        assert_eq!(plan::<u8>("2x257").record(2).a_word, 2);
+        assert_eq!(plan::<u8>("2x258").record(2).a_word, 1);
+        assert_eq!(plan::<u16>("28x28").record(28).words(), 58);
+    }
+
+    #[test]
+    fn every_block_fits_a_workgroups_memory() {
+        fn fits<P: GpuPixel>() {
+            for (h, w) in [(1, 1), (28, 28), (64, 64), (100, 130), (1, 65_536), (65_536, 1), (4_096, 4_096), (511, 3)] {
+                for channels in 1..=4 {
+                    let plan = Plan::of::<P>(ImageShape::new(h, w, channels).unwrap());
+                    assert!((plan.block_words() + plan.records_words()) * WORD <= WORKGROUP_BYTES, "{plan:?}");
+                    assert!(!plan.is_parts() || plan.pitch.is_multiple_of(VECTOR_BYTES), "{plan:?}");
+                    // Loads of the last row's last vector stay within the block.
+                    let whole = plan.block_images.max(1) * plan.block_rows * plan.pitch;
+                    assert!(plan.block_words() > whole.div_ceil(WORD) + whole.div_ceil(WORD) / 32, "{plan:?}");
+                }
+            }
+        }
+        fits::<u8>();
+        fits::<u16>();
+        fits::<f32>();
+    }
+
+    #[test]
+    fn chunks_hold_pixels_and_records_in_what_they_may_take() {
+        assert_eq!(cut("28x28", 784), Cut::Images(1));
+        assert_eq!(cut("28x28", 8 << 20), Cut::Images((8 << 20) / 784));
+        // The record is larger than the pixel: two sums in one word, and one of Σp².
+        assert_eq!(cut("1x1", 24), Cut::Images(3));
+        assert_eq!(cut("28x28", 0), Cut::Images(1));
+        let large = plan::<u8>("4096x4096");
+        assert_eq!(cut("4096x4096", 32 << 20), Cut::Images(2));
+        let Cut::Rows(rows) = cut("4096x4096", 1 << 20) else { panic!("one image is larger") };
+        assert!(rows.is_multiple_of(large.block_rows) && (192..=256).contains(&rows), "{rows}");
+        assert_eq!(cut("65536x8191x4", 0), Cut::Rows(1));
+    }
+}

@@ -1,0 +1,202 @@
+//! Images from a queue through the ring, and their features from the records that come back.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+
+use super::fault::GpuError;
+use super::pixel::GpuPixel;
+use super::plan::{Chunk, Cut, Plan};
+use super::ring::{Flight, Lent, MAX_SLOTS, Ring, Way};
+use crate::features::{Finisher, Output};
+use crate::moments::Moments;
+use crate::queue::{Piece, Queue};
+
+/// Threads that feed the device at most, two slots each. One alone copies slower than a wide bus takes.
+const MAX_FEEDERS: usize = MAX_SLOTS / 2;
+/// What is worth a thread of its own.
+const FEEDER_BYTES: usize = 4 << 20;
+/// Bytes of pixels in flight at most: cards that show the CPU little of their memory show 200 MB or more.
+const RING_BYTES: usize = 128 << 20;
+/// Bytes of a chunk at the most, enough to hide the cost of a submission, and at the least, if there are so many.
+const MOST_BYTES: usize = 32 << 20;
+const LEAST_BYTES: usize = 1 << 20;
+
+/// A stream of images of one shape through a ring.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Stream<'a> {
+    pub(super) ring: &'a Ring,
+    pub(super) finisher: &'a Finisher,
+    pub(super) plan: &'a Plan,
+    pub(super) way: Way,
+    /// Bytes of a chunk, if not as many as suit.
+    pub(super) chunk_bytes: Option<usize>,
+}
+
+impl Stream<'_> {
+    /// Computes what is in `queue` until it is empty, on the calling thread and up to `threads` − 1 more, and returns how
+    /// many images that were. After an error, pieces that were not done are in the queue again.
+    ///
+    /// No rayon in here: one of its threads that waits for another would take up other work, which could want a slot that
+    /// the thread itself holds.
+    pub(super) fn drain<P: GpuPixel>(&self, queue: &Queue<'_, P>, threads: usize) -> (usize, Result<(), GpuError>) {
+        let bytes = queue.images() * queue.shape().values() * size_of::<P>();
+        let feeders = (bytes / FEEDER_BYTES).clamp(1, threads.clamp(1, MAX_FEEDERS));
+        let chunk_bytes = self
+            .chunk_bytes
+            .unwrap_or_else(|| (bytes / (2 * feeders)).clamp(LEAST_BYTES, MOST_BYTES).min(RING_BYTES / (2 * feeders)));
+        let stop = AtomicBool::new(false);
+        let feed = || {
+            let mut images = 0;
+            let done = self.feed(queue, chunk_bytes.min(self.ring.context.buffer_bytes()), &stop, &mut images);
+            if done.is_err() {
+                stop.store(true, Ordering::Relaxed);
+            }
+            (images, done)
+        };
+        thread::scope(|scope| {
+            // Where no thread can be had, those that are there do it all.
+            let others: Vec<_> = (1..feeders)
+                .map_while(|_| thread::Builder::new().name("pixelfeat-gpu".into()).spawn_scoped(scope, feed).ok())
+                .collect();
+            let mut sum = feed();
+            for other in others {
+                let (images, done) = other.join().unwrap_or((0, Err(GpuError::Lost("a feeder panicked".into()))));
+                sum.0 += images;
+                sum.1 = sum.1.and(done);
+            }
+            sum
+        })
+    }
+
+    fn feed<P: GpuPixel>(
+        &self,
+        queue: &Queue<'_, P>,
+        chunk_bytes: usize,
+        stop: &AtomicBool,
+        images: &mut usize,
+    ) -> Result<(), GpuError> {
+        let stopped = || stop.load(Ordering::Relaxed);
+        match self.plan.cut(queue.shape().height(), chunk_bytes) {
+            Cut::Images(most) => {
+                // Towards the end smaller pieces, so that whoever shares the queue is done at the same time.
+                let share = || most.min(queue.images().div_ceil(4)).max(most.div_ceil(8));
+                let next = || if stopped() { None } else { queue.take(share()) };
+                self.feed_images(next, images, |piece| queue.put_back(piece))
+            }
+            Cut::Rows(rows) => {
+                while let (false, Some(mut piece)) = (stopped(), queue.take(1)) {
+                    if let Err(error) = self.feed_rows(piece.pixels, rows, piece.out.reborrow()) {
+                        queue.put_back(piece);
+                        return Err(error);
+                    }
+                    *images += 1;
+                }
+                Ok(())
+            }
+        }
+    }
+
+    /// Chunks of whole images.
+    fn feed_images<'p, P: GpuPixel>(
+        &self,
+        mut next: impl FnMut() -> Option<Piece<'p, P>>,
+        images: &mut usize,
+        put_back: impl FnMut(Piece<'p, P>),
+    ) -> Result<(), GpuError> {
+        let shape = self.finisher.shape();
+        let record = self.plan.record(shape.height());
+        let mut moments = Moments::zeroed(shape);
+        let next = || next().map(|piece| (self.plan.chunk(piece.out.images(), shape.height()), piece.pixels, piece));
+        let land = |piece: &mut Piece<'p, P>, words: &[u32]| {
+            let places = piece.out.features.chunks_exact_mut(shape.features()).zip(&mut *piece.out.means);
+            let records = words.chunks_exact(record.words());
+            for (((features, mean), std), words) in places.zip(&mut *piece.out.stds).zip(records) {
+                let (_, cols, seconds) = moments.parts_mut();
+                cols.fill(P::Sum::default());
+                seconds.fill(P::Total::default());
+                P::add_record(&mut moments, words, &record, 0);
+                P::settle(&mut moments)?;
+                (*mean, *std) = self.finisher.finish(&moments, features);
+            }
+            *images += piece.out.images();
+            Ok(())
+        };
+        self.pump(next, land, put_back)
+    }
+
+    /// One image in chunks of `rows` rows.
+    fn feed_rows<P: GpuPixel>(&self, pixels: &[P], rows: usize, out: Output<'_>) -> Result<(), GpuError> {
+        let shape = self.finisher.shape();
+        let mut moments = Moments::zeroed(shape);
+        let mut bands = pixels.chunks(rows * shape.row_values()).enumerate();
+        let next = || {
+            bands.next().map(|(band, pixels)| {
+                let height = pixels.len() / shape.row_values();
+                (self.plan.chunk(1, height), pixels, (band * rows, self.plan.record(height)))
+            })
+        };
+        let land = |(top, record): &mut _, words: &[u32]| {
+            P::add_record(&mut moments, words, record, *top);
+            Ok(())
+        };
+        self.pump(next, land, drop)?;
+        P::settle(&mut moments)?;
+        (out.means[0], out.stds[0]) = self.finisher.finish(&moments, out.features);
+        Ok(())
+    }
+
+    /// Sends chunk after chunk and hands the records of each to `land`, one behind: while one is on the device, the CPU
+    /// finishes the one before it and fills the next. What had not landed when an error came goes to `put_back`.
+    fn pump<'p, P: GpuPixel, T>(
+        &self,
+        mut next: impl FnMut() -> Option<(Chunk, &'p [P], T)>,
+        mut land: impl FnMut(&mut T, &[u32]) -> Result<(), GpuError>,
+        mut put_back: impl FnMut(T),
+    ) -> Result<(), GpuError> {
+        let mut under_way: Option<(Flight<'_>, T)> = None;
+        loop {
+            let Some((chunk, pixels, what)) = next() else {
+                let Some((flight, what)) = under_way.take() else { return Ok(()) };
+                return landed(flight, what, &mut land, &mut put_back).map(drop);
+            };
+            let lent = match (self.ring.try_lend(), under_way.take()) {
+                (Some(lent), before) => {
+                    under_way = before;
+                    Ok(lent)
+                }
+                // Whoever has a chunk under way waits for that one, never for somebody else's slot.
+                (None, Some((flight, what))) => landed(flight, what, &mut land, &mut put_back),
+                (None, None) => self.ring.lend(),
+            };
+            let pixels = bytemuck::cast_slice(pixels);
+            let (before, error) = match lent.and_then(|lent| self.ring.send(lent, self.way, self.plan, chunk, pixels)) {
+                Ok(flight) => match under_way.replace((flight, what)) {
+                    Some((flight, what)) => match landed(flight, what, &mut land, &mut put_back) {
+                        Ok(_) => continue,
+                        Err(error) => (None, error),
+                    },
+                    None => continue,
+                },
+                Err(error) => (Some(what), error),
+            };
+            before.into_iter().chain(under_way.map(|(_, what)| what)).for_each(put_back);
+            return Err(error);
+        }
+    }
+}
+
+/// Waits for one chunk and hands over its records, or itself if none come.
+fn landed<'r, T>(
+    flight: Flight<'r>,
+    mut what: T,
+    land: &mut impl FnMut(&mut T, &[u32]) -> Result<(), GpuError>,
+    put_back: &mut impl FnMut(T),
+) -> Result<Lent<'r>, GpuError> {
+    match flight.land(|words| land(&mut what, words)) {
+        Ok(((), lent)) => Ok(lent),
+        Err(error) => {
+            put_back(what);
+            Err(error)
+        }
+    }
+}
