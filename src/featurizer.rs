@@ -11,7 +11,7 @@ use arrow_select::filter::filter_record_batch;
 
 use crate::batch::{ImageBatch, Pixels, default_pixel_type, infer_shape};
 use crate::defect::{Defect, is_defects, take_defects};
-use crate::engine::{Backend, Engine};
+use crate::engine::{Engine, Shares};
 use crate::error::{Error, Result, choose};
 use crate::features::{Finisher, Layout, Output, feature_fields, item_field, metadata};
 use crate::reason::Reason;
@@ -165,7 +165,7 @@ pub(crate) struct Done {
     /// The input without the reader's defects column.
     pub input: RecordBatch,
     pub defects: Vec<Defect>,
-    pub backend: Backend,
+    pub shares: Shares,
 }
 
 impl Plan {
@@ -225,7 +225,7 @@ impl Plan {
         let shape = self.shape();
         let mut images = ImageBatch::from_array(input.column(at), &self.spec.image, shape, self.pixel_type)?;
         images.explain(known);
-        let (values, backend) = Values::compute(engine, &mut images, &self.finisher)?;
+        let (values, shares) = Values::compute(engine, &mut images, &self.finisher)?;
         let defects = images.into_defects();
         let valid = validity(input.num_rows(), &defects);
         let mut columns: Vec<ArrayRef> = input.columns().to_vec();
@@ -246,7 +246,7 @@ impl Plan {
         if let Some(kept) = self.kept(input.num_rows(), &defects) {
             batch = filter_record_batch(&batch, &kept).map_err(Error::from)?;
         }
-        Ok(Done { batch, input, defects, backend })
+        Ok(Done { batch, input, defects, shares })
     }
 
     /// The rows that stay, if not all do. A broken line has no other columns, so it is never a row of the output.
@@ -285,7 +285,7 @@ struct Values {
 }
 
 impl Values {
-    fn compute(engine: &Engine, images: &mut ImageBatch, finisher: &Finisher) -> Result<(Self, Backend)> {
+    fn compute(engine: &Engine, images: &mut ImageBatch, finisher: &Finisher) -> Result<(Self, Shares)> {
         let width = images.shape().features();
         let (rows, count) = (images.rows(), images.images());
         let mut values = Self { features: vec![0.0; rows * width], means: vec![0.0; rows], stds: vec![0.0; rows] };
@@ -294,7 +294,7 @@ impl Values {
             means: &mut values.means[..count],
             stds: &mut values.stds[..count],
         };
-        let backend = engine.featurize(images, finisher, out)?;
+        let shares = engine.featurize(images, finisher, out)?;
         if !images.every_row() {
             spread(&mut values.features, width, images.defects());
             spread(&mut values.means, 1, images.defects());
@@ -310,7 +310,7 @@ impl Values {
             values.means[defect.row] = 0.0;
             values.stds[defect.row] = 0.0;
         }
-        Ok((values, backend))
+        Ok((values, shares))
     }
 }
 

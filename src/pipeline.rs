@@ -13,7 +13,7 @@ use arrow_schema::{ArrowError, SchemaRef};
 
 use crate::batch::ShapeVotes;
 use crate::defect::Defect;
-use crate::engine::{Backend, Engine};
+use crate::engine::Engine;
 use crate::error::{Error, Result};
 use crate::featurizer::{Done, Featurizer, OnInvalid, Plan, no_row_tells};
 use crate::report::Report;
@@ -256,11 +256,11 @@ impl Stage {
     fn count(&self, done: &Done) {
         let mut report = self.report.lock();
         report.count(done.input.num_rows(), &done.defects);
-        let computed = (done.input.num_rows() - done.defects.len()) as u64;
-        match done.backend {
-            Backend::Gpu => report.rows_on_gpu += computed,
-            _ => report.rows_on_cpu += computed,
-        }
+        let computed = done.input.num_rows() - done.defects.len();
+        // Defective rows may have been computed as well, wherever; they count nowhere.
+        let on_gpu = computed.min(done.shares.gpu);
+        report.rows_on_gpu += on_gpu as u64;
+        report.rows_on_cpu += (computed - on_gpu) as u64;
         drop(report);
         self.note_engine();
     }

@@ -15,6 +15,9 @@ mod stream;
 #[cfg(test)]
 mod tests;
 
+/// The graphics API that devices and buffers are those of.
+pub use wgpu;
+
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::thread;
 

@@ -32,6 +32,15 @@ pub enum Way {
     Shared,
 }
 
+/// Where the pixels of a chunk are.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Source<'p> {
+    /// In the CPU's memory.
+    Host(&'p [u8]),
+    /// On the device, from this image on.
+    Device { pixels: &'p wgpu::Buffer, first: usize },
+}
+
 /// The slots and what it takes to use them.
 #[derive(Debug)]
 pub(super) struct Ring {
@@ -98,14 +107,14 @@ impl Ring {
         self.pool().idle.len()
     }
 
-    /// Sends a chunk: `pixels` up, through the kernels of `plan`, and its records on their way back.
+    /// Sends a chunk: its pixels up, through the kernels of `plan`, and its records on their way back.
     pub(super) fn send<'r>(
         &'r self,
         mut lent: Lent<'r>,
         way: Way,
         plan: &Plan,
         chunk: Chunk,
-        pixels: &[u8],
+        source: Source<'_>,
     ) -> Result<Flight<'r>, GpuError> {
         lent.sound = false;
         self.context.health.check()?;
@@ -115,11 +124,12 @@ impl Ring {
         }
         let kernel = self.kernels.of(&self.context, plan)?;
         let answers = self.context.scoped(|| {
-            let outgrown = lent.slot.buffers.take_if(|buffers| buffers.way != way || !buffers.fit(&chunk));
-            let needs = outgrown.map_or(Needs::of(&chunk), |outgrown| Needs::of(&chunk).or(&outgrown));
-            let buffers = lent.slot.buffers.get_or_insert_with(|| Buffers::new(self, way, needs));
-            buffers.fill(&chunk, pixels)?;
-            buffers.submit(&self.context, &kernel, &chunk);
+            let needs = Needs::of(&chunk, source);
+            let outgrown = lent.slot.buffers.take_if(|buffers| buffers.way != way || !buffers.hold(&needs));
+            let needs = outgrown.map_or(needs, |outgrown| needs.or(&outgrown));
+            let buffers = lent.slot.buffers.get_or_insert_with(|| Buffers::new(self, way, needs.roomy()));
+            buffers.fill(&chunk, source)?;
+            buffers.submit(self, &kernel, &chunk, source);
             Ok(buffers.ask(&chunk))
         })?;
         let mut flight = Flight { lent, chunk, answers, patience: PATIENCE };
@@ -240,31 +250,45 @@ struct Slot {
     buffers: Option<Buffers>,
 }
 
-/// Bytes and words that a slot must hold.
-#[derive(Debug, Clone, Copy)]
+/// What a slot must hold, in bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Needs {
-    pixel_bytes: u64,
-    record_words: u64,
-    result_words: u64,
+    pixels: u64,
+    records: u64,
+    results: u64,
 }
 
 impl Needs {
-    fn of(chunk: &Chunk) -> Self {
-        // Powers of two: batches that grow little by little do not each bring new buffers.
-        let roomy = |count: usize| if count == 0 { 0 } else { count.next_power_of_two().max(VECTOR_BYTES) as u64 };
+    fn of(chunk: &Chunk, source: Source<'_>) -> Self {
+        let pixels = match source {
+            Source::Host(pixels) => pixels.len().next_multiple_of(VECTOR_BYTES),
+            // Bound, though not read.
+            Source::Device { .. } => VECTOR_BYTES,
+        };
         Self {
-            pixel_bytes: roomy(chunk.pixel_bytes),
-            record_words: roomy(chunk.record_words),
-            result_words: roomy(chunk.result_words),
+            pixels: HEAD_BYTES + pixels as u64,
+            records: (chunk.record_words * WORD) as u64,
+            results: (chunk.result_words * WORD) as u64,
         }
     }
 
     /// As much of everything as either: shapes that take turns do not each bring new buffers.
     fn or(self, buffers: &Buffers) -> Self {
+        let records = buffers.records.as_ref().map_or(0, |records| records.size());
         Self {
-            pixel_bytes: self.pixel_bytes.max(buffers.pixels.size() - HEAD_BYTES),
-            record_words: self.record_words.max(buffers.records.as_ref().map_or(0, |b| b.size() / WORD as u64)),
-            result_words: self.result_words.max(buffers.results.size() / WORD as u64),
+            pixels: self.pixels.max(buffers.pixels.size()),
+            records: self.records.max(records),
+            results: self.results.max(buffers.results.size()),
+        }
+    }
+
+    /// Powers of two: batches that grow little by little do not each bring new buffers.
+    fn roomy(self) -> Self {
+        let roomy = |bytes: u64| if bytes == 0 { 0 } else { bytes.next_power_of_two() };
+        Self {
+            pixels: HEAD_BYTES + roomy(self.pixels - HEAD_BYTES),
+            records: roomy(self.records),
+            results: roomy(self.results),
         }
     }
 }
@@ -296,8 +320,8 @@ impl Buffers {
         let buffer = |label, size, usage, mapped_at_creation| {
             device.create_buffer(&wgpu::BufferDescriptor { label: Some(label), size, usage, mapped_at_creation })
         };
-        let pixel_size = HEAD_BYTES + needs.pixel_bytes.min(most);
-        let result_size = (needs.result_words * WORD as u64).min(most);
+        let pixel_size = needs.pixels.min(HEAD_BYTES + most);
+        let result_size = needs.results.min(most);
         let (pixels, upload) = match way {
             Way::Copied => (
                 buffer("pixels", pixel_size, Use::STORAGE | Use::UNIFORM | Use::COPY_DST, false),
@@ -312,31 +336,21 @@ impl Buffers {
                 Some(buffer("readback", result_size, Use::MAP_READ | Use::COPY_DST, false)),
             ),
         };
-        let record_size = (needs.record_words * WORD as u64).min(most);
+        let record_size = needs.records.min(most);
         let records = (record_size > 0).then(|| buffer("records", record_size, Use::STORAGE, false));
-        let params = wgpu::BindingResource::Buffer(wgpu::BufferBinding {
-            buffer: &pixels,
-            offset: 0,
-            size: wgpu::BufferSize::new(size_of::<Params>() as u64),
-        });
         let body =
             wgpu::BindingResource::Buffer(wgpu::BufferBinding { buffer: &pixels, offset: HEAD_BYTES, size: None });
         let bind =
-            |input, output: &wgpu::Buffer| ring.kernels.bind(device, params.clone(), input, output.as_entire_binding());
+            |input, output: &wgpu::Buffer| ring.kernels.bind(device, params(&pixels), input, output.as_entire_binding());
         let whole = bind(body.clone(), &results);
         let parts = records.as_ref().map(|records| [bind(body, records), bind(records.as_entire_binding(), &results)]);
         Self { way, pixels, upload, records, results, readback, whole, parts }
     }
 
-    /// Whether a chunk may be computed in these buffers. The kernels rely on it.
-    fn fit(&self, chunk: &Chunk) -> bool {
-        let holds = |buffer: &wgpu::Buffer, bytes: usize| bytes as u64 <= buffer.size();
-        holds(&self.pixels, HEAD_BYTES as usize + chunk.pixel_bytes.next_multiple_of(VECTOR_BYTES))
-            && holds(&self.results, chunk.result_words * WORD)
-            && match &self.records {
-                Some(records) => holds(records, chunk.record_words * WORD),
-                None => chunk.record_words == 0,
-            }
+    /// Whether they are large enough. The kernels rely on it.
+    fn hold(&self, needs: &Needs) -> bool {
+        let records = self.records.as_ref().map_or(0, |records| records.size());
+        needs.pixels <= self.pixels.size() && needs.records <= records && needs.results <= self.results.size()
     }
 
     /// What the CPU writes.
@@ -349,13 +363,18 @@ impl Buffers {
         self.readback.as_ref().unwrap_or(&self.results)
     }
 
-    fn fill(&self, chunk: &Chunk, pixels: &[u8]) -> Result<(), GpuError> {
-        if !self.fit(chunk) || pixels.len() != chunk.pixel_bytes {
-            return Err(GpuError::Validation(format!("{} bytes do not fit their slot", pixels.len())));
+    fn fill(&self, chunk: &Chunk, source: Source<'_>) -> Result<(), GpuError> {
+        let (pixels, first) = match source {
+            Source::Host(pixels) => (pixels, 0),
+            Source::Device { first, .. } => (&[][..], first),
+        };
+        let needs = Needs::of(chunk, source);
+        let right = matches!(source, Source::Device { .. }) || pixels.len() == chunk.pixel_bytes;
+        if !right || !self.hold(&needs) {
+            return Err(GpuError::Validation(format!("{} bytes of pixels do not fit their slot", pixels.len())));
         }
-        let params = Params { first: 0, images: chunk.images as u32, height: chunk.height as u32 };
-        let size = HEAD_BYTES + pixels.len().next_multiple_of(VECTOR_BYTES) as u64;
-        let mut view = self.up().get_mapped_range_mut(..size).map_err(unmappable)?;
+        let params = Params { first: first as u32, images: chunk.images as u32, height: chunk.height as u32 };
+        let mut view = self.up().get_mapped_range_mut(..needs.pixels).map_err(unmappable)?;
         let (mut head, mut body) = view.slice(..).split_at(HEAD_BYTES as usize);
         head.slice(..size_of::<Params>()).copy_from_slice(bytemuck::bytes_of(&params));
         body.slice(..pixels.len()).copy_from_slice(pixels);
@@ -365,20 +384,29 @@ impl Buffers {
         Ok(())
     }
 
-    fn submit(&self, context: &Context, kernel: &Kernel, chunk: &Chunk) {
+    fn submit(&self, ring: &Ring, kernel: &Kernel, chunk: &Chunk, source: Source<'_>) {
+        let context = &ring.context;
         let mut encoder = context.device.create_command_encoder(&wgpu::CommandEncoderDescriptor { label: None });
         if let Some(upload) = &self.upload {
-            let size = HEAD_BYTES + chunk.pixel_bytes.next_multiple_of(VECTOR_BYTES) as u64;
-            encoder.copy_buffer_to_buffer(upload, 0, &self.pixels, 0, size);
+            encoder.copy_buffer_to_buffer(upload, 0, &self.pixels, 0, Needs::of(chunk, source).pixels);
         }
+        // Pixels that are there already are bound for the occasion.
+        let elsewhere = match source {
+            Source::Host(_) => None,
+            Source::Device { pixels, .. } => {
+                let output = self.records.as_ref().filter(|_| kernel.merge.is_some()).unwrap_or(&self.results);
+                let (input, output) = (pixels.as_entire_binding(), output.as_entire_binding());
+                Some(ring.kernels.bind(&context.device, params(&self.pixels), input, output))
+            }
+        };
         {
             let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor::default());
             match (&kernel.merge, &self.parts) {
-                (Some(merge), Some([records, results])) => {
-                    run(context, &mut pass, &kernel.blocks, records, chunk.groups);
-                    run(context, &mut pass, merge, results, chunk.merge_groups);
+                (Some(merge), Some([blocks, merged])) => {
+                    run(context, &mut pass, &kernel.blocks, elsewhere.as_ref().unwrap_or(blocks), chunk.groups);
+                    run(context, &mut pass, merge, merged, chunk.merge_groups);
                 }
-                _ => run(context, &mut pass, &kernel.blocks, &self.whole, chunk.groups),
+                _ => run(context, &mut pass, &kernel.blocks, elsewhere.as_ref().unwrap_or(&self.whole), chunk.groups),
             }
         }
         if let Some(readback) = &self.readback {
@@ -399,6 +427,12 @@ impl Buffers {
         self.up().map_async(wgpu::MapMode::Write, .., tell());
         answers
     }
+}
+
+/// The params at the head of a buffer.
+pub(super) fn params(buffer: &wgpu::Buffer) -> wgpu::BindingResource<'_> {
+    let size = wgpu::BufferSize::new(size_of::<Params>() as u64);
+    wgpu::BindingResource::Buffer(wgpu::BufferBinding { buffer, offset: 0, size })
 }
 
 /// Encodes one kernel over so many groups.

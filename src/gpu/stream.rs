@@ -1,12 +1,13 @@
 //! Images from a queue through the ring, and their features from the records that come back.
 
+use std::ops::Range;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
 use super::fault::GpuError;
 use super::pixel::GpuPixel;
-use super::plan::{Chunk, Cut, Plan};
-use super::ring::{Flight, Lent, MAX_SLOTS, Ring, Way};
+use super::plan::{Chunk, Cut, Plan, Record};
+use super::ring::{Flight, Lent, MAX_SLOTS, Ring, Source, Way};
 use crate::features::{Finisher, Output};
 use crate::moments::Moments;
 use crate::queue::{Piece, Queue};
@@ -104,38 +105,86 @@ impl Stream<'_> {
         put_back: impl FnMut(Piece<'p, P>),
     ) -> Result<(), GpuError> {
         let shape = self.finisher.shape();
-        let record = self.plan.record(shape.height());
-        let mut moments = Moments::zeroed(shape);
-        let next = || next().map(|piece| (self.plan.chunk(piece.out.images(), shape.height()), piece.pixels, piece));
+        let mut finish = self.finish_images::<P>();
+        let next = || {
+            let piece = next()?;
+            let chunk = self.plan.chunk(piece.out.images(), shape.height());
+            Some((chunk, Source::Host(bytemuck::cast_slice(piece.pixels)), piece))
+        };
         let land = |piece: &mut Piece<'p, P>, words: &[u32]| {
-            let places = piece.out.features.chunks_exact_mut(shape.features()).zip(&mut *piece.out.means);
-            let records = words.chunks_exact(record.words());
-            for (((features, mean), std), words) in places.zip(&mut *piece.out.stds).zip(records) {
-                let (_, cols, seconds) = moments.parts_mut();
-                cols.fill(P::Sum::default());
-                seconds.fill(P::Total::default());
-                P::add_record(&mut moments, words, &record, 0);
-                P::settle(&mut moments)?;
-                (*mean, *std) = self.finisher.finish(&moments, features);
-            }
+            finish(&mut piece.out, words)?;
             *images += piece.out.images();
             Ok(())
         };
         self.pump(next, land, put_back)
     }
 
+    /// Images `range` of those in `pixels`, on the device, in chunks of `most`.
+    pub(super) fn resident_images<P: GpuPixel>(
+        &self,
+        pixels: &wgpu::Buffer,
+        range: Range<usize>,
+        most: usize,
+        out: Output<'_>,
+    ) -> Result<(), GpuError> {
+        let height = self.finisher.shape().height();
+        let mut finish = self.finish_images::<P>();
+        let mut left = Some(out);
+        let mut first = range.start;
+        let next = || {
+            let images = most.min(range.end - first);
+            let (out, rest) = left.take()?.split_at(images);
+            left = (images > 0).then_some(rest);
+            let source = Source::Device { pixels, first };
+            first += images;
+            (images > 0).then(|| (self.plan.chunk(images, height), source, out))
+        };
+        self.pump(next, |out, words| finish(out, words), drop)
+    }
+
+    /// What makes the features of images from their records.
+    fn finish_images<P: GpuPixel>(&self) -> impl FnMut(&mut Output<'_>, &[u32]) -> Result<(), GpuError> {
+        let finisher = self.finisher;
+        let shape = finisher.shape();
+        let record = self.plan.record(shape.height());
+        let mut moments = Moments::zeroed(shape);
+        move |out, words| {
+            let places = out.features.chunks_exact_mut(shape.features()).zip(&mut *out.means).zip(&mut *out.stds);
+            for (((features, mean), std), words) in places.zip(words.chunks_exact(record.words())) {
+                let (_, cols, seconds) = moments.parts_mut();
+                cols.fill(P::Sum::default());
+                seconds.fill(P::Total::default());
+                P::add_record(&mut moments, words, &record, 0);
+                P::settle(&mut moments)?;
+                (*mean, *std) = finisher.finish(&moments, features);
+            }
+            Ok(())
+        }
+    }
+
     /// One image in chunks of `rows` rows.
     fn feed_rows<P: GpuPixel>(&self, pixels: &[P], rows: usize, out: Output<'_>) -> Result<(), GpuError> {
+        let bands = pixels.chunks(rows * self.finisher.shape().row_values());
+        let bands = bands.map(|pixels| Source::Host(bytemuck::cast_slice(pixels)));
+        self.image_of_bands::<P>(bands, rows, out)
+    }
+
+    /// One image whose bands of `rows` rows (the last of fewer) are in `bands`.
+    pub(super) fn image_of_bands<'p, P: GpuPixel>(
+        &self,
+        bands: impl Iterator<Item = Source<'p>>,
+        rows: usize,
+        out: Output<'_>,
+    ) -> Result<(), GpuError> {
         let shape = self.finisher.shape();
         let mut moments = Moments::zeroed(shape);
-        let mut bands = pixels.chunks(rows * shape.row_values()).enumerate();
+        let mut bands = bands.enumerate();
         let next = || {
-            bands.next().map(|(band, pixels)| {
-                let height = pixels.len() / shape.row_values();
-                (self.plan.chunk(1, height), pixels, (band * rows, self.plan.record(height)))
-            })
+            let (band, source) = bands.next()?;
+            let height = rows.min(shape.height() - band * rows);
+            Some((self.plan.chunk(1, height), source, (band * rows, self.plan.record(height))))
         };
-        let land = |(top, record): &mut _, words: &[u32]| {
+        let land = |(top, record): &mut (usize, Record), words: &[u32]| {
             P::add_record(&mut moments, words, record, *top);
             Ok(())
         };
@@ -147,15 +196,15 @@ impl Stream<'_> {
 
     /// Sends chunk after chunk and hands the records of each to `land`, one behind: while one is on the device, the CPU
     /// finishes the one before it and fills the next. What had not landed when an error came goes to `put_back`.
-    fn pump<'p, P: GpuPixel, T>(
+    fn pump<'p, T>(
         &self,
-        mut next: impl FnMut() -> Option<(Chunk, &'p [P], T)>,
+        mut next: impl FnMut() -> Option<(Chunk, Source<'p>, T)>,
         mut land: impl FnMut(&mut T, &[u32]) -> Result<(), GpuError>,
         mut put_back: impl FnMut(T),
     ) -> Result<(), GpuError> {
         let mut under_way: Option<(Flight<'_>, T)> = None;
         loop {
-            let Some((chunk, pixels, what)) = next() else {
+            let Some((chunk, source, what)) = next() else {
                 let Some((flight, what)) = under_way.take() else { return Ok(()) };
                 return landed(flight, what, &mut land, &mut put_back).map(drop);
             };
@@ -168,8 +217,7 @@ impl Stream<'_> {
                 (None, Some((flight, what))) => landed(flight, what, &mut land, &mut put_back),
                 (None, None) => self.ring.lend(),
             };
-            let pixels = bytemuck::cast_slice(pixels);
-            let (before, error) = match lent.and_then(|lent| self.ring.send(lent, self.way, self.plan, chunk, pixels)) {
+            let (before, error) = match lent.and_then(|lent| self.ring.send(lent, self.way, self.plan, chunk, source)) {
                 Ok(flight) => match under_way.replace((flight, what)) {
                     Some((flight, what)) => match landed(flight, what, &mut land, &mut put_back) {
                         Ok(_) => continue,

@@ -1,33 +1,46 @@
 //! Which backend computes, and why; what happens when it cannot.
 
+#[cfg(feature = "gpu")]
+mod auto;
+
 use std::fmt;
 use std::str::FromStr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+#[cfg(feature = "gpu")]
+pub use self::auto::Forecast;
+#[cfg(feature = "gpu")]
+use self::auto::GPU_WORTH_BYTES;
 use crate::batch::{ImageBatch, Pixels};
 use crate::cpu::{self, Level};
 use crate::error::{Error, Result, choose};
 use crate::features::{Finisher, Output};
 #[cfg(feature = "gpu")]
-use crate::gpu::{Gpu, GpuError, GpuPixel};
+use crate::gpu::{Fault, Gpu, GpuError, GpuPixel, wgpu};
 use crate::moments::Pixel;
-
-/// From how many bytes of pixels on `Auto` looks for a GPU: opening a driver and compiling kernels costs about as much as
-/// the CPU needs for this many.
 #[cfg(feature = "gpu")]
-const GPU_WORTH_BYTES: u64 = 512 << 20;
+use crate::queue::Queue;
+#[cfg(feature = "gpu")]
+use crate::shape::PixelType;
+
+/// What the CPU takes from a shared queue at a time, for each of its threads: small enough that all are done together.
+#[cfg(feature = "gpu")]
+const CPU_PIECE_BYTES: usize = 512 << 10;
 
 /// Which processor computes the features. Integer results do not depend on it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Backend {
-    /// The CPU, until there was enough work that a GPU may pay; then the faster of the two as measured on the data.
-    /// Never a software adapter, and never a GPU for float pixels, whose sums are more exact on the CPU.
+    /// The CPU, until there was enough work that a GPU may pay; then the fastest of CPU, GPU and both as measured on the
+    /// data. Never a software adapter, and never a GPU for float pixels, whose sums are more exact on the CPU.
     #[default]
     Auto,
     /// The CPU.
     Cpu,
     /// The best adapter there is, a software one if need be; the CPU where there is none or it fails.
     Gpu,
+    /// CPU and GPU at once: both take pieces of each batch until none is left. Float pixels are the CPU's alone, since no
+    /// output is to mix its f64 sums with a GPU's f32 ones; as is everything where there is no GPU or it fails.
+    Hybrid,
 }
 
 impl fmt::Display for Backend {
@@ -36,6 +49,7 @@ impl fmt::Display for Backend {
             Backend::Auto => "auto",
             Backend::Cpu => "cpu",
             Backend::Gpu => "gpu",
+            Backend::Hybrid => "hybrid",
         })
     }
 }
@@ -44,7 +58,8 @@ impl FromStr for Backend {
     type Err = Error;
 
     fn from_str(text: &str) -> Result<Self> {
-        choose("backend", text, &[("auto", Backend::Auto), ("cpu", Backend::Cpu), ("gpu", Backend::Gpu)])
+        let all = [Backend::Auto, Backend::Cpu, Backend::Gpu, Backend::Hybrid];
+        choose("backend", text, &[("auto", all[0]), ("cpu", all[1]), ("gpu", all[2]), ("hybrid", all[3])])
     }
 }
 
@@ -69,7 +84,7 @@ impl EngineOptions {
 /// What an engine computes with at the moment, and why.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct EngineInfo {
-    /// `Cpu` or `Gpu`.
+    /// `Cpu`, `Gpu` or `Hybrid`.
     pub backend: Backend,
     /// The adapter, where a GPU computes or did.
     pub adapter: Option<String>,
@@ -85,9 +100,21 @@ impl fmt::Display for EngineInfo {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match (self.backend, &self.adapter) {
             (Backend::Gpu, Some(adapter)) => write!(f, "gpu ({adapter}): {}", self.reason),
+            (Backend::Hybrid, Some(adapter)) => {
+                write!(f, "cpu ({}, {} threads) and gpu ({adapter}): {}", self.level, self.threads, self.reason)
+            }
             _ => write!(f, "cpu ({}, {} threads): {}", self.level, self.threads, self.reason),
         }
     }
+}
+
+/// How many images of a batch each side computed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Shares {
+    /// Images computed on the CPU.
+    pub cpu: usize,
+    /// Images computed on a GPU.
+    pub gpu: usize,
 }
 
 /// Computes features; cheap to clone, and shared by all clones. One engine a process is enough.
@@ -102,6 +129,9 @@ pub struct Engine {
 struct Inner {
     #[cfg(feature = "gpu")]
     backend: Backend,
+    /// The application's device, or why it will not do.
+    #[cfg(feature = "gpu")]
+    joined: Option<Result<Arc<Gpu>, GpuError>>,
     level: Level,
     pool: Option<rayon::ThreadPool>,
     state: Mutex<State>,
@@ -116,6 +146,9 @@ struct State {
     /// Whether a thread is timing the adapter against the CPU.
     #[cfg(feature = "gpu")]
     measuring: bool,
+    /// What is to go wrong with the device once there is one.
+    #[cfg(feature = "gpu")]
+    fault: Option<(Fault, usize)>,
 }
 
 #[derive(Debug, Clone)]
@@ -125,8 +158,9 @@ enum Choice {
     Open(String),
     /// The CPU for good; the adapter that failed, if one did.
     Cpu { reason: String, failed: Option<String> },
+    /// The GPU, with the CPU beside it if `both`.
     #[cfg(feature = "gpu")]
-    Gpu { gpu: Arc<Gpu>, reason: String },
+    Gpu { gpu: Arc<Gpu>, both: bool, reason: String },
 }
 
 impl Engine {
@@ -136,6 +170,28 @@ impl Engine {
     /// [`Error::InvalidOption`] if the SIMD level is not available or the threads cannot be started. A missing GPU is no
     /// error: the CPU does the work, and [`Engine::info`] says so.
     pub fn new(options: EngineOptions) -> Result<Self> {
+        Self::build(
+            options,
+            #[cfg(feature = "gpu")]
+            None,
+        )
+    }
+
+    /// As [`Engine::new`], but if a GPU computes it is this device of the application's own. Its handlers of errors and of
+    /// loss stay the application's; callbacks that it waits for may be called on this crate's threads. A device whose
+    /// limits are too low is not used, and [`Engine::info`] says so.
+    ///
+    /// # Errors
+    /// As [`Engine::new`].
+    #[cfg(feature = "gpu")]
+    pub fn with_device(options: EngineOptions, device: wgpu::Device, queue: wgpu::Queue) -> Result<Self> {
+        Self::build(options, Some(Gpu::with_device(device, queue).map(Arc::new)))
+    }
+
+    fn build(
+        options: EngineOptions,
+        #[cfg(feature = "gpu")] joined: Option<Result<Arc<Gpu>, GpuError>>,
+    ) -> Result<Self> {
         let level = options.level.unwrap_or_else(Level::detect);
         if !level.is_available() {
             return Err(Error::InvalidOption { option: "level", why: format!("this machine has no {level}") });
@@ -153,7 +209,9 @@ impl Engine {
         let choice = match options.backend {
             Backend::Cpu => Choice::Cpu { reason: "cpu was asked for".to_owned(), failed: None },
             #[cfg(feature = "gpu")]
-            Backend::Gpu => Choice::Open("gpu was asked for; there was no work yet".to_owned()),
+            asked @ (Backend::Gpu | Backend::Hybrid) => {
+                Choice::Open(format!("{asked} was asked for; there was no work for it yet"))
+            }
             #[cfg(feature = "gpu")]
             Backend::Auto => {
                 Choice::Open(format!("auto: a GPU is looked for from {} MB of pixels on", GPU_WORTH_BYTES >> 20))
@@ -167,11 +225,15 @@ impl Engine {
             seen: 0,
             #[cfg(feature = "gpu")]
             measuring: false,
+            #[cfg(feature = "gpu")]
+            fault: None,
         });
         Ok(Self {
             inner: Arc::new(Inner {
                 #[cfg(feature = "gpu")]
                 backend: options.backend,
+                #[cfg(feature = "gpu")]
+                joined,
                 level,
                 pool,
                 state,
@@ -179,27 +241,33 @@ impl Engine {
         })
     }
 
-    /// What computes at the moment, and why. `Auto`, and `Gpu` before its first work, may still change.
+    /// What computes at the moment, and why. `Auto`, and the others before their first work, may still change.
     pub fn info(&self) -> EngineInfo {
         let (backend, adapter, reason) = match &self.state().choice {
             #[cfg(feature = "gpu")]
             Choice::Open(reason) => (Backend::Cpu, None, reason.clone()),
             Choice::Cpu { reason, failed } => (Backend::Cpu, failed.clone(), reason.clone()),
             #[cfg(feature = "gpu")]
-            Choice::Gpu { gpu, reason } => (Backend::Gpu, Some(gpu.adapter().to_string()), reason.clone()),
+            Choice::Gpu { gpu, both, reason } => {
+                let backend = if *both { Backend::Hybrid } else { Backend::Gpu };
+                (backend, Some(gpu.adapter().to_string()), reason.clone())
+            }
         };
-        let threads = self.inner.pool.as_ref().map_or_else(rayon::current_num_threads, |p| p.current_num_threads());
-        EngineInfo { backend, adapter, reason, level: self.inner.level, threads }
+        EngineInfo { backend, adapter, reason, level: self.inner.level, threads: self.threads() }
+    }
+
+    fn threads(&self) -> usize {
+        self.inner.pool.as_ref().map_or_else(rayon::current_num_threads, |pool| pool.current_num_threads())
     }
 
     /// Computes the features of all images of a batch into `out`, which has a place for each of
-    /// [`ImageBatch::images`]; what it holds for defective rows means nothing. Returns which backend did it.
+    /// [`ImageBatch::images`]; what it holds for defective rows means nothing. Returns who did how much of it.
     ///
     /// Callable from many threads at once.
     ///
     /// # Errors
     /// [`Error::InvalidOption`] if `out` has not exactly the places needed or `finisher` is for another shape.
-    pub fn featurize(&self, images: &ImageBatch, finisher: &Finisher, out: Output<'_>) -> Result<Backend> {
+    pub fn featurize(&self, images: &ImageBatch, finisher: &Finisher, out: Output<'_>) -> Result<Shares> {
         if finisher.shape() != images.shape() || !out.holds(images.images(), images.shape()) {
             return Err(Error::InvalidOption {
                 option: "out",
@@ -217,7 +285,8 @@ impl Engine {
         self.inner.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn run_cpu<P: Pixel>(&self, pixels: &[P], finisher: &Finisher, out: Output<'_>) -> Backend {
+    fn run_cpu<P: Pixel>(&self, pixels: &[P], finisher: &Finisher, out: Output<'_>) -> Shares {
+        let cpu = out.images();
         match &self.inner.pool {
             // Handing work to another thread costs more than a little work itself.
             Some(pool) if size_of_val(pixels) >= cpu::PARALLEL_BYTES => {
@@ -225,42 +294,82 @@ impl Engine {
             }
             _ => cpu::featurize(self.inner.level, finisher, pixels, out),
         }
-        Backend::Cpu
+        Shares { cpu, gpu: 0 }
     }
 
     #[cfg(not(feature = "gpu"))]
-    fn run<P: Pixel>(&self, pixels: &[P], finisher: &Finisher, out: Output<'_>) -> Backend {
+    fn run<P: Pixel>(&self, pixels: &[P], finisher: &Finisher, out: Output<'_>) -> Shares {
         self.run_cpu(pixels, finisher, out)
     }
 
     #[cfg(feature = "gpu")]
-    fn run<P: GpuPixel>(&self, pixels: &[P], finisher: &Finisher, mut out: Output<'_>) -> Backend {
-        let Some(gpu) = self.gpu_for(pixels, finisher) else { return self.run_cpu(pixels, finisher, out) };
-        match gpu.featurize(finisher, pixels, out.reborrow()) {
-            Ok(()) => Backend::Gpu,
+    fn run<P: GpuPixel>(&self, pixels: &[P], finisher: &Finisher, mut out: Output<'_>) -> Shares {
+        let Some((gpu, both)) = self.gpu_for(pixels, finisher) else { return self.run_cpu(pixels, finisher, out) };
+        let (shares, done) = self.run_gpu(&gpu, both, pixels, finisher, out.reborrow());
+        match done {
+            Ok(()) => return shares,
             // A sum beyond f32: the CPU has f64, and nothing is wrong with the device.
-            Err(GpuError::Range) => self.run_cpu(pixels, finisher, out),
-            Err(error) => {
-                self.abandon(&gpu, &error);
-                self.run_cpu(pixels, finisher, out)
-            }
+            Err(GpuError::Range) => {}
+            Err(error) => self.abandon(&gpu, &error),
+        }
+        // What integers come from does not show; but no batch of floats is partly in f64 and partly in f32.
+        if P::TYPE == PixelType::F32 { self.run_cpu(pixels, finisher, out) } else { shares }
+    }
+
+    /// Computes with the GPU, with the CPU beside it if `both`. What a failing device leaves of integer pixels is computed
+    /// on the CPU, so that the output is complete either way.
+    #[cfg(feature = "gpu")]
+    fn run_gpu<P: GpuPixel>(
+        &self,
+        gpu: &Gpu,
+        both: bool,
+        pixels: &[P],
+        finisher: &Finisher,
+        out: Output<'_>,
+    ) -> (Shares, Result<(), GpuError>) {
+        let images = out.images();
+        let queue = Queue::new(finisher.shape(), pixels, out);
+        let drain = || gpu.drain(&queue, finisher, self.threads());
+        let (on_gpu, done) = if both {
+            std::thread::scope(|scope| {
+                let other = std::thread::Builder::new().name("pixelfeat-gpu".into()).spawn_scoped(scope, drain);
+                self.drain_cpu(&queue, finisher);
+                match other.map(|thread| thread.join()) {
+                    Ok(joined) => joined.unwrap_or_else(|_| (0, Err(GpuError::Lost("its thread panicked".into())))),
+                    // Without a thread for it, the CPU has done it all.
+                    Err(_) => (0, Ok(())),
+                }
+            })
+        } else {
+            drain()
+        };
+        if P::TYPE != PixelType::F32 {
+            self.drain_cpu(&queue, finisher);
+        }
+        (Shares { cpu: images - on_gpu, gpu: on_gpu }, done)
+    }
+
+    /// Computes what is in the queue on the CPU, piece by piece.
+    #[cfg(feature = "gpu")]
+    fn drain_cpu<P: Pixel>(&self, queue: &Queue<'_, P>, finisher: &Finisher) {
+        let most = self.threads() * CPU_PIECE_BYTES / (finisher.shape().values() * size_of::<P>());
+        while let Some(piece) = queue.take(most) {
+            self.run_cpu(piece.pixels, finisher, piece.out);
         }
     }
 
-    /// The GPU to compute these pixels with, if it is to be one.
+    /// The GPU to compute these pixels with, if it is to be one, and whether the CPU helps.
     #[cfg(feature = "gpu")]
-    fn gpu_for<P: GpuPixel>(&self, pixels: &[P], finisher: &Finisher) -> Option<Arc<Gpu>> {
-        if pixels.is_empty() || self.inner.backend == Backend::Cpu {
+    fn gpu_for<P: GpuPixel>(&self, pixels: &[P], finisher: &Finisher) -> Option<(Arc<Gpu>, bool)> {
+        let floats_allowed = self.inner.backend == Backend::Gpu;
+        if pixels.is_empty() || self.inner.backend == Backend::Cpu || P::TYPE == PixelType::F32 && !floats_allowed {
             return None;
         }
         let mut state = self.state();
         state.seen += size_of_val(pixels) as u64;
         if let Choice::Open(_) = state.choice {
             match self.inner.backend {
-                Backend::Auto if P::TYPE == crate::shape::PixelType::F32 || state.seen < GPU_WORTH_BYTES => {
-                    return None;
-                }
-                Backend::Auto if state.measuring => return None,
+                Backend::Auto if state.seen < GPU_WORTH_BYTES || state.measuring => return None,
                 Backend::Auto => {
                     state.measuring = true;
                     // Not under the lock: a thread that waits for its part of the work may take up another call's.
@@ -270,67 +379,48 @@ impl Engine {
                     state.choice = choice;
                     state.measuring = false;
                 }
-                _ => state.choice = Self::open_asked(),
+                asked => state.choice = self.open_asked(asked),
+            }
+            if let (Choice::Gpu { gpu, .. }, Some((fault, chunks))) = (&state.choice, state.fault) {
+                gpu.provoke(fault, chunks);
             }
         }
         match &state.choice {
-            Choice::Gpu { gpu, .. }
-                if self.inner.backend == Backend::Gpu || P::TYPE != crate::shape::PixelType::F32 =>
-            {
-                Some(gpu.clone())
-            }
+            Choice::Gpu { gpu, both, .. } => Some((gpu.clone(), *both)),
             _ => None,
         }
     }
 
     #[cfg(feature = "gpu")]
-    fn open_asked() -> Choice {
-        match Gpu::open(true) {
-            Ok(gpu) => Choice::Gpu { gpu: Arc::new(gpu), reason: "gpu was asked for".to_owned() },
-            Err(error) => {
-                Choice::Cpu { reason: format!("gpu was asked for, but {error}; the CPU does the work"), failed: None }
-            }
+    fn open_asked(&self, asked: Backend) -> Choice {
+        match self.open(true) {
+            Ok(gpu) => Choice::Gpu { gpu, both: asked == Backend::Hybrid, reason: format!("{asked} was asked for") },
+            Err(error) => Choice::Cpu {
+                reason: format!("{asked} was asked for, but {error}; the CPU does the work"),
+                failed: None,
+            },
         }
     }
 
-    /// Looks for a hardware adapter and times it against the CPU on these pixels. The bytes must agree as well: a driver
-    /// that computes something else is not used.
+    /// The application's device, or the process's.
     #[cfg(feature = "gpu")]
-    fn measure<P: GpuPixel>(&self, pixels: &[P], finisher: &Finisher) -> Choice {
-        let for_good = |reason: String, failed: Option<String>| Choice::Cpu { reason, failed };
-        let gpu = match Gpu::open(false) {
-            Ok(gpu) => gpu,
-            Err(error) => return for_good(format!("auto: {error}"), None),
+    fn open(&self, allow_software: bool) -> Result<Arc<Gpu>, GpuError> {
+        self.inner.joined.clone().unwrap_or_else(|| Gpu::shared(allow_software))
+    }
+
+    /// The GPU of this engine, opened now if it was not, for what goes beyond single batches: images that stay on the
+    /// device. Whatever backend was asked for, and a software adapter if there is no other.
+    ///
+    /// # Errors
+    /// As [`Gpu::open`], and a device's failure if it has failed.
+    #[cfg(feature = "gpu")]
+    pub fn gpu(&self) -> Result<Arc<Gpu>, GpuError> {
+        let used = match &self.state().choice {
+            Choice::Gpu { gpu, .. } => Some(gpu.clone()),
+            _ => None,
         };
-        let images = pixels.len() / finisher.shape().values();
-        let mut cpu_result = Scratch::new(images, finisher);
-        let mut gpu_result = Scratch::new(images, finisher);
-        // The first run of each pays for compilation and fresh memory.
-        let timed = |run: &mut dyn FnMut() -> Result<(), GpuError>| -> Result<f64, GpuError> {
-            run()?;
-            let start = std::time::Instant::now();
-            run()?;
-            Ok(size_of_val(pixels) as f64 / start.elapsed().as_secs_f64() / 1e9)
-        };
-        let gpu_rate = timed(&mut || gpu.featurize(finisher, pixels, gpu_result.output()));
-        let cpu_rate = timed(&mut || {
-            self.run_cpu(pixels, finisher, cpu_result.output());
-            Ok(())
-        });
-        let adapter = gpu.adapter().to_string();
-        match (gpu_rate, cpu_rate) {
-            (Ok(_), Ok(_)) if cpu_result != gpu_result => {
-                for_good("auto: the adapter's results are not the exact ones".to_owned(), Some(adapter))
-            }
-            (Ok(gpu_rate), Ok(cpu_rate)) if gpu_rate > cpu_rate => Choice::Gpu {
-                gpu: Arc::new(gpu),
-                reason: format!("auto: measured {gpu_rate:.1} GB/s, the CPU {cpu_rate:.1} GB/s"),
-            },
-            (Ok(gpu_rate), Ok(cpu_rate)) => {
-                for_good(format!("auto: measured {cpu_rate:.1} GB/s, {adapter} {gpu_rate:.1} GB/s"), None)
-            }
-            (Err(error), _) | (_, Err(error)) => for_good(format!("auto: {error}"), Some(adapter)),
-        }
+        let gpu = used.map_or_else(|| self.open(true), Ok)?;
+        gpu.error().map_or(Ok(gpu), Err)
     }
 
     /// Goes on with the CPU after `gpu` failed.
@@ -339,7 +429,7 @@ impl Engine {
         tracing::warn!(adapter = %gpu.adapter(), %error, "the GPU failed; the CPU goes on");
         let mut state = self.state();
         // Another thread may have noticed first.
-        if let Choice::Gpu { gpu: current, reason } = &state.choice
+        if let Choice::Gpu { gpu: current, reason, .. } = &state.choice
             && Arc::ptr_eq(current, gpu)
         {
             state.choice = Choice::Cpu {
@@ -357,28 +447,17 @@ impl Engine {
             gpu.destroy();
         }
     }
-}
 
-#[cfg(feature = "gpu")]
-#[derive(PartialEq)]
-struct Scratch {
-    features: Vec<f32>,
-    means: Vec<f32>,
-    stds: Vec<f32>,
-}
-
-#[cfg(feature = "gpu")]
-impl Scratch {
-    fn new(images: usize, finisher: &Finisher) -> Self {
-        Self {
-            features: vec![0.0; images * finisher.shape().features()],
-            means: vec![0.0; images],
-            stds: vec![0.0; images],
+    /// Makes the GPU fail after `chunks` chunks. For tests; use an engine with a device of its own, since others share
+    /// theirs.
+    #[cfg(feature = "gpu")]
+    #[doc(hidden)]
+    pub fn provoke(&self, fault: Fault, chunks: usize) {
+        let mut state = self.state();
+        state.fault = Some((fault, chunks));
+        if let Choice::Gpu { gpu, .. } = &state.choice {
+            gpu.provoke(fault, chunks);
         }
-    }
-
-    fn output(&mut self) -> Output<'_> {
-        Output { features: &mut self.features, means: &mut self.means, stds: &mut self.stds }
     }
 }
 
@@ -397,21 +476,21 @@ mod tests {
         ImageBatch::from_array(&column, "image", ImageShape::gray(4, 4).unwrap(), PixelType::U8).unwrap()
     }
 
-    fn run(engine: &Engine) -> (Backend, Vec<f32>) {
+    fn run(engine: &Engine) -> (Shares, Vec<f32>) {
         let images = images();
         let finisher = Finisher::new(images.shape(), 255.0).unwrap();
         let rows = images.images();
         let (mut features, mut means, mut stds) =
             (vec![f32::NAN; rows * 12], vec![f32::NAN; rows], vec![f32::NAN; rows]);
         let out = Output { features: &mut features, means: &mut means, stds: &mut stds };
-        let backend = engine.featurize(&images, &finisher, out).unwrap();
-        (backend, features)
+        let shares = engine.featurize(&images, &finisher, out).unwrap();
+        (shares, features)
     }
 
     #[test]
     fn auto_leaves_gpus_alone_while_there_is_little_work() {
         let engine = Engine::new(EngineOptions::default()).unwrap();
-        assert_eq!(run(&engine).0, Backend::Cpu);
+        assert_eq!(run(&engine).0, Shares { cpu: 2_500, gpu: 0 });
         let info = engine.info();
         assert_eq!((info.backend, info.adapter), (Backend::Cpu, None));
         #[cfg(feature = "gpu")]
