@@ -62,7 +62,7 @@ struct Args {
     /// Write the image column as well.
     #[arg(long)]
     keep_image: bool,
-    /// What computes: auto, cpu or gpu.
+    /// What computes: auto, cpu, gpu or hybrid (CPU and GPU at once).
     #[arg(long, default_value = "auto")]
     backend: Backend,
     /// One list column `features`, or one column for each feature: list or columns.

@@ -55,9 +55,9 @@ pub mod synthetic;
 
 pub use batch::{ImageBatch, Pixels, default_pixel_type, infer_shape};
 pub use defect::{DEFECTS_OF, Defect, defects_array, defects_field};
-#[cfg(feature = "gpu")]
-pub use engine::Forecast;
 pub use engine::{Backend, Engine, EngineInfo, EngineOptions, Shares};
+#[cfg(feature = "gpu")]
+pub use engine::{Forecast, Rates};
 pub use error::{Error, Result};
 pub use features::{Finisher, Layout, Output};
 pub use featurizer::{FeatureSpec, Features, Featurizer, OnInvalid};

@@ -75,6 +75,7 @@ fn float_features_are_the_same_on_every_cpu_level_and_within_the_bound_on_a_gpu(
             let mut first: Option<(String, Vec<u32>)> = None;
             for (name, engine) in &engines {
                 let features = Featurizer::new(engine.clone(), FeatureSpec::new(shape)).featurize(&images).unwrap();
+                // What computes both ways leaves floats to the CPU.
                 let gpu = name == "gpu";
                 let centroid_apart = |got: f32, want: f32| {
                     // Where the mass nearly cancels, a centroid is large and as uncertain as the mass.

@@ -7,15 +7,16 @@ use std::mem::offset_of;
 use naga::valid::{Capabilities, ValidationFlags, Validator};
 use naga::{AddressSpace, Module, StorageAccess, TypeInner};
 use pixelfeat::gpu::layout::{
-    GROUP, INPUT_BINDING, MERGE_ENTRY, OUTPUT_BINDING, PARAMS_BINDING, PARTS_ENTRY, Params, SHADER_F32, SHADER_U8,
-    SHADER_U16, WHOLE_ENTRY, WORKGROUP_SIZE,
+    FINISH_ENTRY, GROUP, INPUT_BINDING, MERGE_ENTRY, OUTPUT_BINDING, PARAMS_BINDING, PARTS_ENTRY, Params, SHADER_F32,
+    SHADER_FINISH, SHADER_U8, SHADER_U16, WHOLE_ENTRY, WORKGROUP_SIZE,
 };
 
 /// The kernels of a pixel type and the files that they are made of.
-const SHADERS: [(&str, &str, &[&str]); 3] = [
+const SHADERS: [(&str, &str, &[&str]); 4] = [
     ("u8", SHADER_U8, &["blocks.wgsl", "integers.wgsl", "moments_u8.wgsl"]),
     ("u16", SHADER_U16, &["blocks.wgsl", "integers.wgsl", "moments_u16.wgsl"]),
     ("f32", SHADER_F32, &["blocks.wgsl", "moments_f32.wgsl"]),
+    ("finish", SHADER_FINISH, &["finish.wgsl"]),
 ];
 
 fn parse(name: &str, source: &str) -> Module {
@@ -44,7 +45,8 @@ fn entry_points_are_those_that_the_host_dispatches() {
     for (name, source, _) in SHADERS {
         let module = parse(name, source);
         let entries: Vec<_> = module.entry_points.iter().map(|entry| entry.name.as_str()).collect();
-        assert_eq!(entries, [WHOLE_ENTRY, PARTS_ENTRY, MERGE_ENTRY], "{name}");
+        let wanted = if name == "finish" { &[FINISH_ENTRY][..] } else { &[WHOLE_ENTRY, PARTS_ENTRY, MERGE_ENTRY] };
+        assert_eq!(entries, wanted, "{name}");
         for entry in &module.entry_points {
             assert_eq!(entry.stage, naga::ShaderStage::Compute, "{name} {}", entry.name);
             assert_eq!(entry.workgroup_size, [WORKGROUP_SIZE, 1, 1], "{name} {}", entry.name);
@@ -68,7 +70,7 @@ fn bindings_are_those_that_the_host_binds() {
         // Vectors of pixels, or words of records.
         let wanted = [
             (PARAMS_BINDING, vec![AddressSpace::Uniform]),
-            (INPUT_BINDING, vec![read, read]),
+            (INPUT_BINDING, if name == "finish" { vec![read] } else { vec![read, read] }),
             (OUTPUT_BINDING, vec![read_write]),
         ];
         assert_eq!(bound, wanted.into(), "{name}");

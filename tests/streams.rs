@@ -353,7 +353,7 @@ fn one_engine_serves_many_threads() {
 #[cfg(feature = "gpu")]
 #[test]
 fn a_device_lost_mid_run_changes_no_byte_and_the_report_says_so() {
-    let Some(engine) = support::gpu() else { return };
+    let Some(engine) = support::breakable(pixelfeat::Backend::Gpu) else { return };
     let cpu = Engine::new(EngineOptions::backend(pixelfeat::Backend::Cpu)).unwrap();
     let expected =
         collect(Featurizer::new(cpu, FeatureSpec::infer()).stream(synthetic::Digits::new(2_000, 9, 100)).unwrap());

@@ -1,12 +1,13 @@
 //! What `Auto` decides, and from what.
 
+use std::sync::Arc;
 use std::time::Instant;
 
-use super::{Backend, Choice, Engine, EngineOptions};
+use super::{Backend, Choice, Engine};
 use crate::error::Result;
 use crate::features::{Finisher, Output};
-use crate::gpu::{GpuError, GpuPixel};
-use crate::shape::{ImageShape, PixelType};
+use crate::gpu::{Gpu, GpuError, GpuPixel};
+use crate::shape::ImageShape;
 use crate::synthetic::Random;
 
 /// From how many bytes of pixels on `Auto` looks for a GPU: opening a driver and compiling kernels costs about as much as
@@ -57,10 +58,15 @@ impl Engine {
     /// well: a driver that computes something else is not used.
     pub(super) fn measure<P: GpuPixel>(&self, pixels: &[P], finisher: &Finisher) -> Choice {
         let for_good = |reason: String, failed: Option<String>| Choice::Cpu { reason, failed };
-        let gpu = match self.open(false) {
-            Ok(gpu) => gpu,
-            Err(error) => return for_good(format!("auto: {error}"), None),
-        };
+        match self.open(false) {
+            Ok(gpu) => self.measure_on(&gpu, pixels, finisher).0,
+            Err(error) => for_good(format!("auto: {error}"), None),
+        }
+    }
+
+    /// As `measure`, on a given device; also what was measured.
+    fn measure_on<P: GpuPixel>(&self, gpu: &Arc<Gpu>, pixels: &[P], finisher: &Finisher) -> (Choice, Option<Rates>) {
+        let for_good = |reason: String, failed: Option<String>| Choice::Cpu { reason, failed };
         let adapter = gpu.adapter().to_string();
         let images = pixels.len() / finisher.shape().values();
         let mut on_cpu = Scratch::new(images, finisher);
@@ -73,25 +79,57 @@ impl Engine {
             Ok(size_of_val(pixels) as f64 / start.elapsed().as_secs_f64() / 1e9)
         };
         let mut rates = || -> Result<Rates, GpuError> {
-            Ok(Rates {
-                gpu: timed(&mut || self.run_gpu(&gpu, false, pixels, finisher, on_gpu.output()).1)?,
-                cpu: timed(&mut || {
-                    self.run_cpu(pixels, finisher, on_cpu.output());
-                    Ok(())
-                })?,
-                both: timed(&mut || self.run_gpu(&gpu, true, pixels, finisher, Scratch::new(images, finisher).output()).1)?,
-            })
+            let gpu_rate = timed(&mut || self.run_gpu(gpu, false, pixels, finisher, on_gpu.output()).1)?;
+            let cpu = timed(&mut || {
+                self.run_cpu(pixels, finisher, on_cpu.output());
+                Ok(())
+            })?;
+            let mut on_both = Scratch::new(images, finisher);
+            let both = timed(&mut || self.run_gpu(gpu, true, pixels, finisher, on_both.output()).1)?;
+            Ok(Rates { cpu, gpu: gpu_rate, both })
         };
         match rates() {
-            Ok(_) if on_cpu != on_gpu => {
-                for_good("auto: the adapter's results are not the exact ones".to_owned(), Some(adapter))
+            Ok(rates) if on_cpu != on_gpu => {
+                let reason = "auto: the adapter's results are not the exact ones".to_owned();
+                (for_good(reason, Some(adapter)), Some(rates))
             }
-            Ok(rates) => match rates.decide() {
-                (Backend::Cpu, reason) => for_good(format!("{reason} ({adapter})"), None),
-                (backend, reason) => Choice::Gpu { gpu, both: backend == Backend::Hybrid, reason },
-            },
-            Err(error) => for_good(format!("auto: {error}"), Some(adapter)),
+            Ok(rates) => {
+                let choice = match rates.decide() {
+                    (Backend::Cpu, reason) => for_good(format!("{reason} ({adapter})"), None),
+                    (backend, reason) => Choice::Gpu { gpu: gpu.clone(), both: backend == Backend::Hybrid, reason },
+                };
+                (choice, Some(rates))
+            }
+            Err(error) => (for_good(format!("auto: {error}"), Some(adapter)), None),
         }
+    }
+
+    /// What `Auto` would take for `images` 8-bit images of `shape`, handed over in one batch, and why: measured on as
+    /// many random ones of them as 256 MB hold, on this engine's CPU threads and on `gpu`, whatever backend the engine
+    /// has. It takes as long as it takes to compute them six times.
+    ///
+    /// # Errors
+    /// As [`Finisher::new`], which does not happen.
+    pub fn forecast(&self, gpu: &Arc<Gpu>, shape: ImageShape, images: usize) -> Result<Forecast> {
+        let bytes = images as u64 * shape.values() as u64;
+        let finisher = Finisher::new(shape, 255.0)?;
+        if bytes < GPU_WORTH_BYTES {
+            let reason = format!("auto: {} MB; a GPU is looked for from {} on", bytes >> 20, GPU_WORTH_BYTES >> 20);
+            return Ok(Forecast { backend: Backend::Cpu, reason, rates: None });
+        }
+        let mut random = Random::new(1, 0);
+        let sample = images.min((FORECAST_BYTES / shape.values()).max(1));
+        let pixels: Vec<u8> = (0..sample * shape.values()).map(|_| random.bits() as u8).collect();
+        let (choice, rates) = self.measure_on(gpu, &pixels, &finisher);
+        let (backend, reason) = match choice {
+            Choice::Gpu { both, reason, .. } => (if both { Backend::Hybrid } else { Backend::Gpu }, reason),
+            Choice::Cpu { reason, .. } | Choice::Open(reason) => (Backend::Cpu, reason),
+        };
+        if gpu.adapter().software {
+            let reason = format!("auto never takes a software adapter; {reason}");
+            return Ok(Forecast { backend: Backend::Cpu, reason, rates });
+        }
+        Ok(Forecast { backend, reason, rates })
     }
 }
 
@@ -114,5 +152,25 @@ impl Scratch {
 
     fn output(&mut self) -> Output<'_> {
         Output { features: &mut self.features, means: &mut self.means, stds: &mut self.stds }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_fastest_is_taken_and_a_tie_is_the_cpus() {
+        for (cpu, gpu, both, wanted) in [
+            (10.0, 5.0, 12.0, Backend::Hybrid),
+            (10.0, 20.0, 12.0, Backend::Gpu),
+            (10.0, 10.4, 10.4, Backend::Cpu),
+            (30.0, 20.0, 25.0, Backend::Cpu),
+            (1.0, 40.0, 40.0, Backend::Gpu),
+        ] {
+            let (backend, reason) = Rates { cpu, gpu, both }.decide();
+            assert_eq!(backend, wanted, "{cpu} {gpu} {both}");
+            assert!(reason.contains(&format!("{cpu:.1} GB/s on the CPU")), "{reason}");
+        }
     }
 }

@@ -8,9 +8,9 @@ use std::str::FromStr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 #[cfg(feature = "gpu")]
-pub use self::auto::Forecast;
-#[cfg(feature = "gpu")]
 use self::auto::GPU_WORTH_BYTES;
+#[cfg(feature = "gpu")]
+pub use self::auto::{Forecast, Rates};
 use crate::batch::{ImageBatch, Pixels};
 use crate::cpu::{self, Level};
 use crate::error::{Error, Result, choose};
@@ -210,7 +210,8 @@ impl Engine {
             Backend::Cpu => Choice::Cpu { reason: "cpu was asked for".to_owned(), failed: None },
             #[cfg(feature = "gpu")]
             asked @ (Backend::Gpu | Backend::Hybrid) => {
-                Choice::Open(format!("{asked} was asked for; there was no work for it yet"))
+                let floats = if asked == Backend::Hybrid { "; float pixels are left to the CPU" } else { "" };
+                Choice::Open(format!("{asked} was asked for; there was no work for it yet{floats}"))
             }
             #[cfg(feature = "gpu")]
             Backend::Auto => {
@@ -512,6 +513,49 @@ mod tests {
         if let Choice::Gpu { gpu, .. } = &engine.state().choice {
             assert!(!gpu.adapter().software);
         }
+    }
+
+    #[cfg(feature = "gpu")]
+    #[test]
+    fn any_split_between_cpu_and_gpu_gives_the_same_bytes() {
+        let engine = Engine::new(EngineOptions::backend(Backend::Cpu)).unwrap();
+        let Some(gpu) = crate::gpu::tests::gpu() else { return };
+        let gpu = gpu.with_chunk_bytes(700);
+        let (images, (_, expected)) = (images(), run(&engine));
+        let Pixels::U8(pixels) = images.pixels() else { panic!("they are u8") };
+        let finisher = Finisher::new(images.shape(), 255.0).unwrap();
+        let rows = images.images();
+        let compute = |work: &dyn Fn(&Queue<'_, u8>)| {
+            let (mut features, mut means, mut stds) =
+                (vec![f32::NAN; rows * 12], vec![f32::NAN; rows], vec![f32::NAN; rows]);
+            let out = Output { features: &mut features, means: &mut means, stds: &mut stds };
+            work(&Queue::new(images.shape(), pixels, out));
+            features
+        };
+        for on_gpu in [0, 1, 17, rows / 2, rows - 1, rows] {
+            let split = compute(&|queue| {
+                if on_gpu > 0
+                    && let Some(piece) = queue.take(on_gpu)
+                {
+                    let part = Queue::new(images.shape(), piece.pixels, piece.out);
+                    let (done, result) = gpu.drain(&part, &finisher, 2);
+                    assert_eq!((done, result.is_ok()), (on_gpu, true));
+                }
+                engine.drain_cpu(queue, &finisher);
+            });
+            assert!(split == expected, "{on_gpu} of {rows} on the GPU");
+        }
+        // And as it falls out, with both at it.
+        let both = compute(&|queue| {
+            std::thread::scope(|scope| {
+                let other = scope.spawn(|| gpu.drain(queue, &finisher, 2));
+                while let Some(piece) = queue.take(5) {
+                    engine.run_cpu(piece.pixels, &finisher, piece.out);
+                }
+                other.join().unwrap().1.unwrap();
+            });
+        });
+        assert!(both == expected);
     }
 
     #[test]

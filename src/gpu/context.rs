@@ -65,7 +65,7 @@ impl Context {
         }))
     }
 
-    fn on(adapter: &wgpu::Adapter) -> Result<Self, GpuError> {
+    pub(super) fn on(adapter: &wgpu::Adapter) -> Result<Self, GpuError> {
         let limits = adapter.limits();
         check_limits(&limits)?;
         let wanted =
@@ -122,7 +122,27 @@ impl Context {
             scopes.into_iter().rev().filter_map(|scope| pollster::block_on(scope.pop())).map(GpuError::from).collect();
         // What wgpu says of a loss or a refusal explains the error that followed from it.
         self.health.check()?;
-        caught.into_iter().next().map_or(done, Err)
+        let done = caught.into_iter().next().map_or(done, Err);
+        done.map_err(|error| match error {
+            // What is asked of a device that is gone is refused as invalid, and who owns the device hears of the loss.
+            GpuError::Validation(text) if self.is_gone() => GpuError::Lost(text),
+            error => error,
+        })
+    }
+
+    /// Whether the device no longer does even the least.
+    fn is_gone(&self) -> bool {
+        let scope = self.device.push_error_scope(wgpu::ErrorFilter::Validation);
+        let mapped = unpanicked(|| {
+            let buffer = self.device.create_buffer(&wgpu::BufferDescriptor {
+                label: Some("sign of life"),
+                size: 16,
+                usage: wgpu::BufferUsages::MAP_WRITE | wgpu::BufferUsages::COPY_SRC,
+                mapped_at_creation: true,
+            });
+            buffer.get_mapped_range_mut(..).map(drop).map_err(|error| GpuError::Lost(error.to_string()))
+        });
+        pollster::block_on(scope.pop()).is_some() || mapped.is_err()
     }
 }
 

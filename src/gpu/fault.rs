@@ -42,6 +42,24 @@ pub enum GpuError {
         /// Images that there are places for.
         images: usize,
     },
+    /// There are no such images, or they are of another shape than the features. The device is unharmed.
+    #[error("images {start} to {end} of {images} are not there, or of another shape")]
+    NotThere {
+        /// The first image asked for.
+        start: usize,
+        /// The first that was not.
+        end: usize,
+        /// How many there are.
+        images: usize,
+    },
+    /// What was to be in one buffer is too large for one. The device is unharmed.
+    #[error("{bytes} bytes do not fit one buffer, which holds {most}")]
+    TooLarge {
+        /// Bytes that were needed.
+        bytes: u64,
+        /// The most that a buffer holds.
+        most: u64,
+    },
     /// A sum of float pixels is not a finite f32. The device is unharmed.
     #[error("a sum of float pixels is not a finite 32-bit float")]
     Range,

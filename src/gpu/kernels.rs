@@ -7,8 +7,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use super::context::Context;
 use super::fault::GpuError;
 use super::layout::{
-    GROUP, INPUT_BINDING, MERGE_ENTRY, OUTPUT_BINDING, PARAMS_BINDING, PARTS_ENTRY, Params, SHADER_F32, SHADER_U8,
-    SHADER_U16, WHOLE_ENTRY,
+    FINISH_ENTRY, GROUP, INPUT_BINDING, MERGE_ENTRY, OUTPUT_BINDING, PARAMS_BINDING, PARTS_ENTRY, Params, SHADER_F32,
+    SHADER_FINISH, SHADER_U8, SHADER_U16, WHOLE_ENTRY,
 };
 use super::plan::Plan;
 use crate::shape::PixelType;
@@ -41,6 +41,8 @@ struct Compiled {
     /// By [`PixelType`].
     modules: [Option<wgpu::ShaderModule>; 3],
     kernels: HashMap<Plan, Arc<Kernel>>,
+    /// By plan, rows of an image and the bits of the scale.
+    finishers: HashMap<(Plan, usize, u64), wgpu::ComputePipeline>,
 }
 
 impl Kernels {
@@ -109,7 +111,7 @@ impl Kernels {
         }
         let kernel = context.scoped(|| {
             let module = compiled.modules[plan.pixel_type as usize]
-                .get_or_insert_with(|| self.module(&context.device, plan.pixel_type));
+                .get_or_insert_with(|| self.module(&context.device, source(plan.pixel_type)));
             let constants = constants(plan);
             let pipeline = |entry| self.pipeline(&context.device, module, entry, &constants);
             Ok(Arc::new(if plan.is_parts() {
@@ -122,12 +124,41 @@ impl Kernels {
         Ok(kernel)
     }
 
-    fn module(&self, device: &wgpu::Device, pixel_type: PixelType) -> wgpu::ShaderModule {
-        let source = match pixel_type {
-            PixelType::U8 => SHADER_U8,
-            PixelType::U16 => SHADER_U16,
-            PixelType::F32 => SHADER_F32,
-        };
+    /// The kernel that makes features from the records of images of `height` rows.
+    pub(super) fn finish(
+        &self,
+        context: &Context,
+        plan: &Plan,
+        height: usize,
+        scale: f64,
+    ) -> Result<wgpu::ComputePipeline, GpuError> {
+        let key = (*plan, height, scale.to_bits());
+        let mut compiled = self.compiled.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(finish) = compiled.finishers.get(&key) {
+            return Ok(finish.clone());
+        }
+        if compiled.finishers.len() == MOST_KEPT {
+            compiled.finishers.clear();
+        }
+        let record = plan.record(height);
+        let constants = [
+            ("WIDTH", plan.width as f64),
+            ("CHANNELS", plan.channels as f64),
+            ("A_WORD", record.a_word as f64),
+            ("SUM_WORDS", record.sum_words as f64),
+            ("BANDS", record.bands as f64),
+            ("SECOND_WORDS", record.second_words as f64),
+            ("SCALE", scale),
+        ];
+        let finish = context.scoped(|| {
+            let module = self.module(&context.device, SHADER_FINISH);
+            Ok(self.pipeline(&context.device, &module, FINISH_ENTRY, &constants))
+        })?;
+        compiled.finishers.insert(key, finish.clone());
+        Ok(finish)
+    }
+
+    fn module(&self, device: &wgpu::Device, source: &'static str) -> wgpu::ShaderModule {
         let descriptor = wgpu::ShaderModuleDescriptor {
             label: Some("moments"),
             source: wgpu::ShaderSource::Wgsl(Cow::Borrowed(source)),
@@ -161,6 +192,14 @@ impl Kernels {
             },
             cache: self.cache.as_ref(),
         })
+    }
+}
+
+fn source(pixel_type: PixelType) -> &'static str {
+    match pixel_type {
+        PixelType::U8 => SHADER_U8,
+        PixelType::U16 => SHADER_U16,
+        PixelType::F32 => SHADER_F32,
     }
 }
 

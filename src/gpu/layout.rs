@@ -25,6 +25,9 @@ pub const PARTS_ENTRY: &str = "parts";
 /// The entry point that makes records of images from those of their rectangles.
 pub const MERGE_ENTRY: &str = "merge";
 
+/// The entry point that makes features from the records of images.
+pub const FINISH_ENTRY: &str = "finish";
+
 /// The WGSL of the kernels of `u8` pixels.
 pub const SHADER_U8: &str = concat!(
     include_str!("../../shaders/blocks.wgsl"),
@@ -40,6 +43,9 @@ pub const SHADER_U16: &str = concat!(
 /// The WGSL of the kernels of `f32` pixels.
 pub const SHADER_F32: &str =
     concat!(include_str!("../../shaders/blocks.wgsl"), include_str!("../../shaders/moments_f32.wgsl"));
+
+/// The WGSL that makes features on the device.
+pub const SHADER_FINISH: &str = include_str!("../../shaders/finish.wgsl");
 
 /// What a dispatch is told: the twin of the shaders' `Params`. All else is compiled in.
 #[repr(C)]

@@ -3,6 +3,7 @@
 //! Pixels travel packed, as they are; sums come back, exact for integers, and every division and root is done on the
 //! host, so that no GPU's rounding shows in a feature.
 
+mod calibrate;
 mod context;
 mod fault;
 mod kernels;
@@ -10,28 +11,34 @@ mod kernels;
 pub mod layout;
 mod pixel;
 mod plan;
+mod resident;
 mod ring;
 mod stream;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
+
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
+use std::thread;
 
 /// The graphics API that devices and buffers are those of.
 pub use wgpu;
 
-use std::sync::{Arc, Mutex, PoisonError, Weak};
-use std::thread;
-
+pub use self::calibrate::DeviceRates;
 pub use self::context::AdapterInfo;
-use self::context::{Context, describe};
+use self::context::{Context, adapters, describe};
 use self::fault::unpanicked;
 pub use self::fault::{Fault, GpuError};
-pub use self::pixel::GpuPixel;
+pub use self::pixel::{ExactPixel, GpuPixel};
 use self::plan::Plan;
+pub use self::resident::{DeviceFeatures, Images};
 use self::ring::Ring;
 pub use self::ring::Way;
 use self::stream::Stream;
 use crate::features::{Finisher, Output};
 use crate::queue::Queue;
+
+/// An adapter, and the device on it or why there is none.
+pub type Candidate = (AdapterInfo, Result<Gpu, GpuError>);
 
 /// One GPU, opened. It can be shared by any number of threads; the slots of its ring go round among them.
 ///
@@ -40,7 +47,8 @@ use crate::queue::Queue;
 #[derive(Debug)]
 pub struct Gpu {
     adapter: AdapterInfo,
-    way: Way,
+    /// Timed when it is first needed.
+    way: OnceLock<Way>,
     chunk_bytes: Option<usize>,
     /// `None` only while it is dropped.
     ring: Option<Ring>,
@@ -55,6 +63,20 @@ impl Gpu {
     /// [`GpuError::NoAdapter`] if there is none, [`GpuError::Limits`] if it is too small, another if it gives no device.
     pub fn open(allow_software: bool) -> Result<Self, GpuError> {
         unpanicked(|| Self::on(Context::open(allow_software)?, cfg!(debug_assertions)))
+    }
+
+    /// Every adapter that the environment leaves, software ones too, best first: what it is, and opened, or why it cannot
+    /// be.
+    ///
+    /// # Errors
+    /// [`GpuError::NoAdapter`] if the crate was built for no API of this platform, or the environment names an adapter
+    /// that is not there.
+    pub fn all() -> Result<Vec<Candidate>, GpuError> {
+        unpanicked(|| {
+            let open = |adapter: &wgpu::Adapter| Self::on(Context::on(adapter)?, cfg!(debug_assertions));
+            let described = |adapter| (describe(&wgpu::Adapter::get_info(adapter)), unpanicked(|| open(adapter)));
+            Ok(adapters(true)?.iter().map(described).collect())
+        })
     }
 
     /// As [`Gpu::open`], but the process has one such device at a time, whoever asks: pipelines are compiled once. It is
@@ -86,16 +108,20 @@ impl Gpu {
 
     fn on(context: Context, checked: bool) -> Result<Self, GpuError> {
         let adapter = describe(&context.info);
-        let way = match context.device.features().contains(wgpu::Features::MAPPABLE_PRIMARY_BUFFERS) {
-            true if adapter.kind == "software" || adapter.kind == "integrated" => Way::Shared,
-            _ => Way::Copied,
-        };
-        Ok(Self { adapter, way, chunk_bytes: None, ring: Some(Ring::new(context, checked)?) })
+        Ok(Self { adapter, way: OnceLock::new(), chunk_bytes: None, ring: Some(Ring::new(context, checked)?) })
     }
 
     /// What is known of the adapter.
     pub fn adapter(&self) -> &AdapterInfo {
         &self.adapter
+    }
+
+    /// The device and its queue, for an application's own work with what stays there.
+    ///
+    /// # Errors
+    /// The device's failure, if it has failed.
+    pub fn device(&self) -> Result<(&wgpu::Device, &wgpu::Queue), GpuError> {
+        self.ring().map(|ring| (&ring.context.device, &ring.context.queue))
     }
 
     /// Writes the features, means and deviations of `pixels`, image after image, to every place of `out`, on the calling
@@ -125,12 +151,12 @@ impl Gpu {
         finisher: &Finisher,
         threads: usize,
     ) -> (usize, Result<(), GpuError>) {
-        let ring = match self.ring() {
-            Ok(ring) => ring,
+        let (ring, way) = match self.ring().and_then(|ring| Ok((ring, self.way()?))) {
+            Ok(ring_and_way) => ring_and_way,
             Err(error) => return (0, Err(error)),
         };
         let plan = Plan::of::<P>(finisher.shape());
-        let stream = Stream { ring, finisher, plan: &plan, way: self.way, chunk_bytes: self.chunk_bytes };
+        let stream = Stream { ring, finisher, plan: &plan, way, chunk_bytes: self.chunk_bytes };
         let (images, done) = stream.drain(queue, threads);
         (images, done.map_err(|error| self.failed(error)))
     }
@@ -148,10 +174,19 @@ impl Gpu {
 
     /// Makes an error the device's last one, unless it does the device no harm.
     fn failed(&self, error: GpuError) -> GpuError {
-        let Some(ring) = self.ring.as_ref().filter(|_| !matches!(error, GpuError::Range)) else { return error };
+        let harmless = matches!(
+            error,
+            GpuError::Range | GpuError::Lengths { .. } | GpuError::NotThere { .. } | GpuError::TooLarge { .. }
+        );
+        let Some(ring) = self.ring.as_ref().filter(|_| !harmless) else { return error };
         let first = ring.context.health.fail(error);
         ring.clear();
         first
+    }
+
+    /// The most that one buffer of images takes.
+    fn part_bytes(&self, context: &Context) -> usize {
+        self.chunk_bytes.unwrap_or(usize::MAX).min(context.buffer_bytes())
     }
 
     /// Gives the device up, as if it were lost: for tests of what happens then.
@@ -180,8 +215,18 @@ impl Gpu {
     }
 
     pub(crate) fn with_way(mut self, way: Way) -> Self {
-        self.way = way;
+        self.way = OnceLock::from(way);
         self
+    }
+
+    /// With the bounds checks that a release build's kernels do without, or without them.
+    pub(crate) fn open_checked(checked: bool) -> Result<Self, GpuError> {
+        unpanicked(|| Self::on(Context::open(true)?, checked))
+    }
+
+    /// Slots that wait for chunks.
+    pub(crate) fn idle_slots(&self) -> usize {
+        self.ring.as_ref().map_or(0, Ring::idle_slots)
     }
 }
 

@@ -10,7 +10,7 @@ use crate::moments::{Moments, Pixel};
 /// γ = k·2⁻²⁴ ÷ (1 − k·2⁻²⁴), the sum of a column of n values is within γ·Σ|p| of the true one, and that of a row within
 /// γ·Σ|p − m| for an m near the row's mean; values and sums below 2⁻¹²⁶ may count as zero, and squared deviations below
 /// it do.
-pub trait GpuPixel: Pixel + bytemuck::NoUninit {
+pub trait GpuPixel: Pixel + bytemuck::Pod {
     /// Adds the record of one image, or of the rows from `top` on of one, to its moments.
     #[doc(hidden)]
     fn add_record(moments: &mut Moments<Self>, words: &[u32], record: &Record, top: usize);
@@ -19,6 +19,11 @@ pub trait GpuPixel: Pixel + bytemuck::NoUninit {
     #[doc(hidden)]
     fn settle(moments: &mut Moments<Self>) -> Result<(), GpuError>;
 }
+
+/// A pixel type whose sums are exact: `u8`, `u16`.
+pub trait ExactPixel: GpuPixel {}
+impl ExactPixel for u8 {}
+impl ExactPixel for u16 {}
 
 /// Reads sums from their words, one or two in each.
 fn for_each_sum(words: &[u32], record: &Record, mut each: impl FnMut(usize, u32)) {

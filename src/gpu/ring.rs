@@ -1,5 +1,6 @@
 //! The ring: slots of buffers that chunks go round in, up, through the kernels and back.
 
+use std::fmt;
 use std::sync::mpsc::{self, Receiver, TryRecvError};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
@@ -16,7 +17,7 @@ const WORD: usize = size_of::<u32>();
 pub(super) const MAX_SLOTS: usize = 16;
 /// How long an answer is waited for. Drivers reset a device far sooner; a software adapter on a loaded machine may need
 /// seconds.
-const PATIENCE: Duration = Duration::from_secs(60);
+pub(super) const PATIENCE: Duration = Duration::from_secs(60);
 /// How long a wait spins before it sleeps between looks, and how long it then sleeps.
 const SPIN: Duration = Duration::from_micros(50);
 const NAP: Duration = Duration::from_micros(50);
@@ -39,6 +40,16 @@ pub(super) enum Source<'p> {
     Host(&'p [u8]),
     /// On the device, from this image on.
     Device { pixels: &'p wgpu::Buffer, first: usize },
+}
+
+impl fmt::Display for Way {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Way::Copied => "copied both ways",
+            Way::Written => "written in place, results copied",
+            Way::Shared => "shared memory, nothing copied",
+        })
+    }
 }
 
 /// The slots and what it takes to use them.
@@ -340,8 +351,9 @@ impl Buffers {
         let records = (record_size > 0).then(|| buffer("records", record_size, Use::STORAGE, false));
         let body =
             wgpu::BindingResource::Buffer(wgpu::BufferBinding { buffer: &pixels, offset: HEAD_BYTES, size: None });
-        let bind =
-            |input, output: &wgpu::Buffer| ring.kernels.bind(device, params(&pixels), input, output.as_entire_binding());
+        let bind = |input, output: &wgpu::Buffer| {
+            ring.kernels.bind(device, params(&pixels), input, output.as_entire_binding())
+        };
         let whole = bind(body.clone(), &results);
         let parts = records.as_ref().map(|records| [bind(body, records), bind(records.as_entire_binding(), &results)]);
         Self { way, pixels, upload, records, results, readback, whole, parts }

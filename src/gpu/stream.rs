@@ -1,7 +1,7 @@
 //! Images from a queue through the ring, and their features from the records that come back.
 
-use std::ops::Range;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, PoisonError};
 use std::thread;
 
 use super::fault::GpuError;
@@ -21,6 +21,13 @@ const RING_BYTES: usize = 128 << 20;
 /// Bytes of a chunk at the most, enough to hide the cost of a submission, and at the least, if there are so many.
 const MOST_BYTES: usize = 32 << 20;
 const LEAST_BYTES: usize = 1 << 20;
+
+/// Images of one chunk and the places of their features.
+#[derive(Debug)]
+pub(super) struct Job<'p> {
+    pub(super) source: Source<'p>,
+    pub(super) out: Output<'p>,
+}
 
 /// A stream of images of one shape through a ring.
 #[derive(Debug, Clone, Copy)]
@@ -45,33 +52,35 @@ impl Stream<'_> {
         let chunk_bytes = self
             .chunk_bytes
             .unwrap_or_else(|| (bytes / (2 * feeders)).clamp(LEAST_BYTES, MOST_BYTES).min(RING_BYTES / (2 * feeders)));
+        let chunk_bytes = chunk_bytes.min(self.ring.context.buffer_bytes());
         let stop = AtomicBool::new(false);
-        let feed = || {
+        on_threads(feeders, || {
             let mut images = 0;
-            let done = self.feed(queue, chunk_bytes.min(self.ring.context.buffer_bytes()), &stop, &mut images);
+            let done = self.feed(queue, chunk_bytes, &stop, &mut images);
             if done.is_err() {
                 stop.store(true, Ordering::Relaxed);
             }
             (images, done)
-        };
-        thread::scope(|scope| {
-            // Where no thread can be had, those that are there do it all.
-            let others: Vec<_> = (1..feeders)
-                .map_while(|_| thread::Builder::new().name("pixelfeat-gpu".into()).spawn_scoped(scope, feed).ok())
-                .collect();
-            let mut sum = feed();
-            for other in others {
-                let (images, done) = other.join().unwrap_or((0, Err(GpuError::Lost("a feeder panicked".into()))));
-                sum.0 += images;
-                sum.1 = sum.1.and(done);
-            }
-            sum
         })
     }
 
-    fn feed<P: GpuPixel>(
+    /// Does all jobs, on the calling thread and some more.
+    pub(super) fn drain_jobs<P: GpuPixel>(&self, jobs: Vec<Job<'_>>) -> Result<(), GpuError> {
+        let threads = thread::available_parallelism().map_or(1, usize::from);
+        let feeders = jobs.len().clamp(1, threads.min(MAX_FEEDERS));
+        let jobs = Mutex::new(jobs.into_iter());
+        let next = || jobs.lock().unwrap_or_else(PoisonError::into_inner).next();
+        on_threads(feeders, || {
+            let mut images = 0;
+            let done = self.feed_images::<P>(next, &mut images, drop);
+            (images, done)
+        })
+        .1
+    }
+
+    fn feed<'p, P: GpuPixel>(
         &self,
-        queue: &Queue<'_, P>,
+        queue: &Queue<'p, P>,
         chunk_bytes: usize,
         stop: &AtomicBool,
         images: &mut usize,
@@ -81,8 +90,16 @@ impl Stream<'_> {
             Cut::Images(most) => {
                 // Towards the end smaller pieces, so that whoever shares the queue is done at the same time.
                 let share = || most.min(queue.images().div_ceil(4)).max(most.div_ceil(8));
-                let next = || if stopped() { None } else { queue.take(share()) };
-                self.feed_images(next, images, |piece| queue.put_back(piece))
+                let next = || {
+                    let Piece { pixels, out } = if stopped() { None } else { queue.take(share()) }?;
+                    Some(Job { source: Source::Host(bytemuck::cast_slice(pixels)), out })
+                };
+                let put_back = |Job { source, out }: Job<'p>| {
+                    if let Source::Host(pixels) = source {
+                        queue.put_back(Piece { pixels: bytemuck::cast_slice(pixels), out });
+                    }
+                };
+                self.feed_images::<P>(next, images, put_back)
             }
             Cut::Rows(rows) => {
                 while let (false, Some(mut piece)) = (stopped(), queue.take(1)) {
@@ -100,46 +117,22 @@ impl Stream<'_> {
     /// Chunks of whole images.
     fn feed_images<'p, P: GpuPixel>(
         &self,
-        mut next: impl FnMut() -> Option<Piece<'p, P>>,
+        mut next: impl FnMut() -> Option<Job<'p>>,
         images: &mut usize,
-        put_back: impl FnMut(Piece<'p, P>),
-    ) -> Result<(), GpuError> {
-        let shape = self.finisher.shape();
-        let mut finish = self.finish_images::<P>();
-        let next = || {
-            let piece = next()?;
-            let chunk = self.plan.chunk(piece.out.images(), shape.height());
-            Some((chunk, Source::Host(bytemuck::cast_slice(piece.pixels)), piece))
-        };
-        let land = |piece: &mut Piece<'p, P>, words: &[u32]| {
-            finish(&mut piece.out, words)?;
-            *images += piece.out.images();
-            Ok(())
-        };
-        self.pump(next, land, put_back)
-    }
-
-    /// Images `range` of those in `pixels`, on the device, in chunks of `most`.
-    pub(super) fn resident_images<P: GpuPixel>(
-        &self,
-        pixels: &wgpu::Buffer,
-        range: Range<usize>,
-        most: usize,
-        out: Output<'_>,
+        put_back: impl FnMut(Job<'p>),
     ) -> Result<(), GpuError> {
         let height = self.finisher.shape().height();
         let mut finish = self.finish_images::<P>();
-        let mut left = Some(out);
-        let mut first = range.start;
         let next = || {
-            let images = most.min(range.end - first);
-            let (out, rest) = left.take()?.split_at(images);
-            left = (images > 0).then_some(rest);
-            let source = Source::Device { pixels, first };
-            first += images;
-            (images > 0).then(|| (self.plan.chunk(images, height), source, out))
+            let job = next()?;
+            Some((self.plan.chunk(job.out.images(), height), job.source, job))
         };
-        self.pump(next, |out, words| finish(out, words), drop)
+        let land = |job: &mut Job<'p>, words: &[u32]| {
+            finish(&mut job.out, words)?;
+            *images += job.out.images();
+            Ok(())
+        };
+        self.pump(next, land, put_back)
     }
 
     /// What makes the features of images from their records.
@@ -231,6 +224,25 @@ impl Stream<'_> {
             return Err(error);
         }
     }
+}
+
+/// Runs `work` on the calling thread and on `threads` − 1 more, or as many as can be had, and adds up what they did.
+fn on_threads(
+    threads: usize,
+    work: impl Fn() -> (usize, Result<(), GpuError>) + Sync,
+) -> (usize, Result<(), GpuError>) {
+    thread::scope(|scope| {
+        let others: Vec<_> = (1..threads)
+            .map_while(|_| thread::Builder::new().name("pixelfeat-gpu".into()).spawn_scoped(scope, &work).ok())
+            .collect();
+        let mut sum = work();
+        for other in others {
+            let (images, done) = other.join().unwrap_or((0, Err(GpuError::Lost("a feeder panicked".into()))));
+            sum.0 += images;
+            sum.1 = sum.1.and(done);
+        }
+        sum
+    })
 }
 
 /// Waits for one chunk and hands over its records, or itself if none come.

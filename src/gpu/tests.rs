@@ -2,7 +2,9 @@
 
 use std::fmt::Debug;
 
-use super::{Gpu, GpuError, GpuPixel};
+use std::sync::Arc;
+
+use super::{ExactPixel, Gpu, GpuError, GpuPixel, Way};
 use crate::features::{Finisher, Output};
 use crate::reference::{self, Expected};
 use crate::shape::ImageShape;
@@ -57,7 +59,7 @@ fn gather(images: impl Iterator<Item = Expected>) -> Got {
     all
 }
 
-trait Integer: GpuPixel + Into<u64> + Debug {
+trait Integer: ExactPixel + Into<u64> + Debug {
     const MAX: Self;
     const SCALE: f64;
     fn truncated(bits: u64) -> Self;
@@ -170,6 +172,222 @@ fn u16_features_are_those_of_the_oracle() {
     extremes::<u16>(&gpu);
     wide_dispatch::<u16>(&gpu);
     chunks::<u16>(gpu);
+}
+
+#[test]
+fn kernels_with_and_without_bounds_checks_give_the_oracles_features() {
+    if gpu().is_none() {
+        return;
+    }
+    for checked in [true, false] {
+        let gpu = Gpu::open_checked(checked).unwrap();
+        shapes_and_contents::<u8>(&gpu);
+        shapes_and_contents::<u16>(&gpu);
+        extremes::<u8>(&gpu);
+        extremes::<u16>(&gpu);
+        chunks::<u8>(gpu);
+    }
+}
+
+#[test]
+fn every_way_to_the_device_gives_the_oracles_features() {
+    for way in [Way::Copied, Way::Written, Way::Shared] {
+        let Some(gpu) = gpu() else { return };
+        let gpu = gpu.with_way(way).with_chunk_bytes(10_000);
+        for shape in ["28x28", "37x53", "200x200", "17x19x4"].map(shape) {
+            assert_exact(&gpu, shape, &random::<u8>(30 * shape.values(), 20), &format!("{way:?}"));
+            assert_exact(&gpu, shape, &random::<u16>(30 * shape.values(), 21), &format!("{way:?}"));
+        }
+    }
+}
+
+#[test]
+fn the_ways_that_are_open_can_be_timed() {
+    let Some(gpu) = gpu() else { return };
+    let ring = gpu.ring().unwrap();
+    for way in [Way::Copied, Way::Written] {
+        assert!(super::calibrate::time_way(ring, way).unwrap() > std::time::Duration::ZERO);
+    }
+    assert_eq!(gpu.way().unwrap(), gpu.way().unwrap());
+}
+
+#[test]
+fn the_same_work_again_takes_no_more_slots_and_all_come_back() {
+    let Some(gpu) = gpu() else { return };
+    let gpu = gpu.with_chunk_bytes(20_000);
+    let shape = shape("28x28");
+    let pixels = random::<u8>(500 * shape.values(), 22);
+    let mut slots = Vec::new();
+    for _ in 0..4 {
+        featurize(&gpu, shape, 255.0, &pixels).unwrap();
+        slots.push(gpu.idle_slots());
+    }
+    assert!(slots[0] >= 2 && slots.iter().all(|&n| n == slots[0]), "{slots:?}");
+    gpu.destroy();
+    featurize(&gpu, shape, 255.0, &pixels).unwrap_err();
+    assert_eq!(gpu.idle_slots(), 0);
+}
+
+#[test]
+fn more_threads_than_slots_all_get_their_turn() {
+    let Some(gpu) = gpu() else { return };
+    let gpu = gpu.with_chunk_bytes(5_000);
+    let shape = shape("28x28");
+    let pixels = random::<u8>(60 * shape.values(), 23);
+    let want = expected(shape, &pixels).bits();
+    std::thread::scope(|threads| {
+        for _ in 0..super::ring::MAX_SLOTS + 4 {
+            threads.spawn(|| assert_eq!(featurize(&gpu, shape, 255.0, &pixels).unwrap().bits(), want));
+        }
+    });
+    assert!(gpu.idle_slots() <= super::ring::MAX_SLOTS);
+}
+
+#[test]
+fn the_process_shares_one_device_until_it_fails() {
+    if gpu().is_none() {
+        return;
+    }
+    // The one that this test gets may be that of engines in other tests, so it is left whole.
+    let (one, other) = (Gpu::shared(true).unwrap(), Gpu::shared(true).unwrap());
+    assert!(Arc::ptr_eq(&one, &other));
+}
+
+fn resident<P: Integer>(gpu: &Arc<Gpu>, shape: ImageShape, images: usize) {
+    let pixels = random::<P>(images * shape.values(), 24);
+    let finisher = Finisher::new(shape, P::SCALE).unwrap();
+    let there = gpu.upload(shape, &pixels).unwrap();
+    assert_eq!((there.len(), there.shape()), (images, shape));
+    for range in [0..images, 0..0, images..images, images / 3..images, images / 2..images / 2 + 1, 0..images] {
+        let want = expected(shape, &pixels[range.start * shape.values()..range.end * shape.values()]);
+        let nans = |len| vec![f32::NAN; len];
+        let n = range.len();
+        let mut got = Got { features: nans(n * shape.features()), means: nans(n), stds: nans(n) };
+        let out = Output { features: &mut got.features, means: &mut got.means, stds: &mut got.stds };
+        there.featurize(&finisher, range.clone(), out).unwrap();
+        assert!(got.bits() == want.bits(), "{} {shape} {range:?}", P::TYPE);
+        let Ok(features) = there.features(&finisher, range.clone()) else {
+            // Only an image in bands has no features on the device.
+            assert!(matches!(there.features(&finisher, range), Err(GpuError::TooLarge { .. })), "{shape}");
+            continue;
+        };
+        assert_eq!((features.images, features.stride), (n, shape.features() + 2));
+        let values = download(gpu, &features.buffer);
+        for (i, got) in values.chunks(features.stride).take(n).enumerate() {
+            let (got, raw) = got.split_at(shape.features());
+            let want_features = &want.features[i * shape.features()..][..shape.features()];
+            let side = shape.height() + shape.width();
+            for (at, (&got, &want)) in got.iter().zip(want_features).enumerate() {
+                let most = if at % (side + 4) < side { 4 } else { 16 };
+                assert!(ulps(got, want) <= most, "{} {shape} image {i} value {at}: {got}, {want}", P::TYPE);
+            }
+            assert!(ulps(raw[0], want.means[i]) <= 16 && ulps(raw[1], want.stds[i]) <= 16, "{shape} {raw:?}");
+        }
+    }
+}
+
+/// Representable numbers between two that are not negative.
+fn ulps(a: f32, b: f32) -> u32 {
+    a.to_bits().abs_diff(b.to_bits())
+}
+
+/// What a buffer on the device holds, copied as an application would.
+fn download(gpu: &Gpu, buffer: &wgpu::Buffer) -> Vec<f32> {
+    let context = &gpu.ring().unwrap().context;
+    let readback = context.device.create_buffer(&wgpu::BufferDescriptor {
+        label: None,
+        size: buffer.size(),
+        usage: wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST,
+        mapped_at_creation: false,
+    });
+    let mut encoder = context.device.create_command_encoder(&wgpu::CommandEncoderDescriptor { label: None });
+    encoder.copy_buffer_to_buffer(buffer, 0, &readback, 0, buffer.size());
+    context.queue.submit([encoder.finish()]);
+    readback.map_async(wgpu::MapMode::Read, .., |_| ());
+    context.device.poll(wgpu::PollType::wait_indefinitely()).unwrap();
+    bytemuck::pod_collect_to_vec(&readback.get_mapped_range(..).unwrap())
+}
+
+#[test]
+fn resident_images_are_featurized_again_and_in_part() {
+    let Some(gpu) = gpu() else { return };
+    let gpu = Arc::new(gpu);
+    for shape in ["1x1", "7x7", "28x28", "37x53", "17x19x4", "64x64x3", "200x131x3", "1x3000", "3000x1"].map(shape) {
+        resident::<u8>(&gpu, shape, 9);
+        resident::<u16>(&gpu, shape, 9);
+    }
+    resident::<u8>(&gpu, shape("28x28"), 3_000);
+    let empty = gpu.upload::<u8>(shape("2x2"), &[]).unwrap();
+    assert!(empty.is_empty());
+}
+
+#[test]
+fn resident_images_in_several_buffers_and_in_bands() {
+    let Some(gpu) = gpu() else { return };
+    // Buffers of three digits, and large images in bands.
+    let gpu = Arc::new(gpu.with_chunk_bytes(3 * 784));
+    resident::<u8>(&gpu, shape("28x28"), 10);
+    resident::<u8>(&gpu, shape("300x301"), 3);
+    resident::<u16>(&gpu, shape("200x131x3"), 2);
+}
+
+#[test]
+fn resident_floats_are_those_of_the_stream() {
+    let Some(gpu) = gpu() else { return };
+    let gpu = Arc::new(gpu);
+    let shape = shape("37x53x3");
+    let pixels = floats(5 * shape.values(), 25, |unit| unit - 0.3);
+    let want = featurize(&gpu, shape, 1.0, &pixels).unwrap();
+    let mut got = want.clone();
+    got.features.fill(f32::NAN);
+    let out = Output { features: &mut got.features, means: &mut got.means, stds: &mut got.stds };
+    gpu.upload(shape, &pixels).unwrap().featurize(&Finisher::new(shape, 1.0).unwrap(), 0..5, out).unwrap();
+    assert_eq!(got.bits(), want.bits());
+}
+
+#[test]
+fn what_is_not_resident_is_refused_and_the_gpu_goes_on() {
+    let Some(gpu) = gpu() else { return };
+    let gpu = Arc::new(gpu);
+    let shape = shape("4x4");
+    let finisher = Finisher::new(shape, 255.0).unwrap();
+    let there = gpu.upload(shape, &random::<u8>(3 * 16, 26)).unwrap();
+    let nothing = || Output { features: &mut [], means: &mut [], stds: &mut [] };
+    #[expect(clippy::reversed_empty_ranges, reason = "that is what is refused")]
+    for range in [0..4, 4..4, 2..1] {
+        assert!(matches!(there.featurize(&finisher, range.clone(), nothing()), Err(GpuError::NotThere { .. })));
+        assert!(matches!(there.features(&finisher, range), Err(GpuError::NotThere { .. })));
+    }
+    let other = Finisher::new("4x5".parse().unwrap(), 255.0).unwrap();
+    assert!(matches!(there.features(&other, 0..1), Err(GpuError::NotThere { .. })));
+    assert!(matches!(there.featurize(&finisher, 0..2, nothing()), Err(GpuError::Lengths { .. })));
+    assert!(matches!(gpu.upload(shape, &[0u8; 17]), Err(GpuError::Lengths { .. })));
+    assert_exact(&gpu, shape, &random::<u8>(16, 27), "after refusals");
+}
+
+#[test]
+fn resident_images_of_a_lost_device_are_an_error() {
+    let Some(gpu) = gpu() else { return };
+    let gpu = Arc::new(gpu);
+    let shape = shape("28x28");
+    let finisher = Finisher::new(shape, 255.0).unwrap();
+    let there = gpu.upload(shape, &random::<u8>(3 * 784, 28)).unwrap();
+    gpu.destroy();
+    for _ in 0..2 {
+        assert!(matches!(there.features(&finisher, 0..3), Err(GpuError::Lost(_))));
+        assert!(matches!(gpu.upload(shape, &[1u8; 784]), Err(GpuError::Lost(_))));
+    }
+}
+
+#[test]
+fn a_device_can_be_timed() {
+    let Some(gpu) = gpu() else { return };
+    let gpu = Arc::new(gpu);
+    for shape in ["28x28", "1000x900"].map(shape) {
+        let rates = gpu.rates(shape, 2 << 20).unwrap();
+        eprintln!("{shape}: {rates:?}");
+        assert!([rates.up, rates.kernel, rates.down, rates.copy].iter().all(|rate| rate.is_finite() && *rate > 0.0));
+    }
 }
 
 #[test]

@@ -10,7 +10,8 @@ use pixelfeat::reference::{self, Expected};
 use pixelfeat::synthetic::Random;
 use pixelfeat::{Backend, Engine, EngineOptions, FeatureSpec, Features, Featurizer, ImageShape, PixelType};
 
-/// Every way to compute on this machine: each SIMD level on one, two and three threads, and the GPU if there is one.
+/// Every way to compute on this machine: each SIMD level on one, two and three threads, and if there is a GPU, that and
+/// both at once.
 pub fn engines() -> Vec<(String, Engine)> {
     let mut engines = Vec::new();
     for level in Level::ALL.into_iter().filter(|level| level.is_available()) {
@@ -19,7 +20,10 @@ pub fn engines() -> Vec<(String, Engine)> {
             engines.push((format!("cpu {level} x{threads}"), Engine::new(options).unwrap()));
         }
     }
-    engines.extend(gpu().map(|engine| ("gpu".to_owned(), engine)));
+    if let Some(gpu) = gpu() {
+        engines.push(("gpu".to_owned(), gpu));
+        engines.push(("hybrid".to_owned(), Engine::new(EngineOptions::backend(Backend::Hybrid)).unwrap()));
+    }
     println!("backends: {}", engines.iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>().join(", "));
     engines
 }
@@ -37,6 +41,28 @@ pub fn gpu() -> Option<Engine> {
     println!("GPU tests have nothing to run on: {}", info.reason);
     assert!(std::env::var_os("PIXELFEAT_REQUIRE_GPU").is_none_or(|v| v != "1"), "a GPU is required: {}", info.reason);
     None
+}
+
+/// A device of the test's own, as an application would have it, with the adapter's limits changed by `limit`.
+#[cfg(feature = "gpu")]
+pub fn device(limit: impl Fn(&mut wgpu::Limits)) -> Option<(wgpu::Device, wgpu::Queue)> {
+    // Says, or demands, as for every other test.
+    gpu()?;
+    let instance = wgpu::Instance::new(wgpu::InstanceDescriptor::new_without_display_handle_from_env());
+    let wanted = std::env::var("WGPU_ADAPTER_NAME").unwrap_or_default().to_lowercase();
+    let adapters = pollster::block_on(instance.enumerate_adapters(wgpu::Backends::all()));
+    let adapter = adapters.into_iter().find(|a| a.get_info().name.to_lowercase().contains(&wanted)).unwrap();
+    let mut limits = adapter.limits();
+    limit(&mut limits);
+    let descriptor = wgpu::DeviceDescriptor { required_limits: limits, ..Default::default() };
+    Some(pollster::block_on(adapter.request_device(&descriptor)).unwrap())
+}
+
+/// An engine with a device that nobody else has, so that a test may break it.
+#[cfg(feature = "gpu")]
+pub fn breakable(backend: Backend) -> Option<Engine> {
+    let (device, queue) = device(|_| ())?;
+    Some(Engine::with_device(EngineOptions::backend(backend), device, queue).unwrap())
 }
 
 /// What the pixels of a test image look like.
