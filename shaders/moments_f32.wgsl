@@ -64,7 +64,12 @@ fn float_in(at: u32) -> f32 {
     return bitcast<f32>(records[at]);
 }
 
-// The sums of a row about the mean of its parts' middles.
+// Pixels in a row of the block that is number `x` from the left.
+fn part_pixels(x: u32) -> f32 {
+    return f32(min(BLOCK_PIXELS, WIDTH - x * BLOCK_PIXELS));
+}
+
+// The sums of a row about the mean of its parts' middles, each as heavy as it is long.
 fn merge_row(image: u32, channel: u32, y: u32, to: u32) {
     let place = 3u * (channel * BLOCK_ROWS + y % BLOCK_ROWS);
     let band = y / BLOCK_ROWS;
@@ -74,11 +79,11 @@ fn merge_row(image: u32, channel: u32, y: u32, to: u32) {
         let stop = min(x + RUN, across());
         var run = 0.0;
         for (; x < stop; x++) {
-            run += float_in(record_of(image, band, x) + place);
+            run += part_pixels(x) * float_in(record_of(image, band, x) + place);
         }
         middle += run;
     }
-    middle /= f32(across());
+    middle /= f32(WIDTH);
     var sums = vec2<f32>();
     x = 0u;
     while x < across() {
@@ -86,7 +91,7 @@ fn merge_row(image: u32, channel: u32, y: u32, to: u32) {
         var run = vec2<f32>();
         for (; x < stop; x++) {
             let part = record_of(image, band, x) + place;
-            let n = f32(min(BLOCK_PIXELS, WIDTH - x * BLOCK_PIXELS));
+            let n = part_pixels(x);
             let apart = float_in(part) - middle;
             let rest = float_in(part + 1u);
             run += vec2<f32>(rest + n * apart, float_in(part + 2u) + (2.0 * rest + n * apart) * apart);

@@ -126,7 +126,7 @@ impl Engine {
             Choice::Cpu { reason, .. } | Choice::Open(reason) => (Backend::Cpu, reason),
         };
         if gpu.adapter().software {
-            let reason = format!("auto never takes a software adapter; {reason}");
+            let reason = format!("auto: never a software adapter; {}", reason.trim_start_matches("auto: "));
             return Ok(Forecast { backend: Backend::Cpu, reason, rates });
         }
         Ok(Forecast { backend, reason, rates })
