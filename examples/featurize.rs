@@ -12,8 +12,8 @@ use arrow_schema::{ArrowError, SchemaRef};
 use clap::Parser;
 use indicatif::{ProgressBar, ProgressStyle};
 use pixelfeat::{
-    Backend, Engine, EngineOptions, Error, FeatureSpec, FeatureStream, Featurizer, ImageShape, Layout, OnInvalid,
-    PixelType, Report, ReportHandle, StreamOptions, io, synthetic,
+    Backend, Engine, EngineOptions, Error, FeatureSpec, FeatureStream, Featurizer, ImageShape, KeepImage, Layout,
+    OnInvalid, PixelType, Report, ReportHandle, Resize, StreamOptions, io, synthetic,
 };
 
 /// Turn columns of pixel arrays into model-ready features.
@@ -59,13 +59,23 @@ struct Args {
     /// What sums, mean and std are divided by [default: 255 for u8, 65535 for u16, 1 for f32].
     #[arg(long, value_name = "N", value_parser = positive)]
     scale: Option<f64>,
-    /// Write the image column as well.
+    /// Make colours gray (BT.601) and leave alpha out.
     #[arg(long)]
-    keep_image: bool,
+    gray: bool,
+    /// Bring all images to one size, after --gray; the filter is bilinear or area.
+    #[arg(long, value_name = "HxW[:FILTER]")]
+    resize: Option<Resize>,
+    /// Take images of different sizes as they are: lists of as many features as each has, with its height and width.
+    #[arg(long, conflicts_with = "resize")]
+    ragged: bool,
+    /// Write the image as well: tensor and bytes are the pixels that the features are of, decoded, gray and resized;
+    /// original is the input's column.
+    #[arg(long, value_name = "FORM", num_args = 0..=1, require_equals = true, default_value = "no", default_missing_value = "tensor", hide_default_value = true)]
+    keep_image: KeepImage,
     /// What computes: auto, cpu, gpu or hybrid (CPU and GPU at once).
     #[arg(long, default_value = "auto")]
     backend: Backend,
-    /// One list column `features`, or one column for each feature: list or columns.
+    /// One list column `features`, one column for each feature, or an arrow.fixed_shape_tensor: list, columns or tensor.
     #[arg(long, default_value = "list")]
     layout: Layout,
     /// What becomes of a row that cannot be featurized: null, drop or error.
@@ -175,6 +185,9 @@ fn open(args: &Args, quarantine: Option<&io::Quarantine>) -> Result<(FeatureStre
         pixel_type: args.pixel_type,
         scale: args.scale,
         layout: args.layout,
+        gray: args.gray,
+        resize: args.resize,
+        ragged: args.ragged,
         keep_image: args.keep_image,
         on_invalid: args.on_invalid,
     };
@@ -267,6 +280,7 @@ fn report_json(report: &Report, elapsed: Duration) -> serde_json::Value {
         "rows_in": report.rows_in,
         "rows_featurized": report.rows_featurized,
         "rows_invalid": invalid,
+        "other_sizes": report.other_sizes,
         "shape": report.shape.to_string(),
         "pixel_type": report.pixel_type.to_string(),
         "suggested_pixel_type": report.fits.map(|t| t.to_string()),

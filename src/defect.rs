@@ -118,6 +118,19 @@ pub(crate) fn take_defects(batch: RecordBatch, image: &str) -> (RecordBatch, Vec
     (batch, defects)
 }
 
+/// Gives the rows that a reader had to leave null the reasons it had for it; both are in row order.
+pub(crate) fn explain(defects: &mut [Defect], known: Vec<Defect>) {
+    let mut known = known.into_iter().peekable();
+    for defect in defects {
+        while known.peek().is_some_and(|k| k.row < defect.row) {
+            known.next();
+        }
+        if known.peek().is_some_and(|k| k.row == defect.row) {
+            *defect = known.next().unwrap_or_else(|| defect.clone());
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

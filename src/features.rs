@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::str::FromStr;
 use std::sync::Arc;
 
+use arrow_schema::extension::{EXTENSION_TYPE_METADATA_KEY, EXTENSION_TYPE_NAME_KEY};
 use arrow_schema::{DataType, Field};
 
 use crate::error::{Error, Result, choose};
@@ -129,13 +130,15 @@ pub enum Layout {
     List,
     /// One `Float32` column for each feature, named by [`feature_names`].
     Columns,
+    /// One `features` column as in [`Layout::List`], which its field calls an `arrow.fixed_shape_tensor` of one dimension.
+    Tensor,
 }
 
 impl FromStr for Layout {
     type Err = Error;
 
     fn from_str(text: &str) -> Result<Self> {
-        choose("layout", text, &[("list", Layout::List), ("columns", Layout::Columns)])
+        choose("layout", text, &[("list", Layout::List), ("columns", Layout::Columns), ("tensor", Layout::Tensor)])
     }
 }
 
@@ -145,6 +148,11 @@ pub const FEATURES: &str = "features";
 pub const PIXEL_MEAN: &str = "pixel_mean";
 /// The name of the column with each image's population standard deviation, in raw units.
 pub const PIXEL_STD: &str = "pixel_std";
+
+/// The name of the column with each image's rows of pixels, where these differ.
+pub const HEIGHT: &str = "height";
+/// The name of the column with the pixels in a row of each image, where these differ.
+pub const WIDTH: &str = "width";
 
 /// The names of the features of one image, in order: `row_sum_0` …, `col_sum_0` …, `centroid_y`, `centroid_x`, `mean`,
 /// `std`; with several channels each is prefixed by `c0_`, `c1_`, ….
@@ -166,11 +174,38 @@ pub fn feature_fields(shape: ImageShape, layout: Layout) -> Vec<Field> {
         vec![Field::new(PIXEL_MEAN, DataType::Float32, true), Field::new(PIXEL_STD, DataType::Float32, true)];
     match layout {
         Layout::List => fields.push(Field::new(FEATURES, list_type(shape), true)),
+        Layout::Tensor => {
+            let tensor = as_tensor(Field::new(FEATURES, list_type(shape), true), &[("feature", shape.features())]);
+            fields.push(tensor);
+        }
         Layout::Columns => {
             fields.extend(feature_names(shape).into_iter().map(|name| Field::new(name, DataType::Float32, true)));
         }
     }
     fields
+}
+
+/// The fields that a run of images of different sizes adds to its input's: `pixel_mean`, `pixel_std`, `height`, `width`
+/// and `features`, a list of the values that [`Finisher`] tells for an image of that size.
+pub fn ragged_fields() -> Vec<Field> {
+    vec![
+        Field::new(PIXEL_MEAN, DataType::Float32, true),
+        Field::new(PIXEL_STD, DataType::Float32, true),
+        Field::new(HEIGHT, DataType::UInt32, true),
+        Field::new(WIDTH, DataType::UInt32, true),
+        Field::new(FEATURES, DataType::List(item_field()), true),
+    ]
+}
+
+/// A field of fixed-size lists as `arrow.fixed_shape_tensor` of these dimensions.
+pub(crate) fn as_tensor(field: Field, dims: &[(&str, usize)]) -> Field {
+    let shape: Vec<usize> = dims.iter().map(|(_, length)| *length).collect();
+    let names: Vec<&str> = dims.iter().map(|(name, _)| *name).collect();
+    let about = serde_json::json!({ "shape": shape, "dim_names": names });
+    field.with_metadata(HashMap::from([
+        (EXTENSION_TYPE_NAME_KEY.to_owned(), "arrow.fixed_shape_tensor".to_owned()),
+        (EXTENSION_TYPE_METADATA_KEY.to_owned(), about.to_string()),
+    ]))
 }
 
 /// The item field of the list column.
@@ -207,6 +242,10 @@ mod tests {
             assert_eq!(names.iter().collect::<std::collections::HashSet<_>>().len(), names.len());
             assert_eq!(feature_fields(shape, Layout::Columns).len(), 2 + shape.features());
             assert_eq!(feature_fields(shape, Layout::List).len(), 3);
+            let tensor = &feature_fields(shape, Layout::Tensor)[2];
+            assert_eq!(tensor.data_type(), &list_type(shape));
+            let about = format!(r#"{{"dim_names":["feature"],"shape":[{}]}}"#, shape.features());
+            assert_eq!(tensor.extension_type_metadata(), Some(about.as_str()));
         }
         assert_eq!(feature_names("2x1".parse().unwrap())[..3], ["row_sum_0", "row_sum_1", "col_sum_0"]);
     }

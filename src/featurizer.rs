@@ -1,21 +1,24 @@
 //! One array or one batch in, its features out: what a run computes, and how rows that cannot be are treated.
 
 use std::collections::HashSet;
+use std::ops::Range;
 use std::str::FromStr;
 use std::sync::Arc;
 
-use arrow_array::{Array, ArrayRef, BooleanArray, FixedSizeListArray, Float32Array, RecordBatch, new_empty_array};
-use arrow_buffer::NullBuffer;
+use arrow_array::{Array, ArrayRef, BooleanArray, FixedSizeListArray, Float32Array, RecordBatch};
 use arrow_schema::{Field, Schema, SchemaRef};
 use arrow_select::filter::filter_record_batch;
 
-use crate::batch::{ImageBatch, Pixels, default_pixel_type, infer_shape};
+use crate::batch::{ImageColumn, Reading, Survey};
+use crate::compute::{Computed, Images, validity};
 use crate::defect::{Defect, is_defects, take_defects};
 use crate::engine::{Engine, Shares};
 use crate::error::{Error, Result, choose};
-use crate::features::{Finisher, Layout, Output, feature_fields, item_field, metadata};
+use crate::features::{Finisher, Layout, feature_fields, item_field, metadata, ragged_fields};
+use crate::keep::{KeepImage, kept_array, kept_field};
 use crate::reason::Reason;
 use crate::shape::{ImageShape, PixelType};
+use crate::stages::{Resize, Stages};
 
 /// What becomes of a row that cannot be featurized.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -42,16 +45,27 @@ impl FromStr for OnInvalid {
 pub struct FeatureSpec {
     /// The column that holds the images.
     pub image: String,
-    /// The shape of the images; `None` to read it from the data ([`infer_shape`]).
+    /// The shape of the images as they are in the column; `None` to read it from the data
+    /// ([`infer_shape`](crate::infer_shape)).
     pub shape: Option<ImageShape>,
-    /// The type to compute in; `None` for the column's own ([`default_pixel_type`]).
+    /// The type to compute in; `None` for the column's own ([`default_pixel_type`](crate::default_pixel_type)), of encoded
+    /// images that of most among the first 1,000 rows.
     pub pixel_type: Option<PixelType>,
     /// What sums, means and deviations are divided by; `None` for [`PixelType::default_scale`].
     pub scale: Option<f64>,
     /// How the features stand in the output.
     pub layout: Layout,
-    /// Whether the image column is passed through as well.
-    pub keep_image: bool,
+    /// Whether colours become gray before anything else: ITU-R BT.601 in whole numbers,
+    /// (19595 R + 38470 G + 7471 B + 32768) ÷ 65536 rounded down, as Pillow's `convert("L")`; of floats
+    /// 0.299 R + 0.587 G + 0.114 B. Alpha is left out.
+    pub gray: bool,
+    /// The size that all images are brought to, after [`gray`](FeatureSpec::gray); `None` to leave them as they are.
+    pub resize: Option<Resize>,
+    /// Whether images keep the size that each row tells: features are then lists of as many values as the image has,
+    /// beside a `height` and a `width` column.
+    pub ragged: bool,
+    /// Whether and how the image is in the output as well.
+    pub keep_image: KeepImage,
     /// What becomes of a row that cannot be featurized.
     pub on_invalid: OnInvalid,
 }
@@ -70,7 +84,10 @@ impl FeatureSpec {
             pixel_type: None,
             scale: None,
             layout: Layout::List,
-            keep_image: false,
+            gray: false,
+            resize: None,
+            ragged: false,
+            keep_image: KeepImage::No,
             on_invalid: OnInvalid::Null,
         }
     }
@@ -117,20 +134,37 @@ impl Featurizer {
     ///
     /// # Errors
     /// - [`Error::UnknownShape`] if the spec leaves the shape open and the array does not tell it.
-    /// - [`Error::UnsupportedColumn`] if the array cannot hold images ([`ImageBatch::from_array`]).
-    /// - [`Error::InvalidOption`] if the scale is out of its range ([`Finisher::new`]).
+    /// - [`Error::UnsupportedColumn`] if the array cannot hold images
+    ///   ([`ImageBatch::from_array`](crate::ImageBatch::from_array)).
+    /// - [`Error::InvalidOption`] if the scale is out of its range ([`Finisher::new`]), or the features are to be ragged,
+    ///   which only a stream's can be.
     /// - [`Error::InvalidRow`] if a row is invalid and the spec says [`OnInvalid::Error`].
     pub fn featurize(&self, images: &dyn Array) -> Result<Features> {
+        self.featurize_column(&Field::new(&self.spec.image, images.data_type().clone(), true), images)
+    }
+
+    /// As [`Featurizer::featurize`], with the array's field, whose metadata tells of extension types.
+    ///
+    /// # Errors
+    /// As [`Featurizer::featurize`]; [`Error::UnsupportedColumn`] also if the metadata contradicts the type.
+    pub fn featurize_column(&self, field: &Field, images: &dyn Array) -> Result<Features> {
         let spec = &self.spec;
-        let shape = match spec.shape {
-            Some(shape) => shape,
-            None => infer_shape(images, &spec.image)?.ok_or_else(|| no_row_tells(&spec.image, images.len() as u64))?,
-        };
-        let pixel_type = spec.pixel_type.unwrap_or_else(|| default_pixel_type(images.data_type()));
-        let finisher = Finisher::new(shape, spec.scale.unwrap_or(pixel_type.default_scale()))?;
-        let mut batch = ImageBatch::from_array(images, &spec.image, shape, pixel_type)?;
-        let (values, _) = Values::compute(&self.engine, &mut batch, &finisher)?;
-        if let (OnInvalid::Error, Some(defect)) = (spec.on_invalid, batch.defects().first()) {
+        if spec.ragged {
+            let why = "the features of one array are of one length; a stream's can be ragged".to_owned();
+            return Err(Error::InvalidOption { option: "ragged", why });
+        }
+        let mut survey = Survey::new(ImageColumn::of(field)?, spec.shape, spec.pixel_type);
+        survey.count(images)?;
+        let source = Source::new(spec, survey.settle()?)?;
+        let (mut all, mut defects) = (Computed::empty(), Vec::new());
+        for part in source.parts(images)? {
+            let mut images = source.prepare(&self.engine, &images.slice(part.start, part.len()))?;
+            let (values, _) = Computed::of(&self.engine, &mut images, &source.finisher)?;
+            all.append(values);
+            let found = images.into_defects().into_iter();
+            defects.extend(found.map(|defect| Defect { row: part.start + defect.row, ..defect }));
+        }
+        if let (OnInvalid::Error, Some(defect)) = (spec.on_invalid, defects.first()) {
             return Err(Error::InvalidRow {
                 file: None,
                 row: defect.row as u64,
@@ -140,22 +174,65 @@ impl Featurizer {
                 detail: defect.detail.clone(),
             });
         }
-        let valid = validity(batch.rows(), batch.defects());
+        let valid = validity(images.len(), &defects);
+        let values = Arc::new(Float32Array::from(all.features));
+        let length = source.finisher.shape().features() as i32;
         Ok(Features {
-            features: list_array(values.features, shape, valid.clone())?,
-            pixel_mean: Float32Array::new(values.means.into(), valid.clone()),
-            pixel_std: Float32Array::new(values.stds.into(), valid),
-            defects: batch.into_defects(),
+            features: FixedSizeListArray::try_new(item_field(), length, values, valid.clone()).map_err(Error::from)?,
+            pixel_mean: Float32Array::new(all.means.into(), valid.clone()),
+            pixel_std: Float32Array::new(all.stds.into(), valid),
+            defects,
         })
     }
 }
 
-/// A run's choices, settled against its input's schema.
+/// The way from the image column to the engine, settled for a run.
+#[derive(Debug, Clone)]
+struct Source {
+    reading: Reading,
+    stages: Stages,
+    ragged: bool,
+    finisher: Finisher,
+}
+
+impl Source {
+    fn new(spec: &FeatureSpec, reading: Reading) -> Result<Self> {
+        let refuse = |option, why: &str| Err(Error::InvalidOption { option, why: why.to_owned() });
+        if spec.ragged && spec.resize.is_some() {
+            return refuse("ragged", "images that are resized all have one size");
+        }
+        if spec.ragged && spec.layout != Layout::List {
+            return refuse("ragged", "features of different lengths are lists, not columns or tensors");
+        }
+        let stages = Stages { gray: spec.gray, resize: spec.resize };
+        let scale = spec.scale.unwrap_or(reading.pixel_type().default_scale());
+        let finisher = Finisher::new(stages.shape(reading.shape())?, scale)?;
+        Ok(Self { reading, stages, ragged: spec.ragged, finisher })
+    }
+
+    /// Rows to take at once, so that what they decode to stays bounded.
+    fn parts(&self, images: &dyn Array) -> Result<Vec<Range<usize>>> {
+        self.reading.parts(images, (!self.ragged).then_some(self.finisher.shape()))
+    }
+
+    fn prepare(&self, engine: &Engine, images: &dyn Array) -> Result<Images> {
+        let shape = self.finisher.shape();
+        engine.install(|| {
+            if self.ragged {
+                let ragged = self.stages.prepare_ragged(&self.reading, images, shape.channels());
+                ragged.map(|ragged| Images::Ragged(images.len(), ragged))
+            } else {
+                self.stages.prepare(&self.reading, images, shape).map(Images::Uniform)
+            }
+        })
+    }
+}
+
+/// A run's choices, settled against its input's schema and first rows.
 #[derive(Debug, Clone)]
 pub(crate) struct Plan {
     spec: FeatureSpec,
-    finisher: Finisher,
-    pixel_type: PixelType,
+    source: Source,
     schema: SchemaRef,
 }
 
@@ -169,52 +246,81 @@ pub(crate) struct Done {
 }
 
 impl Plan {
-    /// The shape that the spec or the schema alone tells, if they do.
-    pub fn shape_from_schema(spec: &FeatureSpec, input: &Schema) -> Result<Option<ImageShape>> {
+    /// What is to be found out before there can be a plan.
+    pub fn survey(spec: &FeatureSpec, input: &Schema) -> Result<Survey> {
         let field = image_field(spec, input)?;
-        match spec.shape {
-            Some(shape) => Ok(Some(shape)),
-            None => infer_shape(&new_empty_array(field.data_type()), &spec.image),
-        }
+        let mut survey = Survey::new(ImageColumn::of(field)?, spec.shape, spec.pixel_type);
+        // The type alone may tell.
+        survey.count(&arrow_array::new_empty_array(field.data_type()))?;
+        Ok(survey)
     }
 
-    pub fn new(spec: FeatureSpec, input: &Schema, shape: ImageShape) -> Result<Self> {
-        let image = image_field(&spec, input)?.clone();
-        let pixel_type = spec.pixel_type.unwrap_or_else(|| default_pixel_type(image.data_type()));
-        let finisher = Finisher::new(shape, spec.scale.unwrap_or(pixel_type.default_scale()))?;
-        // Also tells at once, before any data, that the column's type is none that holds images.
-        ImageBatch::from_array(&new_empty_array(image.data_type()), &spec.image, shape, pixel_type)?;
+    pub fn new(spec: FeatureSpec, input: &Schema, reading: Reading) -> Result<Self> {
         let image_at = input.index_of(&spec.image)?;
-        let passes = |at: usize, field: &Field| !is_defects(field, &spec.image) && (spec.keep_image || at != image_at);
-        let mut fields: Vec<_> =
-            input.fields().iter().enumerate().filter(|(at, f)| passes(*at, f)).map(|(_, f)| f.clone()).collect();
+        let source = Source::new(&spec, reading)?;
+        let (shape, pixel_type) = (source.finisher.shape(), source.reading.pixel_type());
+        let mut fields: Vec<Arc<Field>> = Vec::new();
+        for (at, field) in input.fields().iter().enumerate().filter(|(_, f)| !is_defects(f, &spec.image)) {
+            match (at == image_at, spec.keep_image) {
+                (false, _) | (true, KeepImage::Original) => fields.push(field.clone()),
+                (true, KeepImage::No) => {}
+                (true, form) => {
+                    fields.push(Arc::new(kept_field(&spec.image, form, shape, pixel_type, spec.ragged)?));
+                }
+            }
+        }
         let taken: HashSet<String> = fields.iter().map(|f| f.name().clone()).collect();
-        for field in feature_fields(shape, spec.layout) {
+        let added = if spec.ragged { ragged_fields() } else { feature_fields(shape, spec.layout) };
+        for field in added {
             if taken.contains(field.name()) {
                 return Err(Error::ColumnTaken { column: field.name().clone() });
             }
             fields.push(Arc::new(field));
         }
         let mut about = input.metadata().clone();
-        about.extend(metadata(&finisher, pixel_type));
+        about.extend(metadata(&source.finisher, pixel_type));
+        if spec.gray {
+            about.insert("pixelfeat.gray".to_owned(), "bt601".to_owned());
+        }
+        if let Some(resize) = spec.resize {
+            about.insert("pixelfeat.resize".to_owned(), resize.to_string());
+        }
+        if spec.ragged {
+            about.remove("pixelfeat.feature_names");
+            about.insert("pixelfeat.shape".to_owned(), format!("HxWx{}", shape.channels()));
+        }
         let schema = Arc::new(Schema::new_with_metadata(fields, about));
-        Ok(Self { spec, finisher, pixel_type, schema })
+        Ok(Self { spec, source, schema })
     }
 
     pub fn schema(&self) -> SchemaRef {
         self.schema.clone()
     }
 
+    /// The shape that the features are of; of ragged ones that of the most common.
     pub fn shape(&self) -> ImageShape {
-        self.finisher.shape()
+        self.source.finisher.shape()
     }
 
     pub fn pixel_type(&self) -> PixelType {
-        self.pixel_type
+        self.source.reading.pixel_type()
     }
 
     pub fn spec(&self) -> &FeatureSpec {
         &self.spec
+    }
+
+    /// Whether a row of another size could be featurized if it were resized or the run ragged.
+    pub fn could_take_other_sizes(&self) -> bool {
+        self.source.reading.column().is_sized() && !self.spec.ragged && self.spec.resize.is_none()
+    }
+
+    /// Rows of a batch to featurize at once, so that what they decode to stays bounded.
+    pub fn parts(&self, input: &RecordBatch) -> Result<Vec<Range<usize>>> {
+        match input.column_by_name(&self.spec.image) {
+            Some(images) => self.source.parts(images),
+            None => Ok(std::iter::once(0..input.num_rows()).collect()),
+        }
     }
 
     /// Featurizes one batch. Under [`OnInvalid::Error`] a defective row is reported like any other: whoever knows the
@@ -222,26 +328,18 @@ impl Plan {
     pub fn apply(&self, engine: &Engine, input: RecordBatch) -> Result<Done> {
         let (input, known) = take_defects(input, &self.spec.image);
         let at = input.schema_ref().index_of(&self.spec.image).map_err(Error::from)?;
-        let shape = self.shape();
-        let mut images = ImageBatch::from_array(input.column(at), &self.spec.image, shape, self.pixel_type)?;
+        let mut images = self.source.prepare(engine, input.column(at))?;
         images.explain(known);
-        let (values, shares) = Values::compute(engine, &mut images, &self.finisher)?;
-        let defects = images.into_defects();
-        let valid = validity(input.num_rows(), &defects);
+        let (computed, shares) = Computed::of(engine, &mut images, &self.source.finisher)?;
+        let valid = validity(input.num_rows(), images.defects());
         let mut columns: Vec<ArrayRef> = input.columns().to_vec();
-        if !self.spec.keep_image {
-            columns.remove(at);
+        match self.spec.keep_image {
+            KeepImage::No => drop(columns.remove(at)),
+            KeepImage::Original => {}
+            form => columns[at] = kept_array(&images, form, self.shape(), self.pixel_type())?,
         }
-        columns.push(Arc::new(Float32Array::new(values.means.into(), valid.clone())));
-        columns.push(Arc::new(Float32Array::new(values.stds.into(), valid.clone())));
-        match self.spec.layout {
-            Layout::List => columns.push(Arc::new(list_array(values.features, shape, valid)?)),
-            Layout::Columns => columns.extend(
-                transpose(&values.features, shape.features())
-                    .into_iter()
-                    .map(|column| Arc::new(Float32Array::new(column.into(), valid.clone())) as ArrayRef),
-            ),
-        }
+        columns.extend(computed.into_columns(self.spec.layout, self.shape(), &images, valid)?);
+        let defects = images.into_defects();
         let mut batch = RecordBatch::try_new(self.schema.clone(), columns).map_err(Error::from)?;
         if let Some(kept) = self.kept(input.num_rows(), &defects) {
             batch = filter_record_batch(&batch, &kept).map_err(Error::from)?;
@@ -265,126 +363,4 @@ fn image_field<'a>(spec: &FeatureSpec, input: &'a Schema) -> Result<&'a Field> {
         column: spec.image.clone(),
         available: input.fields().iter().filter(|f| !is_defects(f, &spec.image)).map(|f| f.name().clone()).collect(),
     })
-}
-
-/// What to say when the shape is left open and nothing tells it.
-pub(crate) fn no_row_tells(column: &str, rows: u64) -> Error {
-    let why = if rows == 0 {
-        "there are no rows to read the image shape from".to_owned()
-    } else {
-        format!("none of the first {rows} rows has an image to read the shape from")
-    };
-    Error::UnknownShape { column: column.to_owned(), why }
-}
-
-/// The computed values, a place for every row.
-struct Values {
-    features: Vec<f32>,
-    means: Vec<f32>,
-    stds: Vec<f32>,
-}
-
-impl Values {
-    fn compute(engine: &Engine, images: &mut ImageBatch, finisher: &Finisher) -> Result<(Self, Shares)> {
-        let width = images.shape().features();
-        let (rows, count) = (images.rows(), images.images());
-        let mut values = Self { features: vec![0.0; rows * width], means: vec![0.0; rows], stds: vec![0.0; rows] };
-        let out = Output {
-            features: &mut values.features[..count * width],
-            means: &mut values.means[..count],
-            stds: &mut values.stds[..count],
-        };
-        let shares = engine.featurize(images, finisher, out)?;
-        if !images.every_row() {
-            spread(&mut values.features, width, images.defects());
-            spread(&mut values.means, 1, images.defects());
-            spread(&mut values.stds, 1, images.defects());
-        }
-        if matches!(images.pixels(), Pixels::F32(_)) {
-            let beyond = values.beyond_f32(width, images.defects());
-            images.add_defects(beyond);
-        }
-        // A null keeps no trace of what stood in its place.
-        for defect in images.defects() {
-            values.features[defect.row * width..][..width].fill(0.0);
-            values.means[defect.row] = 0.0;
-            values.stds[defect.row] = 0.0;
-        }
-        Ok((values, shares))
-    }
-}
-
-impl Values {
-    /// Rows of finite pixels whose sums are not.
-    fn beyond_f32(&self, width: usize, defects: &[Defect]) -> Vec<Defect> {
-        let finite = |row: usize| self.features[row * width..][..width].iter().all(|value| value.is_finite());
-        let known = |row: usize| defects.binary_search_by_key(&row, |defect| defect.row).is_ok();
-        (0..self.means.len())
-            .filter(|&row| !(finite(row) && self.means[row].is_finite() && self.stds[row].is_finite() || known(row)))
-            .map(|row| Defect::new(row, Reason::NotFinite, "its features are beyond 32-bit floats"))
-            .collect()
-    }
-}
-
-/// Moves the values of the valid rows, which stand side by side at the start, to the places of their rows.
-fn spread(values: &mut [f32], width: usize, defects: &[Defect]) {
-    let mut end = values.len() / width;
-    for (before, defect) in defects.iter().enumerate().rev() {
-        // The rows between this defect and the next one have `before + 1` defects before them.
-        let rows = defect.row + 1..end;
-        let from = (rows.start - before - 1) * width..(rows.end - before - 1) * width;
-        values.copy_within(from, rows.start * width);
-        end = defect.row;
-    }
-}
-
-fn validity(rows: usize, defects: &[Defect]) -> Option<NullBuffer> {
-    if defects.is_empty() {
-        return None;
-    }
-    let mut valid = vec![true; rows];
-    for defect in defects {
-        valid[defect.row] = false;
-    }
-    Some(NullBuffer::from(valid))
-}
-
-fn list_array(features: Vec<f32>, shape: ImageShape, valid: Option<NullBuffer>) -> Result<FixedSizeListArray> {
-    let values = Arc::new(Float32Array::from(features));
-    FixedSizeListArray::try_new(item_field(), shape.features() as i32, values, valid).map_err(Error::from)
-}
-
-/// Rows of `width` values → a vector per column.
-fn transpose(values: &[f32], width: usize) -> Vec<Vec<f32>> {
-    (0..width).map(|column| values.iter().skip(column).step_by(width).copied().collect()).collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn defects(rows: &[usize]) -> Vec<Defect> {
-        rows.iter().map(|&row| Defect::new(row, Reason::NullImage, "null")).collect()
-    }
-
-    #[test]
-    fn values_find_their_rows() {
-        for bad in [&[][..], &[0], &[4], &[0, 1], &[3, 4], &[1, 3], &[0, 2, 4], &[0, 1, 2, 3, 4]] {
-            let good: Vec<usize> = (0..5).filter(|row| !bad.contains(row)).collect();
-            let mut values = vec![-1.0; 10];
-            for (place, &row) in good.iter().enumerate() {
-                values[2 * place] = row as f32;
-                values[2 * place + 1] = row as f32 + 0.5;
-            }
-            spread(&mut values, 2, &defects(bad));
-            for &row in &good {
-                assert_eq!(values[2 * row..][..2], [row as f32, row as f32 + 0.5], "row {row} with {bad:?}");
-            }
-        }
-    }
-
-    #[test]
-    fn columns_are_the_rows_turned() {
-        assert_eq!(transpose(&[1.0, 2.0, 3.0, 4.0, 5.0, 6.0], 3), [[1.0, 4.0], [2.0, 5.0], [3.0, 6.0]]);
-    }
 }

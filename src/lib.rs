@@ -26,12 +26,34 @@
 //! - A row that cannot be featurized is a [`Defect`], counted in the [`Report`], and null, dropped or an error as the
 //!   [`FeatureSpec`] says.
 //!
+//! # Layouts
+//! What an image column can be, recognised by its field:
+//!
+//! - Lists of numbers of any kind (`List`, `LargeList`, `FixedSizeList`, `ListView`, `LargeListView`) and any integer or
+//!   float type: flat, H·W·C values with the channels of a pixel side by side, or nested H×W (rows of W·C values) or
+//!   H×W×C.
+//! - `arrow.fixed_shape_tensor` and `arrow.variable_shape_tensor`. Which dimension is which is told by `dim_names`
+//!   (`height`, `h`, `y`, `rows`, …), else by the logical dimensions, after `permutation`: H×W; H×W×C if the last is 1 to
+//!   4, C×H×W if only the first is. Of variable shapes the most common decides for all.
+//! - Structs of `data` and `shape` (Daft's tensors), of `data`, `height`, `width` and `channel` (Daft's images, H×W×C), and
+//!   Daft's images of fixed shape.
+//! - Encoded images (PNG, JPEG, WebP, BMP, TIFF) in `Binary`, `LargeBinary` or `BinaryView`, or in a struct as `bytes`
+//!   (Hugging Face's images). A column of bytes holds encoded images if, of the first 1,000 rows, more begin as those
+//!   formats do than not; a value that is as long as a declared shape asks counts as raw. A run has u16 pixels if most of
+//!   those images are 16-bit, and u8 otherwise; an image of the other depth is a defect. Channels come as they are stored
+//!   (gray; gray and alpha; RGB; RGBA; palettes as their colours), alpha as a channel like any other. Orientation and
+//!   colour profiles are left alone. An image may decode to 256 MB; a larger one is a defect.
+//! - Raw u8 pixels in `Binary`, `LargeBinary`, `BinaryView` or `FixedSizeBinary`.
+//! - A dictionary of any of these, and `Null`.
+//!
 //! # Cargo features
 //! All are on by default. `gpu`: Vulkan, Metal and DX12 through wgpu. `json`, `parquet`, `ipc`, `csv` and `arrays` (IDX,
-//! NPY, NPZ): the formats of [`io`].
+//! NPY, NPZ): the formats of [`io`]. `image`: encoded images, and [`Resize`].
 
 mod batch;
+mod compute;
 pub mod cpu;
+mod decode;
 mod defect;
 mod engine;
 mod error;
@@ -40,6 +62,7 @@ mod featurizer;
 #[cfg(feature = "gpu")]
 pub mod gpu;
 pub mod io;
+mod keep;
 mod moments;
 #[cfg(any(feature = "json", feature = "parquet"))]
 mod ordered;
@@ -51,6 +74,7 @@ mod reason;
 pub mod reference;
 mod report;
 mod shape;
+mod stages;
 pub mod synthetic;
 
 pub use batch::{ImageBatch, Pixels, default_pixel_type, infer_shape};
@@ -61,11 +85,13 @@ pub use engine::{Forecast, Rates};
 pub use error::{Error, Result};
 pub use features::{Finisher, Layout, Output};
 pub use featurizer::{FeatureSpec, Features, Featurizer, OnInvalid};
+pub use keep::KeepImage;
 pub use moments::{Moments, Parts, Pixel};
 pub use pipeline::{FeatureStream, InvalidRow, OnInvalidRow, ReportHandle, Sources, StreamOptions};
 pub use reason::Reason;
 pub use report::Report;
 pub use shape::{ImageShape, PixelType};
+pub use stages::{Filter, Resize};
 
 /// Compiles the README's code.
 #[cfg(all(doctest, feature = "parquet"))]

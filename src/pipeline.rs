@@ -11,18 +11,16 @@ use std::thread;
 use arrow_array::{RecordBatch, RecordBatchReader};
 use arrow_schema::{ArrowError, SchemaRef};
 
-use crate::batch::ShapeVotes;
 use crate::defect::Defect;
 use crate::engine::Engine;
 use crate::error::{Error, Result};
-use crate::featurizer::{Done, Featurizer, OnInvalid, Plan, no_row_tells};
+use crate::featurizer::{Done, Featurizer, OnInvalid, Plan};
+use crate::reason::Reason;
 use crate::report::Report;
 
 /// Batches that may wait to be taken by the consumer. Before they are computed none waits, but for the one that the reading
 /// thread holds ready: pixels are the larger part of the memory, and a reader that is worth it works ahead on its own.
 const WAITING: usize = 2;
-/// How many rows vote on the image shape where nothing else tells it, whatever batches they come in.
-const SHAPE_ROWS: usize = 1_000;
 
 /// Which file each row of an input came from; filled by a reader as it goes, shared by its clones.
 #[derive(Debug, Clone, Default)]
@@ -94,7 +92,8 @@ impl fmt::Debug for StreamOptions {
 
 /// A run: a reader of the input's batches with their features.
 ///
-/// Batches come in the input's order, one for each of the input's. Reading and computing run on their own threads, a few
+/// Batches come in the input's order, one for each of the input's, or several where its images are encoded and decode to
+/// more than some 64 MB. Reading and computing run on their own threads, a few
 /// batches ahead of the consumer. An error is yielded once and ends the stream; dropping the stream stops the threads.
 pub struct FeatureStream {
     schema: SchemaRef,
@@ -124,13 +123,14 @@ impl ReportHandle {
 }
 
 impl Featurizer {
-    /// Featurizes everything that `reader` yields. Reads ahead only where the shape has to be read from the data: then
-    /// the first 1,000 rows decide, whatever batches they come in.
+    /// Featurizes everything that `reader` yields. Reads ahead only where the shape, the order of a tensor's dimensions,
+    /// or whether bytes are encoded images has to be read from the data: then the first 1,000 rows decide, whatever
+    /// batches they come in.
     ///
     /// # Errors
     /// - [`Error::NoSuchColumn`], [`Error::UnsupportedColumn`], [`Error::ColumnTaken`] if the schema does not suit.
     /// - [`Error::UnknownShape`] if the spec leaves the shape open and the data does not tell it.
-    /// - [`Error::InvalidOption`] if the scale is not a positive number.
+    /// - [`Error::InvalidOption`] if the scale is not a positive number, or options contradict each other.
     /// - Errors of the reader in those first batches. Later ones, and [`Error::InvalidRow`], come from the stream.
     pub fn stream(&self, reader: impl RecordBatchReader + Send + 'static) -> Result<FeatureStream> {
         self.stream_with(reader, StreamOptions::default())
@@ -147,27 +147,19 @@ impl Featurizer {
     ) -> Result<FeatureStream> {
         let input = reader.schema();
         let mut ahead = VecDeque::new();
-        let shape = match Plan::shape_from_schema(self.spec(), &input)? {
-            Some(shape) => shape,
-            None => {
-                let mut votes = ShapeVotes::default();
-                let mut rows = 0;
-                while rows < SHAPE_ROWS
-                    && let Some(batch) = reader.next()
-                {
-                    let batch = batch.map_err(Error::from)?;
-                    if let Some(images) = batch.column_by_name(&self.spec().image) {
-                        votes.count(&images.slice(0, images.len().min(SHAPE_ROWS - rows)), &self.spec().image)?;
-                    }
-                    rows += batch.num_rows();
-                    ahead.push_back(batch);
-                }
-                votes.winner(&self.spec().image)?.ok_or_else(|| no_row_tells(&self.spec().image, rows as u64))?
+        let mut survey = Plan::survey(self.spec(), &input)?;
+        while survey.needs_rows()
+            && let Some(batch) = reader.next()
+        {
+            let batch = batch.map_err(Error::from)?;
+            if let Some(images) = batch.column_by_name(&self.spec().image) {
+                survey.count(images)?;
             }
-        };
-        let plan = Plan::new(self.spec().clone(), &input, shape)?;
+            ahead.push_back(batch);
+        }
+        let plan = Plan::new(self.spec().clone(), &input, survey.settle()?)?;
         let schema = plan.schema();
-        let report = ReportHandle(Arc::new(Mutex::new(Report::new(shape, plan.pixel_type()))));
+        let report = ReportHandle(Arc::new(Mutex::new(Report::new(plan.shape(), plan.pixel_type()))));
         let stage = Stage { plan, engine: self.engine().clone(), options, report: report.clone() };
 
         let (to_compute, read) = sync_channel(1);
@@ -218,19 +210,31 @@ impl Stage {
         let mut row = 0;
         self.note_engine();
         for batch in read {
-            let result = batch.and_then(|batch| {
-                let rows = batch.num_rows() as u64;
-                let done = self.plan.apply(&self.engine, batch)?;
-                self.set_aside(row, &done)?;
-                self.count(&done);
-                row += rows;
-                Ok(done.batch)
-            });
-            let failed = result.is_err();
-            if out.send(result).is_err() || failed {
-                return;
+            let parts = batch.and_then(|batch| self.plan.parts(&batch).map(|parts| (batch, parts)));
+            let (batch, parts) = match parts {
+                Ok(parts) => parts,
+                Err(error) => {
+                    // Nobody left to tell if the consumer is gone.
+                    let _ = out.send(Err(error));
+                    return;
+                }
+            };
+            for part in parts {
+                let result = self.featurize(row, batch.slice(part.start, part.len()));
+                row += part.len() as u64;
+                let failed = result.is_err();
+                if out.send(result).is_err() || failed {
+                    return;
+                }
             }
         }
+    }
+
+    fn featurize(&mut self, first_row: u64, batch: RecordBatch) -> Result<RecordBatch> {
+        let done = self.plan.apply(&self.engine, batch)?;
+        self.set_aside(first_row, &done)?;
+        self.count(&done);
+        Ok(done.batch)
     }
 
     fn set_aside(&mut self, first_row: u64, done: &Done) -> Result<()> {
@@ -256,6 +260,8 @@ impl Stage {
     fn count(&self, done: &Done) {
         let mut report = self.report.lock();
         report.count(done.input.num_rows(), &done.defects);
+        report.other_sizes |= self.plan.could_take_other_sizes()
+            && done.defects.iter().any(|defect| defect.reason == Reason::WrongLength);
         let computed = done.input.num_rows() - done.defects.len();
         // Defective rows may have been computed as well, wherever; they count nowhere.
         let on_gpu = computed.min(done.shares.gpu);

@@ -20,6 +20,11 @@ pub enum Reason {
     NotFinite,
     /// The image is no array of numbers.
     Unparsable,
+    /// An encoded image that does not decode, or is too large to be decoded.
+    Undecodable,
+    /// An encoded image has 8-bit pixels where the run's are 16-bit, or the other way round: one type of a run would
+    /// give one number two meanings.
+    WrongDepth,
     /// The whole line is not JSON, or its other columns are not of their types. Such a row has no place in the output:
     /// it is an error unless there is a quarantine to take it.
     BrokenLine,
@@ -27,7 +32,7 @@ pub enum Reason {
 
 impl Reason {
     /// Every reason, in the order of reports.
-    pub const ALL: [Reason; 8] = [
+    pub const ALL: [Reason; 10] = [
         Reason::NullImage,
         Reason::WrongLength,
         Reason::NullPixel,
@@ -35,6 +40,8 @@ impl Reason {
         Reason::NotAnInteger,
         Reason::NotFinite,
         Reason::Unparsable,
+        Reason::Undecodable,
+        Reason::WrongDepth,
         Reason::BrokenLine,
     ];
 
@@ -48,6 +55,8 @@ impl Reason {
             Reason::NotAnInteger => "not_an_integer",
             Reason::NotFinite => "not_finite",
             Reason::Unparsable => "unparsable",
+            Reason::Undecodable => "undecodable",
+            Reason::WrongDepth => "wrong_depth",
             Reason::BrokenLine => "broken_line",
         }
     }
@@ -67,6 +76,8 @@ impl fmt::Display for Reason {
             Reason::NotAnInteger => "not an integer",
             Reason::NotFinite => "not finite",
             Reason::Unparsable => "unparsable",
+            Reason::Undecodable => "undecodable",
+            Reason::WrongDepth => "wrong depth",
             Reason::BrokenLine => "broken line",
         })
     }

@@ -19,7 +19,10 @@ pub struct Report {
     pub rows_invalid: BTreeMap<Reason, u64>,
     /// The narrowest pixel type that would take the rows that did not fit the declared one, where there is one.
     pub fits: Option<PixelType>,
-    /// The shape of the images.
+    /// Whether rows were invalid for their size alone, and the column tells sizes: resized or ragged they could be
+    /// featurized.
+    pub other_sizes: bool,
+    /// The shape of the images as featurized; the most common one where each has its own.
     pub shape: ImageShape,
     /// The type they were computed in.
     pub pixel_type: PixelType,
@@ -40,6 +43,7 @@ impl Report {
             rows_featurized: 0,
             rows_invalid: BTreeMap::new(),
             fits: None,
+            other_sizes: false,
             shape,
             pixel_type,
             rows_on_cpu: 0,
@@ -90,6 +94,13 @@ impl fmt::Display for Report {
         }
         if let Some(fits) = self.fits {
             write!(f, "\nsome values do not fit {}; pixel type {fits} would take them", self.pixel_type)?;
+        }
+        if self.other_sizes {
+            write!(
+                f,
+                "\nsome images are not {}: resize brings all to one size, ragged takes each as it is",
+                self.shape
+            )?;
         }
         write!(f, "\ncomputed on {}", self.backend())?;
         if let Some(adapter) = &self.adapter {

@@ -18,7 +18,8 @@ use arrow_schema::{DataType, Field, Schema};
 use arrow_select::concat::concat_batches;
 use pixelfeat::io::{self, Compression, ReadOptions, WriteOptions};
 use pixelfeat::{
-    Engine, EngineOptions, Error, FeatureSpec, Featurizer, ImageShape, Layout, OnInvalid, StreamOptions, synthetic,
+    Engine, EngineOptions, Error, FeatureSpec, Featurizer, ImageShape, KeepImage, Layout, OnInvalid, StreamOptions,
+    synthetic,
 };
 
 fn all(reader: impl RecordBatchReader) -> RecordBatch {
@@ -56,7 +57,7 @@ fn features_read_back_as_written_in_every_format_layout_and_codec() {
     let folder = tempfile::tempdir().unwrap();
     for layout in [Layout::List, Layout::Columns] {
         let run = || {
-            let spec = FeatureSpec { layout, keep_image: true, ..FeatureSpec::infer() };
+            let spec = FeatureSpec { layout, keep_image: KeepImage::Original, ..FeatureSpec::infer() };
             featurizer(spec).stream(digits(257)).unwrap()
         };
         let expected = all(run());

@@ -13,8 +13,8 @@ use arrow_array::{Array, ArrayRef, Int64Array, RecordBatch, RecordBatchIterator,
 use arrow_schema::{ArrowError, DataType, Field, Schema, SchemaRef};
 use arrow_select::concat::concat_batches;
 use pixelfeat::{
-    Engine, EngineOptions, Error, FeatureSpec, FeatureStream, Featurizer, ImageShape, Layout, OnInvalid, PixelType,
-    Reason, Sources, StreamOptions, synthetic,
+    Engine, EngineOptions, Error, FeatureSpec, FeatureStream, Featurizer, ImageShape, KeepImage, Layout, OnInvalid,
+    PixelType, Reason, Sources, StreamOptions, synthetic,
 };
 
 fn featurizer(spec: FeatureSpec) -> Featurizer {
@@ -82,7 +82,8 @@ fn nulls_keep_their_rows_and_other_columns_pass_through() {
 
 #[test]
 fn drop_leaves_invalid_rows_out() {
-    let spec = FeatureSpec { on_invalid: OnInvalid::Drop, keep_image: true, ..FeatureSpec::new(shape("1x2")) };
+    let spec =
+        FeatureSpec { on_invalid: OnInvalid::Drop, keep_image: KeepImage::Original, ..FeatureSpec::new(shape("1x2")) };
     let out = collect(featurizer(spec).stream(reader_of(vec![mixed()])).unwrap());
     assert_eq!(column_names(&out), ["row", "image", "note", "pixel_mean", "pixel_std", "features"]);
     assert_eq!(out.column(0).as_primitive::<Int64Type>().values()[..], [0, 3, 5]);

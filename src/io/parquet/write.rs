@@ -331,7 +331,10 @@ fn append<W: Write + Send>(
 pub(super) fn readable(schema: &Schema, has_nulls: &[bool]) -> Schema {
     let told = |(field, &has_nulls): (&Arc<Field>, &bool)| match field.data_type() {
         DataType::FixedSizeList(item, _) if has_nulls => {
-            Arc::new(field.as_ref().clone().with_data_type(DataType::List(item.clone())))
+            let mut about = field.metadata().clone();
+            // A plain list is no tensor.
+            about.retain(|key, _| !key.starts_with("ARROW:extension:"));
+            Arc::new(field.as_ref().clone().with_data_type(DataType::List(item.clone())).with_metadata(about))
         }
         _ => field.clone(),
     };

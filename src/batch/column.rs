@@ -1,0 +1,198 @@
+//! How images lie in a column, by its field alone.
+
+use arrow_schema::{DataType, Field, Fields};
+
+use super::lists::Kind;
+use super::tensor::{Order, Tensor, daft_fixed_image, extension};
+use crate::error::{Error, Result};
+use crate::shape::{ImageShape, PixelType};
+
+/// Names the shape of the images of a flat column in its field's metadata, as in `28x28x3`.
+pub(crate) const SHAPE_KEY: &str = "pixelfeat.shape";
+
+/// An image column, recognised by its field.
+#[derive(Debug, Clone)]
+pub(crate) struct ImageColumn {
+    pub(super) name: String,
+    pub(super) data_type: DataType,
+    pub(super) form: Form,
+    /// The shape that the field's metadata names.
+    pub(super) hint: Option<ImageShape>,
+}
+
+/// The forms that images come in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Form {
+    /// Lists of numbers; the nesting, where there is some, is that of rows, pixels and channels. Or bytes of one length.
+    Lists,
+    /// Lists of numbers, each a tensor of these physical dimensions.
+    Tensor { dims: Vec<usize>, order: Order },
+    /// A struct of a list of numbers and the list of its dimensions.
+    Tensors { data: usize, shape: usize, order: Order },
+    /// A struct of a list of numbers and its sides.
+    Sides { data: usize, height: usize, width: usize, channels: Option<usize> },
+    /// Bytes of any length: raw pixels or encoded images. The rows tell.
+    Bytes,
+    /// Encoded images: the column itself, or this field of a struct.
+    Encoded(Option<usize>),
+}
+
+impl ImageColumn {
+    /// Recognises a column.
+    ///
+    /// # Errors
+    /// [`Error::UnsupportedColumn`] if it can hold no images, or its metadata contradicts its type.
+    pub fn of(field: &Field) -> Result<Self> {
+        let refuse = |why: String| Error::UnsupportedColumn {
+            column: field.name().clone(),
+            data_type: field.data_type().clone(),
+            why,
+        };
+        let form = form(field).map_err(refuse)?;
+        let hint = match field.metadata().get(SHAPE_KEY) {
+            Some(text) if matches!(form, Form::Lists | Form::Bytes) => {
+                Some(text.parse().map_err(|e: Error| refuse(format!("its metadata {SHAPE_KEY}: {e}")))?)
+            }
+            _ => None,
+        };
+        Ok(Self { name: field.name().clone(), data_type: field.data_type().clone(), form, hint })
+    }
+
+    /// Whether each row tells its own height and width.
+    pub fn is_sized(&self) -> bool {
+        match self.form {
+            Form::Lists => Kind::of(values_type(&self.data_type)).depth > 1,
+            Form::Tensor { .. } | Form::Bytes => false,
+            Form::Tensors { .. } | Form::Sides { .. } | Form::Encoded(_) => true,
+        }
+    }
+
+    /// Whether a batch can hold far more pixels than the column has bytes.
+    pub fn expands(&self) -> bool {
+        matches!(self.form, Form::Encoded(_))
+            || matches!(self.data_type, DataType::Dictionary(..) | DataType::ListView(_) | DataType::LargeListView(_))
+    }
+
+    pub fn unsupported(&self, why: impl Into<String>) -> Error {
+        Error::UnsupportedColumn { column: self.name.clone(), data_type: self.data_type.clone(), why: why.into() }
+    }
+}
+
+/// The pixel type that a column of a type is read as unless a run declares one: u16 for 16-bit unsigned, f32 for floats,
+/// u8 for all else. (Encoded images tell theirs by their rows.)
+pub fn default_pixel_type(column: &DataType) -> PixelType {
+    match column {
+        DataType::Dictionary(_, values) => default_pixel_type(values),
+        DataType::Struct(fields) => match fields.find("data") {
+            Some((_, data)) => default_pixel_type(data.data_type()),
+            None => PixelType::U8,
+        },
+        DataType::UInt16 => PixelType::U16,
+        DataType::Float16 | DataType::Float32 | DataType::Float64 => PixelType::F32,
+        DataType::List(_)
+        | DataType::LargeList(_)
+        | DataType::FixedSizeList(..)
+        | DataType::ListView(_)
+        | DataType::LargeListView(_) => default_pixel_type(Kind::of(column).leaf),
+        _ => PixelType::U8,
+    }
+}
+
+/// The type of the images where a dictionary holds them.
+pub(super) fn values_type(data_type: &DataType) -> &DataType {
+    match data_type {
+        DataType::Dictionary(_, values) => values,
+        other => other,
+    }
+}
+
+fn form(field: &Field) -> Result<Form, String> {
+    let data_type = values_type(field.data_type());
+    match extension(field) {
+        Some((name @ "arrow.fixed_shape_tensor", metadata)) => {
+            fixed_tensor(data_type, metadata).map_err(|why| format!("{name}: {why}"))
+        }
+        Some((name @ "arrow.variable_shape_tensor", metadata)) => {
+            let tensor = Tensor::parse(metadata).map_err(|why| format!("{name}: {why}"))?;
+            match struct_form(data_type) {
+                Some(Form::Tensors { data, shape, .. }) => Ok(Form::Tensors { data, shape, order: tensor.order }),
+                _ => Err(format!("{name}: its storage is no struct of a list `data` and a list `shape`")),
+            }
+        }
+        Some((name @ "daft.super_extension", metadata)) => {
+            match daft_fixed_image(metadata).map_err(|why| format!("{name}: {why}"))? {
+                Some(image) => {
+                    let dims = vec![image.height(), image.width(), image.channels()];
+                    let tensor = Form::Tensor { dims, order: Order::Open(None) };
+                    checked(tensor, data_type).map_err(|why| format!("{name}: {why}"))
+                }
+                None => plain(data_type),
+            }
+        }
+        _ => plain(data_type),
+    }
+}
+
+fn fixed_tensor(data_type: &DataType, metadata: &str) -> Result<Form, String> {
+    let tensor = Tensor::parse(metadata)?;
+    let dims = tensor.shape.ok_or("its metadata names no shape")?;
+    // A flat one tells no more than any list.
+    if dims.len() > 1 {
+        tensor.order.axes(&dims)?.shape(&dims)?;
+    }
+    checked(Form::Tensor { dims, order: tensor.order }, data_type)
+}
+
+/// A fixed tensor, if its values are as many as the lists hold.
+fn checked(tensor: Form, data_type: &DataType) -> Result<Form, String> {
+    let Form::Tensor { dims, .. } = &tensor else { return Ok(tensor) };
+    let DataType::FixedSizeList(item, size) = data_type else {
+        return Err("its storage is no fixed-size list".to_owned());
+    };
+    if !Kind::is_number(item.data_type()) {
+        return Err(format!("its values are {}, no numbers", item.data_type()));
+    }
+    let values = dims.iter().try_fold(1usize, |product, &length| product.checked_mul(length));
+    if values != usize::try_from(*size).ok() {
+        return Err(format!("its metadata tells a shape of {dims:?}, its lists hold {size} values"));
+    }
+    Ok(if dims.len() > 1 { tensor } else { Form::Lists })
+}
+
+fn plain(data_type: &DataType) -> Result<Form, String> {
+    match data_type {
+        DataType::Binary | DataType::LargeBinary | DataType::BinaryView => return Ok(Form::Bytes),
+        DataType::Struct(_) => {
+            if let Some(form) = struct_form(data_type) {
+                return Ok(form);
+            }
+        }
+        _ if Kind::of(data_type).holds_images() => return Ok(Form::Lists),
+        _ => {}
+    }
+    Err("images are lists of numbers, flat or nested to H×W or H×W×C; bytes, raw or an encoded image; or structs of \
+         data and shape, of data, height, width and channel, or of bytes and path"
+        .to_owned())
+}
+
+/// What the names of a struct's fields say.
+fn struct_form(data_type: &DataType) -> Option<Form> {
+    let DataType::Struct(fields) = data_type else { return None };
+    let field = |name: &str, fits: &dyn Fn(&DataType) -> bool| place(fields, name, fits);
+    let values = |of: &DataType| Kind::of(of).depth == 1 && Kind::is_number(Kind::of(of).leaf);
+    let integer = |of: &DataType| of.is_integer();
+    let bytes = |of: &DataType| matches!(of, DataType::Binary | DataType::LargeBinary | DataType::BinaryView);
+    if let Some(at) = field("bytes", &bytes) {
+        return Some(Form::Encoded(Some(at)));
+    }
+    let data = field("data", &values)?;
+    if let Some(shape) = field("shape", &|of| Kind::of(of).depth == 1 && integer(Kind::of(of).leaf)) {
+        return Some(Form::Tensors { data, shape, order: Order::Open(None) });
+    }
+    let channels = field("channel", &integer);
+    Some(Form::Sides { data, height: field("height", &integer)?, width: field("width", &integer)?, channels })
+}
+
+fn place(fields: &Fields, name: &str, fits: &dyn Fn(&DataType) -> bool) -> Option<usize> {
+    fields.find(name).filter(|(_, field)| fits(field.data_type())).map(|(at, _)| at)
+}

@@ -1,0 +1,376 @@
+//! An image column's array, opened: each row's shape and pixels.
+
+use arrow_array::cast::AsArray;
+use arrow_array::types::ArrowPrimitiveType;
+use arrow_array::{Array, ArrayRef, BinaryArray, BinaryViewArray, LargeBinaryArray, PrimitiveArray};
+use arrow_buffer::{ArrowNativeType, NullBuffer, ScalarBuffer};
+use arrow_schema::DataType;
+
+use super::column::{Form, ImageColumn};
+use super::lists::{Lists, by_leaf};
+use super::survey::Reading;
+use super::tensor::{Axes, Order};
+use super::values::{Target, Value, check};
+use super::{ImageBatch, Pixels};
+use crate::decode;
+use crate::defect::Defect;
+use crate::error::Result;
+use crate::reason::Reason;
+use crate::shape::{ImageShape, PixelType};
+
+/// The lengths of an image's dimensions, as they are stored.
+pub(super) type Dims = Vec<usize>;
+
+/// The rows of one array of an image column.
+pub(crate) struct Rows {
+    rows: usize,
+    /// Of a dictionary: which of its values each row is.
+    keys: Option<Vec<Option<usize>>>,
+    /// Of a struct: its own nulls.
+    nulls: Option<NullBuffer>,
+    images: Images,
+}
+
+enum Images {
+    Lists(Lists, Sizes),
+    Encoded(Encoded),
+}
+
+/// Where the shape of a row is told.
+enum Sizes {
+    /// By the nesting of its lists; flat ones have the run's.
+    Nesting,
+    /// By the column.
+    All { dims: Dims, order: Order },
+    /// By a list beside the values.
+    Each { shapes: Lists, lengths: Vec<Option<i64>>, order: Order },
+    /// By numbers beside the values.
+    Sides { height: Vec<Option<i64>>, width: Vec<Option<i64>>, channels: Option<Vec<Option<i64>>> },
+}
+
+/// Encoded images.
+enum Encoded {
+    Offsets32(BinaryArray),
+    Offsets64(LargeBinaryArray),
+    Views(BinaryViewArray),
+}
+
+impl Encoded {
+    fn of(array: &ArrayRef) -> Option<Self> {
+        Some(match array.data_type() {
+            DataType::Binary => Self::Offsets32(array.as_binary().clone()),
+            DataType::LargeBinary => Self::Offsets64(array.as_binary().clone()),
+            DataType::BinaryView => Self::Views(array.as_binary_view().clone()),
+            _ => return None,
+        })
+    }
+
+    fn value(&self, i: usize) -> Option<&[u8]> {
+        match self {
+            Encoded::Offsets32(array) => array.is_valid(i).then(|| array.value(i)),
+            Encoded::Offsets64(array) => array.is_valid(i).then(|| array.value(i)),
+            Encoded::Views(array) => array.is_valid(i).then(|| array.value(i)),
+        }
+    }
+}
+
+/// How an image lies in the leaf: its shape, and the strides where its pixels are not interleaved.
+struct Lie {
+    shape: ImageShape,
+    strides: Option<[usize; 3]>,
+}
+
+impl Rows {
+    /// Opens an array of the column.
+    ///
+    /// # Errors
+    /// [`Error::UnsupportedColumn`](crate::Error::UnsupportedColumn) if the array is of another type than the column,
+    /// or its lists overlap.
+    pub fn of(column: &ImageColumn, array: &dyn Array) -> Result<Self> {
+        if !array.data_type().equals_datatype(&column.data_type) {
+            return Err(column.unsupported(format!("a batch has it as {}", array.data_type())));
+        }
+        let rows = array.len();
+        let array = array.slice(0, rows);
+        let (array, keys) = match array.as_any_dictionary_opt() {
+            Some(dictionary) => {
+                let keys = match dictionary.values().is_empty() {
+                    true => vec![None; rows],
+                    false => {
+                        let keys = dictionary.normalized_keys().into_iter().enumerate();
+                        keys.map(|(row, key)| dictionary.is_valid(row).then_some(key)).collect()
+                    }
+                };
+                (dictionary.values().clone(), Some(keys))
+            }
+            None => (array, None),
+        };
+        let open = || -> Result<(Images, Option<NullBuffer>), String> {
+            let child = |at: usize| array.as_struct().column(at);
+            let lists = |array: &ArrayRef, sizes| Lists::of(array).map(|lists| Images::Lists(lists, sizes));
+            let nulls = array.nulls().filter(|_| matches!(array.data_type(), DataType::Struct(_))).cloned();
+            let encoded = |array| Encoded::of(array).map(Images::Encoded).ok_or_else(|| "no bytes".to_owned());
+            let images = match &column.form {
+                Form::Lists => lists(&array, Sizes::Nesting)?,
+                Form::Tensor { dims, order } => lists(&array, Sizes::All { dims: dims.clone(), order: order.clone() })?,
+                Form::Tensors { data, shape, order } => {
+                    let shapes = Lists::of(child(*shape))?;
+                    let lengths = integers(shapes.leaf());
+                    lists(child(*data), Sizes::Each { shapes, lengths, order: order.clone() })?
+                }
+                Form::Sides { data, height, width, channels } => {
+                    let (height, width) = (integers(child(*height)), integers(child(*width)));
+                    let channels = channels.map(|at| integers(child(at)));
+                    lists(child(*data), Sizes::Sides { height, width, channels })?
+                }
+                Form::Bytes | Form::Encoded(None) => encoded(&array)?,
+                Form::Encoded(Some(at)) => encoded(child(*at))?,
+            };
+            Ok((images, nulls))
+        };
+        let (images, nulls) = open().map_err(|why| column.unsupported(why))?;
+        Ok(Self { rows, keys, nulls, images })
+    }
+
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.rows
+    }
+
+    /// The place of a row among the images, if it has one.
+    fn place(&self, row: usize) -> Option<usize> {
+        let place = match &self.keys {
+            Some(keys) => keys[row]?,
+            None => row,
+        };
+        self.nulls.as_ref().is_none_or(|nulls| nulls.is_valid(place)).then_some(place)
+    }
+
+    /// What the bytes of a row are, in a column of bytes.
+    pub(super) fn bytes(&self, row: usize) -> Option<&[u8]> {
+        match &self.images {
+            Images::Encoded(encoded) => encoded.value(self.place(row)?),
+            Images::Lists(..) => None,
+        }
+    }
+
+    /// The lengths at each level of lists, where the type tells them all.
+    pub(super) fn fixed_dims(&self) -> Option<Dims> {
+        match &self.images {
+            Images::Lists(lists, Sizes::Nesting) => lists.fixed_dims(),
+            _ => None,
+        }
+    }
+
+    /// The dimensions of a row as it tells them, if it does; of nested lists those of its first items.
+    pub(super) fn dims(&self, row: usize) -> Option<Dims> {
+        let place = self.place(row)?;
+        match &self.images {
+            Images::Lists(lists, sizes) => sizes.dims(lists, place)?.ok(),
+            Images::Encoded(_) => None,
+        }
+    }
+
+    /// The bytes that the pixels of a row will take, so far as it tells that before it is read.
+    pub fn pixel_bytes(&self, row: usize, reading: &Reading) -> usize {
+        let shape = match &self.images {
+            Images::Encoded(_) => self.bytes(row).and_then(|bytes| decode::open(bytes).ok()).map(|image| image.shape()),
+            Images::Lists(lists, sizes) => {
+                self.place(row).and_then(|place| sizes.lie(lists, place, reading.shape).ok()).map(|lie| lie.shape)
+            }
+        };
+        shape.map_or(0, |shape| shape.values() * reading.pixel_type.bytes())
+    }
+
+    /// Reads the image of a row into `pixels`, interleaved, and returns its shape; before that asks `accept` whether the
+    /// shape will do.
+    pub fn load<T: Target>(
+        &self,
+        row: usize,
+        reading: &Reading,
+        accept: &dyn Fn(ImageShape) -> Result<(), String>,
+        pixels: &mut Vec<T>,
+    ) -> Result<ImageShape, Defect> {
+        pixels.clear();
+        let null = |why: &str| Defect::new(row, Reason::NullImage, why);
+        let wrong_length = |why| Defect::new(row, Reason::WrongLength, why);
+        let place = self.place(row).ok_or_else(|| null("null"))?;
+        match &self.images {
+            Images::Lists(lists, sizes) => {
+                // Before any shape: a null has none.
+                lists.range(place).ok_or_else(|| null("null"))?;
+                let lie = sizes.lie(lists, place, reading.shape).map_err(wrong_length)?;
+                accept(lie.shape).map_err(wrong_length)?;
+                let start = lists.locate(place, row, &lists.wanted(lie.shape), lie.shape)?;
+                by_leaf!(lists.leaf(), values => copy(values, row, start, &lie, pixels))?;
+                Ok(lie.shape)
+            }
+            Images::Encoded(encoded) => {
+                let bytes = encoded.value(place).ok_or_else(|| null("null"))?;
+                let undecodable = |why| Defect::new(row, Reason::Undecodable, why);
+                let image = decode::open(bytes).map_err(undecodable)?;
+                if image.pixel_type() != T::TYPE {
+                    let detail = format!("{} pixels, the run's are {}", image.pixel_type(), T::TYPE);
+                    let fits = (image.pixel_type() == PixelType::U16).then_some(PixelType::U16);
+                    return Err(Defect::new(row, Reason::WrongDepth, detail).fits(fits));
+                }
+                let shape = image.shape();
+                accept(shape).map_err(wrong_length)?;
+                image.read(pixels).map_err(undecodable)?;
+                Ok(shape)
+            }
+        }
+    }
+
+    /// Whether the pixels can be used where they lie: rows of the run's shape, interleaved.
+    pub fn is_interleaved(&self) -> bool {
+        match &self.images {
+            Images::Encoded(_) => false,
+            Images::Lists(_, Sizes::Nesting | Sizes::Sides { .. }) => true,
+            Images::Lists(_, Sizes::All { dims, order }) => {
+                order.axes(dims).is_ok_and(|axes| axes.strides(dims).is_none())
+            }
+            Images::Lists(_, Sizes::Each { order, .. }) => {
+                matches!(order, Order::Known(axes) if axes.is_interleaved())
+            }
+        }
+    }
+
+    /// Rows that are interleaved ([`Rows::is_interleaved`]): borrows their pixels where these already lie side by
+    /// side in the right type; else the valid rows are copied.
+    pub fn read_in_place<T: Target>(&self, reading: &Reading, wrap: fn(ScalarBuffer<T>) -> Pixels) -> ImageBatch {
+        let Images::Lists(lists, sizes) = &self.images else {
+            return ImageBatch::new(reading.shape, 0, wrap(Vec::new().into()), true, Vec::new());
+        };
+        let (pixels, every_row, defects) =
+            by_leaf!(lists.leaf(), values => self.read_values::<_, T>(lists, sizes, values, reading.shape));
+        ImageBatch::new(reading.shape, self.rows, wrap(pixels), every_row, defects)
+    }
+
+    fn read_values<A, T>(
+        &self,
+        lists: &Lists,
+        sizes: &Sizes,
+        leaf: &PrimitiveArray<A>,
+        shape: ImageShape,
+    ) -> (ScalarBuffer<T>, bool, Vec<Defect>)
+    where
+        A: ArrowPrimitiveType<Native: Value>,
+        T: Target,
+    {
+        let wanted = lists.wanted(shape);
+        let len = shape.values();
+        let nulls = leaf.nulls().filter(|n| n.null_count() > 0);
+        let mut starts = Vec::with_capacity(self.rows);
+        let mut defects = Vec::new();
+        for row in 0..self.rows {
+            let place = self.place(row).filter(|&place| lists.range(place).is_some());
+            let place = place.ok_or_else(|| Defect::new(row, Reason::NullImage, "null"));
+            let placed = place.and_then(|place| sizes.check(lists, place, row, shape).map(|()| place));
+            let start = placed.and_then(|place| lists.locate(place, row, &wanted, shape));
+            match start.and_then(|start| check::<A, T>(row, leaf, nulls, start, len)) {
+                Ok(start) => starts.push(start),
+                Err(defect) => defects.push(defect),
+            }
+        }
+        let side_by_side = starts.iter().enumerate().all(|(k, &start)| start == starts[0] + k * len);
+        let own_type = (leaf as &dyn Array).as_primitive_opt::<T::Arrow>();
+        if let Some(own) = own_type.filter(|_| side_by_side) {
+            let first = starts.first().copied().unwrap_or(0);
+            return (own.values().slice(first, starts.len() * len), false, defects);
+        }
+        // Not where a value may be no number: nothing should have to compute with it.
+        let in_place = self.keys.is_none() && lists.fixed_dims().is_some() && T::TYPE != PixelType::F32;
+        if let Some(own) = own_type.filter(|own| in_place && self.rows * len == own.len()) {
+            return (own.values().clone(), true, defects);
+        }
+        let values = leaf.values();
+        let mut pixels: Vec<T> = Vec::with_capacity(starts.len() * len);
+        for &start in &starts {
+            pixels.extend(values[start..start + len].iter().map(|&v| T::narrow(v)));
+        }
+        (ScalarBuffer::from(pixels), false, defects)
+    }
+}
+
+impl Sizes {
+    /// The stored dimensions of the image at `place`; `None` where it has none.
+    fn dims(&self, lists: &Lists, place: usize) -> Option<Result<Dims, String>> {
+        let side = |name: &str, lengths: &[Option<i64>], at: usize| {
+            let length = lengths.get(at).copied().flatten().ok_or_else(|| format!("its {name} is null"))?;
+            usize::try_from(length).map_err(|_| format!("its {name} is {length}"))
+        };
+        match self {
+            Sizes::Nesting => lists.dims(place).map(Ok),
+            Sizes::All { dims, .. } => Some(Ok(dims.clone())),
+            Sizes::Each { shapes, lengths, .. } => {
+                let Some((start, end)) = shapes.range(place) else { return Some(Err("its shape is null".to_owned())) };
+                if end - start > 3 {
+                    return Some(Err(format!("its shape has {} dimensions", end - start)));
+                }
+                Some((start..end).map(|at| side("shape", lengths, at)).collect())
+            }
+            Sizes::Sides { height, width, channels } => Some((|| {
+                let channels = channels.as_ref().map_or(Ok(1), |channels| side("channel", channels, place))?;
+                Ok(vec![side("height", height, place)?, side("width", width, place)?, channels])
+            })()),
+        }
+    }
+
+    /// How the image at `place` lies; `run` tells what it does not.
+    fn lie(&self, lists: &Lists, place: usize, run: ImageShape) -> Result<Lie, String> {
+        let order = match self {
+            Sizes::Nesting => return lists.own_shape(place, run).map(|shape| Lie { shape, strides: None }),
+            Sizes::All { order, .. } | Sizes::Each { order, .. } => order,
+            Sizes::Sides { .. } => &Order::Known(Axes::INTERLEAVED),
+        };
+        let dims = self.dims(lists, place).unwrap_or_else(|| Err("null".to_owned()))?;
+        // A flat one is like any flat list.
+        if dims.len() == 1 {
+            return Ok(Lie { shape: run, strides: None });
+        }
+        let axes = order.axes(&dims)?;
+        Ok(Lie { shape: axes.shape(&dims)?, strides: axes.strides(&dims) })
+    }
+
+    /// That the image at `place` has the run's shape, so far as it tells one apart from the lengths of its lists.
+    fn check(&self, lists: &Lists, place: usize, row: usize, run: ImageShape) -> Result<(), Defect> {
+        if matches!(self, Sizes::Nesting) {
+            return Ok(());
+        }
+        let found = self.lie(lists, place, run).and_then(|lie| same(lie.shape, run));
+        found.map_err(|why| Defect::new(row, Reason::WrongLength, why))
+    }
+}
+
+/// That an image has the shape of the run's.
+pub(crate) fn same(found: ImageShape, wanted: ImageShape) -> Result<(), String> {
+    if found == wanted { Ok(()) } else { Err(format!("a {found} image, {wanted} is needed")) }
+}
+
+/// Copies one image, checked and interleaved.
+fn copy<A, T>(leaf: &PrimitiveArray<A>, row: usize, start: usize, lie: &Lie, pixels: &mut Vec<T>) -> Result<(), Defect>
+where
+    A: ArrowPrimitiveType<Native: Value>,
+    T: Target,
+{
+    let len = lie.shape.values();
+    check::<A, T>(row, leaf, leaf.nulls().filter(|n| n.null_count() > 0), start, len)?;
+    let values = &leaf.values()[start..start + len];
+    let Some([down, right, deeper]) = lie.strides else {
+        pixels.extend(values.iter().map(|&v| T::narrow(v)));
+        return Ok(());
+    };
+    for y in 0..lie.shape.height() {
+        for x in 0..lie.shape.width() {
+            let at = y * down + x * right;
+            pixels.extend((0..lie.shape.channels()).map(|c| T::narrow(values[at + c * deeper])));
+        }
+    }
+    Ok(())
+}
+
+/// An array of integers of any type; a number beyond i64 is as good as none.
+fn integers(array: &ArrayRef) -> Vec<Option<i64>> {
+    by_leaf!(array, values => values.iter().map(|value| value.and_then(|value| value.to_i64())).collect())
+}

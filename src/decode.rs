@@ -1,0 +1,214 @@
+//! Encoded images → pixels. The decoders are named here alone.
+//!
+//! What a file stores is what comes out: channels in their order (gray, gray and alpha, RGB, RGBA; the colours of a
+//! palette), alpha as a channel like the others, 16 bits where it has 16 and 8 where it has fewer. Nothing is blended,
+//! turned as EXIF asks, or converted by a colour profile.
+
+use crate::batch::Target;
+use crate::shape::{ImageShape, PixelType};
+
+/// The file formats, told by their first bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Format {
+    Png,
+    Jpeg,
+    WebP,
+    Bmp,
+    Tiff,
+}
+
+impl Format {
+    fn of(bytes: &[u8]) -> Option<Self> {
+        match bytes {
+            [0x89, b'P', b'N', b'G', b'\r', b'\n', 0x1a, b'\n', ..] => Some(Self::Png),
+            [0xff, 0xd8, 0xff, ..] => Some(Self::Jpeg),
+            [b'R', b'I', b'F', b'F', _, _, _, _, b'W', b'E', b'B', b'P', ..] => Some(Self::WebP),
+            // Two letters alone could be pixels: the reserved bytes and the size of a header that exists must follow.
+            [b'B', b'M', _, _, _, _, 0, 0, 0, 0, _, _, _, _, 12 | 40 | 52 | 56 | 64 | 108 | 124, 0, 0, 0, ..] => {
+                Some(Self::Bmp)
+            }
+            [b'I', b'I', 42, 0, ..] | [b'M', b'M', 0, 42, ..] => Some(Self::Tiff),
+            _ => None,
+        }
+    }
+}
+
+/// Whether bytes begin as an encoded image does.
+pub(crate) fn is_encoded(bytes: &[u8]) -> bool {
+    Format::of(bytes).is_some()
+}
+
+/// An encoded image of which the header has been read.
+pub(crate) struct EncodedImage<'a> {
+    shape: ImageShape,
+    pixel_type: PixelType,
+    decoder: decoders::Decoder<'a>,
+}
+
+impl EncodedImage<'_> {
+    /// The shape that the header tells.
+    pub fn shape(&self) -> ImageShape {
+        self.shape
+    }
+
+    /// u8 or u16.
+    pub fn pixel_type(&self) -> PixelType {
+        self.pixel_type
+    }
+
+    /// Decodes the pixels, which must be of the type `T`; fails with what the decoder says.
+    pub fn read<T: Target>(self, pixels: &mut Vec<T>) -> Result<(), String> {
+        pixels.clear();
+        pixels.resize(self.shape.values(), T::default());
+        let bytes = bytemuck::cast_slice_mut(pixels.as_mut_slice());
+        decoders::guarded(|| self.decoder.read(bytes))
+    }
+}
+
+/// Reads the header of an image; fails with what is wrong with it.
+pub(crate) fn open(bytes: &[u8]) -> Result<EncodedImage<'_>, String> {
+    let format = Format::of(bytes).ok_or("it does not begin as PNG, JPEG, WebP, BMP or TIFF do")?;
+    decoders::guarded(|| decoders::open(bytes, format))
+}
+
+#[cfg(feature = "image")]
+mod decoders {
+    use std::io::Cursor;
+    use std::panic::{AssertUnwindSafe, catch_unwind};
+
+    use image::{ColorType, ImageDecoder, ImageFormat, ImageReader, Limits};
+    use tiff::decoder::DecodingResult;
+
+    use super::{EncodedImage, Format};
+    use crate::shape::{ImageShape, PixelType};
+
+    /// The most bytes of pixels of one image, and as many again for the decoder itself. A thread decodes one at a time.
+    const MOST_BYTES: usize = 256 << 20;
+
+    pub enum Decoder<'a> {
+        Image(Box<dyn ImageDecoder + 'a>),
+        /// What `image` has no name for.
+        GrayAlphaTiff(Box<tiff::decoder::Decoder<Cursor<&'a [u8]>>>),
+    }
+
+    impl Decoder<'_> {
+        pub fn read(self, pixels: &mut [u8]) -> Result<(), String> {
+            match self {
+                Decoder::Image(decoder) => decoder.read_image_boxed(pixels).map_err(|e| e.to_string()),
+                Decoder::GrayAlphaTiff(mut decoder) => {
+                    let decoded = decoder.read_image().map_err(|e| e.to_string())?;
+                    let decoded = match &decoded {
+                        DecodingResult::U8(values) => values.as_slice(),
+                        DecodingResult::U16(values) => bytemuck::cast_slice(values),
+                        _ => return Err("its values are no unsigned integers".to_owned()),
+                    };
+                    if decoded.len() != pixels.len() {
+                        return Err("its channels are stored apart".to_owned());
+                    }
+                    pixels.copy_from_slice(decoded);
+                    Ok(())
+                }
+            }
+        }
+    }
+
+    pub fn open(bytes: &[u8], format: Format) -> Result<EncodedImage<'_>, String> {
+        let image_format = match format {
+            Format::Png => ImageFormat::Png,
+            Format::Jpeg => ImageFormat::Jpeg,
+            Format::WebP => ImageFormat::WebP,
+            Format::Bmp => ImageFormat::Bmp,
+            Format::Tiff => ImageFormat::Tiff,
+        };
+        if format == Format::Jpeg && !ends(bytes) {
+            return Err("it breaks off: its end-of-image mark is missing".to_owned());
+        }
+        if format == Format::Tiff
+            && let Some(image) = gray_alpha_tiff(bytes)?
+        {
+            return Ok(image);
+        }
+        let mut limits = Limits::default();
+        limits.max_image_width = Some(ImageShape::MAX_SIDE as u32);
+        limits.max_image_height = limits.max_image_width;
+        limits.max_alloc = Some(2 * MOST_BYTES as u64);
+        let mut reader = ImageReader::with_format(Cursor::new(bytes), image_format);
+        reader.limits(limits);
+        let decoder = reader.into_decoder().map_err(|e| e.to_string())?;
+        let (channels, pixel_type) = match decoder.color_type() {
+            ColorType::L8 => (1, PixelType::U8),
+            ColorType::La8 => (2, PixelType::U8),
+            ColorType::Rgb8 => (3, PixelType::U8),
+            ColorType::Rgba8 => (4, PixelType::U8),
+            ColorType::L16 => (1, PixelType::U16),
+            ColorType::La16 => (2, PixelType::U16),
+            ColorType::Rgb16 => (3, PixelType::U16),
+            ColorType::Rgba16 => (4, PixelType::U16),
+            other => return Err(format!("its pixels are {other:?}, not 8 or 16-bit integers")),
+        };
+        let shape = bounded(decoder.dimensions(), channels, pixel_type)?;
+        Ok(EncodedImage { shape, pixel_type, decoder: Decoder::Image(Box::new(decoder)) })
+    }
+
+    fn bounded((width, height): (u32, u32), channels: usize, pixel_type: PixelType) -> Result<ImageShape, String> {
+        let shape = ImageShape::new(height as usize, width as usize, channels).map_err(|e| e.to_string())?;
+        if shape.values() * pixel_type.bytes() > MOST_BYTES {
+            return Err(format!("a {shape} {pixel_type} image is over {} MB", MOST_BYTES >> 20));
+        }
+        Ok(shape)
+    }
+
+    /// A TIFF of two channels.
+    fn gray_alpha_tiff(bytes: &[u8]) -> Result<Option<EncodedImage<'_>>, String> {
+        let mut decoder = tiff::decoder::Decoder::new(Cursor::new(bytes)).map_err(|e| e.to_string())?;
+        let pixel_type = match decoder.colortype().map_err(|e| e.to_string())? {
+            tiff::ColorType::Multiband { bit_depth: 8, num_samples: 2 } => PixelType::U8,
+            tiff::ColorType::Multiband { bit_depth: 16, num_samples: 2 } => PixelType::U16,
+            _ => return Ok(None),
+        };
+        let shape = bounded(decoder.dimensions().map_err(|e| e.to_string())?, 2, pixel_type)?;
+        let mut limits = tiff::decoder::Limits::default();
+        limits.decoding_buffer_size = MOST_BYTES;
+        limits.intermediate_buffer_size = MOST_BYTES;
+        let decoder = Decoder::GrayAlphaTiff(Box::new(decoder.with_limits(limits)));
+        Ok(Some(EncodedImage { shape, pixel_type, decoder }))
+    }
+
+    /// Whether the last scan of a JPEG is followed by the mark that ends an image: the decoder fills up what is missing.
+    fn ends(bytes: &[u8]) -> bool {
+        let last = bytes.windows(2).rev().find(|pair| pair[0] == 0xff && matches!(pair[1], 0xd9 | 0xda));
+        last.is_some_and(|pair| pair[1] == 0xd9)
+    }
+
+    /// Turns a panic of a decoder into an error: an image of someone else's must not end a run.
+    pub fn guarded<T>(work: impl FnOnce() -> Result<T, String>) -> Result<T, String> {
+        catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|_| Err("the decoder gave up on it".to_owned()))
+    }
+}
+
+#[cfg(not(feature = "image"))]
+mod decoders {
+    use super::{EncodedImage, Format};
+
+    /// There is none.
+    pub enum Decoder<'a> {
+        #[allow(dead_code, reason = "only so that the lifetime is used")]
+        Never(std::convert::Infallible, &'a [u8]),
+    }
+
+    impl Decoder<'_> {
+        pub fn read(self, _: &mut [u8]) -> Result<(), String> {
+            match self {
+                Decoder::Never(never, _) => match never {},
+            }
+        }
+    }
+
+    pub fn open(_: &[u8], format: Format) -> Result<EncodedImage<'_>, String> {
+        Err(format!("it is {format:?}, and this build has no feature `image`"))
+    }
+
+    pub fn guarded<T>(work: impl FnOnce() -> Result<T, String>) -> Result<T, String> {
+        work()
+    }
+}
