@@ -11,6 +11,7 @@ use std::process::{Command, Output, Stdio};
 use arrow_array::cast::AsArray;
 use arrow_array::types::Int64Type;
 use arrow_array::{Array, RecordBatch, RecordBatchReader};
+use arrow_schema::DataType;
 use arrow_select::concat::concat_batches;
 use pixelfeat::io::{self, ReadOptions, WriteOptions};
 use pixelfeat::synthetic;
@@ -413,6 +414,35 @@ fn stdin_goes_in_and_an_ipc_stream_comes_out() {
     assert_eq!(message, "cut.arrows: the stream breaks off: its end-of-stream mark is missing");
     place.done(&["images.arrow", "-o", "file.parquet", "-q"]);
     assert_eq!(read(&place.path("out.parquet")).columns(), read(&place.path("file.parquet")).columns());
+}
+
+#[cfg(feature = "image")]
+#[test]
+fn images_of_different_sizes_are_named_resized_or_ragged() {
+    let place = Place::new();
+    let fixture = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/layouts/daft_sizes.parquet");
+    let run = |args: &[&str]| place.done(&[&[fixture.to_str().unwrap(), "-o", "out.parquet"], args].concat());
+    let names = || {
+        let schema = read(&place.path("out.parquet")).schema();
+        schema.fields().iter().map(|field| field.name().clone()).collect::<Vec<_>>()
+    };
+    let shown = run(&[]);
+    assert!(shown.contains("2 of 3 rows featurized, 5x7x3 u8 images"), "{shown}");
+    assert!(shown.contains("1 rows invalid: 1 wrong length"), "{shown}");
+    assert!(shown.contains("some images are not 5x7x3: resize brings all to one size, ragged takes each"), "{shown}");
+    let shown = run(&["--gray", "--resize", "4x3:area", "--keep-image", "--layout", "tensor"]);
+    assert!(shown.contains("3 of 3 rows featurized, 4x3 u8 images"), "{shown}");
+    assert_eq!(names(), ["image", "label", "pixel_mean", "pixel_std", "features"]);
+    let kept = read(&place.path("out.parquet")).schema().field(0).clone();
+    assert_eq!(kept.extension_type_metadata(), Some(r#"{"dim_names":["H","W"],"shape":[4,3]}"#));
+    run(&["--gray", "--resize", "4x3", "--keep-image=bytes"]);
+    assert_eq!(read(&place.path("out.parquet")).schema().field(0).data_type(), &DataType::FixedSizeBinary(12));
+    run(&["--ragged", "--report", "report.json"]);
+    assert_eq!(names(), ["label", "pixel_mean", "pixel_std", "height", "width", "features"]);
+    assert_eq!(place.report("report.json")["rows_featurized"], 3);
+    for args in [&["--ragged", "--resize", "4x4"][..], &["--resize", "4"], &["--resize", "4x4:best"]] {
+        assert_eq!(place.run(args).status.code(), Some(2), "{args:?}");
+    }
 }
 
 #[test]
