@@ -1,5 +1,7 @@
 //! Readers, writers and the whole job, on files of synthetic digits. Every pass counts its rows.
 
+#[cfg(feature = "image")]
+use std::collections::HashMap;
 use std::fs;
 use std::io::{Read, Write};
 use std::path::Path;
@@ -7,10 +9,14 @@ use std::sync::Arc;
 
 use arrow_array::cast::AsArray;
 use arrow_array::types::{Int64Type, UInt8Type};
+#[cfg(feature = "image")]
+use arrow_array::{Array, FixedSizeListArray, StructArray, UInt8Array, UInt32Array};
 use arrow_array::{ArrayRef, BinaryArray, Int64Array, ListArray, RecordBatch, RecordBatchIterator, RecordBatchReader};
 use arrow_buffer::OffsetBuffer;
 use arrow_schema::{DataType, Field};
 use criterion::{Criterion, SamplingMode, Throughput, criterion_group, criterion_main};
+#[cfg(feature = "image")]
+use image::ImageFormat;
 use pixelfeat::io::{self, Compression, ReadOptions, WriteOptions};
 use pixelfeat::synthetic::{self, Digits};
 use pixelfeat::{Backend, Engine, EngineOptions, FeatureSpec, Featurizer, ImageShape};
@@ -207,5 +213,87 @@ fn formats(c: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(benches, json, parquet, formats, writers);
+/// Columns in memory to pixels and features: what each layout and encoding costs, by the bytes of its pixels.
+#[cfg(feature = "image")]
+fn decode(c: &mut Criterion) {
+    const IMAGES: usize = 256;
+    let colours = ImageShape::new(64, 64, 3).unwrap();
+    let pixels: Vec<u8> =
+        (0..IMAGES * colours.values()).map(|i| (i / 3 % 64 * 2 + i / 192 % 64 + i % 3 * 40) as u8).collect();
+    let mut group = c.benchmark_group("decode");
+    group.sampling_mode(SamplingMode::Flat).sample_size(20).throughput(Throughput::Bytes(pixels.len() as u64));
+    let binary = encoded_as(&pixels, None);
+    let tensor = |dims: &str| {
+        let metadata = format!(r#"{{"shape": {dims}}}"#);
+        HashMap::from([
+            ("ARROW:extension:name".to_owned(), "arrow.fixed_shape_tensor".to_owned()),
+            ("ARROW:extension:metadata".to_owned(), metadata),
+        ])
+    };
+    let item = Arc::new(Field::new("item", DataType::UInt8, false));
+    let values = Arc::new(UInt8Array::from(pixels.clone()));
+    let lists: ArrayRef =
+        Arc::new(FixedSizeListArray::new(item.clone(), colours.values() as i32, values.clone(), None));
+    let of_one = |length: usize, values: ArrayRef| -> ArrayRef {
+        let item = Arc::new(Field::new("item", values.data_type().clone(), false));
+        let ends = OffsetBuffer::from_lengths(std::iter::repeat_n(length, values.len() / length));
+        Arc::new(ListArray::new(item, ends, values, None))
+    };
+    let nested = of_one(64, of_one(64, of_one(3, values.clone())));
+    let side = |length: u32| Arc::new(UInt32Array::from(vec![length; IMAGES])) as ArrayRef;
+    let daft = StructArray::from(
+        [("data", of_one(colours.values(), values)), ("height", side(64)), ("width", side(64)), ("channel", side(3))]
+            .map(|(name, column)| (Arc::new(Field::new(name, column.data_type().clone(), false)), column))
+            .to_vec(),
+    );
+    let image = |column: &ArrayRef| Field::new("image", column.data_type().clone(), true);
+    let plain = FeatureSpec::new(colours);
+    let mut cases = vec![
+        ("raw bytes", image(&binary), binary.clone(), plain.clone()),
+        ("tensor H×W×C", image(&lists).with_metadata(tensor("[64, 64, 3]")), lists.clone(), plain.clone()),
+        ("tensor C×H×W", image(&lists).with_metadata(tensor("[3, 64, 64]")), lists, plain.clone()),
+        ("nested lists", image(&nested), nested, plain.clone()),
+    ];
+    let daft: ArrayRef = Arc::new(daft);
+    cases.push(("daft image", image(&daft), daft, plain.clone()));
+    for (name, format) in [
+        ("png", ImageFormat::Png),
+        ("jpeg", ImageFormat::Jpeg),
+        ("webp", ImageFormat::WebP),
+        ("bmp", ImageFormat::Bmp),
+        ("tiff", ImageFormat::Tiff),
+    ] {
+        let column = encoded_as(&pixels, Some(format));
+        cases.push((name, image(&column), column, plain.clone()));
+    }
+    let gray = FeatureSpec { gray: true, ..plain.clone() };
+    cases.push(("raw bytes, gray", image(&binary), binary.clone(), gray));
+    let resize = FeatureSpec { resize: Some("28x28".parse().unwrap()), ..plain };
+    cases.push(("raw bytes, resized to 28x28", image(&binary), binary, resize));
+    for (name, field, column, spec) in cases {
+        let engine = Engine::new(EngineOptions::backend(Backend::Cpu)).unwrap();
+        let featurizer = Featurizer::new(engine, spec);
+        group.bench_function(name, |b| {
+            b.iter(|| assert_eq!(featurizer.featurize_column(&field, &column).unwrap().features.null_count(), 0));
+        });
+    }
+    group.finish();
+}
+
+/// Images of 64×64 RGB, raw or encoded.
+#[cfg(feature = "image")]
+fn encoded_as(pixels: &[u8], format: Option<ImageFormat>) -> ArrayRef {
+    let encode = |image: &[u8]| {
+        let Some(format) = format else { return image.to_vec() };
+        let mut bytes = std::io::Cursor::new(Vec::new());
+        image::write_buffer_with_format(&mut bytes, image, 64, 64, image::ExtendedColorType::Rgb8, format).unwrap();
+        bytes.into_inner()
+    };
+    Arc::new(BinaryArray::from_iter_values(pixels.chunks_exact(64 * 64 * 3).map(encode)))
+}
+
+#[cfg(not(feature = "image"))]
+fn decode(_: &mut Criterion) {}
+
+criterion_group!(benches, json, parquet, formats, decode, writers);
 criterion_main!(benches);
