@@ -152,13 +152,13 @@ impl Computed {
                 columns.extend(sides(*rows, ragged, valid.as_ref()));
                 let ends = OffsetBuffer::from_lengths(self.lengths.unwrap_or_default());
                 let values = Arc::new(Float32Array::from(self.features));
-                let lists = ListArray::try_new(item_field(), ends, values, valid).map_err(Error::from)?;
+                let lists = ListArray::try_new(item_field(Layout::List), ends, values, valid).map_err(Error::from)?;
                 columns.push(Arc::new(lists));
             }
             (_, Layout::Columns) => columns.extend(transpose(&self.features, shape.features()).into_iter().map(column)),
             (_, Layout::List | Layout::Tensor) => {
                 let values = Arc::new(Float32Array::from(self.features));
-                let lists = FixedSizeListArray::try_new(item_field(), shape.features() as i32, values, valid);
+                let lists = FixedSizeListArray::try_new(item_field(layout), shape.features() as i32, values, valid);
                 columns.push(Arc::new(lists.map_err(Error::from)?));
             }
         }

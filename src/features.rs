@@ -173,9 +173,10 @@ pub fn feature_fields(shape: ImageShape, layout: Layout) -> Vec<Field> {
     let mut fields =
         vec![Field::new(PIXEL_MEAN, DataType::Float32, true), Field::new(PIXEL_STD, DataType::Float32, true)];
     match layout {
-        Layout::List => fields.push(Field::new(FEATURES, list_type(shape), true)),
+        Layout::List => fields.push(Field::new(FEATURES, list_type(shape, layout), true)),
         Layout::Tensor => {
-            let tensor = as_tensor(Field::new(FEATURES, list_type(shape), true), &[("feature", shape.features())]);
+            let tensor =
+                as_tensor(Field::new(FEATURES, list_type(shape, layout), true), &[("feature", shape.features())]);
             fields.push(tensor);
         }
         Layout::Columns => {
@@ -193,7 +194,7 @@ pub fn ragged_fields() -> Vec<Field> {
         Field::new(PIXEL_STD, DataType::Float32, true),
         Field::new(HEIGHT, DataType::UInt32, true),
         Field::new(WIDTH, DataType::UInt32, true),
-        Field::new(FEATURES, DataType::List(item_field()), true),
+        Field::new(FEATURES, DataType::List(item_field(Layout::List)), true),
     ]
 }
 
@@ -208,13 +209,14 @@ pub(crate) fn as_tensor(field: Field, dims: &[(&str, usize)]) -> Field {
     ]))
 }
 
-/// The item field of the list column.
-pub(crate) fn item_field() -> Arc<Field> {
-    Arc::new(Field::new("item", DataType::Float32, false))
+/// The item field of the list column. A tensor's is nullable though no item is null: PyArrow does not recognise others
+/// when it reads them from Parquet.
+pub(crate) fn item_field(layout: Layout) -> Arc<Field> {
+    Arc::new(Field::new("item", DataType::Float32, layout == Layout::Tensor))
 }
 
-fn list_type(shape: ImageShape) -> DataType {
-    DataType::FixedSizeList(item_field(), shape.features() as i32)
+fn list_type(shape: ImageShape, layout: Layout) -> DataType {
+    DataType::FixedSizeList(item_field(layout), shape.features() as i32)
 }
 
 /// What the output schema says of how it was made: `pixelfeat.version`, `.shape`, `.pixel_type`, `.scale` and
@@ -243,7 +245,7 @@ mod tests {
             assert_eq!(feature_fields(shape, Layout::Columns).len(), 2 + shape.features());
             assert_eq!(feature_fields(shape, Layout::List).len(), 3);
             let tensor = &feature_fields(shape, Layout::Tensor)[2];
-            assert_eq!(tensor.data_type(), &list_type(shape));
+            assert!(matches!(tensor.data_type(), DataType::FixedSizeList(item, _) if item.is_nullable()));
             let about = format!(r#"{{"dim_names":["feature"],"shape":[{}]}}"#, shape.features());
             assert_eq!(tensor.extension_type_metadata(), Some(about.as_str()));
         }

@@ -178,7 +178,8 @@ impl Featurizer {
         let values = Arc::new(Float32Array::from(all.features));
         let length = source.finisher.shape().features() as i32;
         Ok(Features {
-            features: FixedSizeListArray::try_new(item_field(), length, values, valid.clone()).map_err(Error::from)?,
+            features: FixedSizeListArray::try_new(item_field(Layout::List), length, values, valid.clone())
+                .map_err(Error::from)?,
             pixel_mean: Float32Array::new(all.means.into(), valid.clone()),
             pixel_std: Float32Array::new(all.stds.into(), valid),
             defects,

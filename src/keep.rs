@@ -173,13 +173,14 @@ fn ragged_fields(pixel_type: PixelType) -> Fields {
     ])
 }
 
+/// Nullable, as PyArrow wants the items of tensors, though none is null.
 fn item(pixel_type: PixelType) -> Arc<Field> {
     let item = match pixel_type {
         PixelType::U8 => DataType::UInt8,
         PixelType::U16 => DataType::UInt16,
         PixelType::F32 => DataType::Float32,
     };
-    Arc::new(Field::new("item", item, false))
+    Arc::new(Field::new("item", item, true))
 }
 
 fn column(pixels: Pixels) -> ArrayRef {

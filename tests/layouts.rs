@@ -463,7 +463,7 @@ fn kept_images_are_read_again_without_a_word() {
         images.extend(with_null.then_some(None));
         for keep_image in [KeepImage::Tensor, KeepImage::Bytes, KeepImage::Original] {
             for gray in [false, true] {
-                let spec = FeatureSpec { keep_image, gray, layout: Layout::Tensor, ..FeatureSpec::infer() };
+                let spec = FeatureSpec { keep_image, gray, ..FeatureSpec::infer() };
                 let (first, _) = run_column(spec.clone(), encoded(&images)).unwrap();
                 for name in ["kept.parquet", "kept.arrow"] {
                     let path = folder.path().join(name);
@@ -496,12 +496,19 @@ fn late_defects_leave_kept_images_in_their_rows() {
 }
 
 #[test]
-fn a_tensor_of_features_says_so() {
-    let spec = FeatureSpec { layout: Layout::Tensor, ..FeatureSpec::new(shape("1x2")) };
+fn tensors_in_the_output_say_so() {
+    let spec = FeatureSpec { layout: Layout::Tensor, keep_image: KeepImage::Tensor, ..FeatureSpec::new(shape("1x2")) };
     let (got, _) = run_column(spec, plain(&[Some(vec![1, 2])], shape("1x2"), PixelType::U8)).unwrap();
-    let field = got.schema().field_with_name("features").unwrap().clone();
-    assert_eq!(field.extension_type_name(), Some("arrow.fixed_shape_tensor"));
-    assert_eq!(field.extension_type_metadata(), Some(r#"{"dim_names":["feature"],"shape":[7]}"#));
+    for (name, metadata) in [
+        ("image", r#"{"dim_names":["H","W"],"shape":[1,2]}"#),
+        ("features", r#"{"dim_names":["feature"],"shape":[7]}"#),
+    ] {
+        let field = got.schema().field_with_name(name).unwrap().clone();
+        assert_eq!(field.extension_type_name(), Some("arrow.fixed_shape_tensor"));
+        assert_eq!(field.extension_type_metadata(), Some(metadata));
+        // PyArrow recognises no others in Parquet.
+        assert!(matches!(field.data_type(), DataType::FixedSizeList(item, _) if item.is_nullable()));
+    }
 }
 
 /// A field of an extension type.

@@ -10,7 +10,7 @@ use crate::shape::ImageShape;
 ///
 /// An image that has the size already is not touched. Every channel is resampled on its own, alpha like the others:
 /// nothing is multiplied by it. The aspect ratio is not kept, and nothing is cropped or filled up. 8 and 16-bit pixels
-/// come out the same on every processor; of floats the last digits may differ between SIMD levels.
+/// come out the same at every SIMD level; of floats the last digits may differ.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Resize {
     height: u32,
@@ -111,7 +111,7 @@ mod resampling {
     /// A thread's buffers.
     #[derive(Default)]
     pub struct Resampler {
-        resizer: Resizer,
+        pub(super) resizer: Resizer,
     }
 
     impl Resampler {
@@ -176,3 +176,89 @@ mod resampling {
 }
 
 pub(super) use resampling::{Resample, Resampler};
+
+#[cfg(all(test, feature = "image"))]
+mod tests {
+    use super::*;
+    use crate::batch::Target;
+    use crate::synthetic::Random;
+
+    #[test]
+    fn text_and_size_agree() {
+        for text in ["28x28", "1x7:area"] {
+            assert_eq!(text.parse::<Resize>().unwrap().to_string(), text);
+        }
+        assert_eq!("28x28:bilinear".parse::<Resize>().unwrap().filter(), Filter::Bilinear);
+        for text in ["", "28", "28x28x3", "28x28:", "28x28:best", "0x4", "65537x1"] {
+            assert!(text.parse::<Resize>().is_err(), "{text}");
+        }
+    }
+
+    /// The filter's own definition, in f64: a weighted mean over the pixels whose centres lie under it.
+    fn expected(pixels: &[f64], from: usize, to: usize, filter: Filter) -> Vec<f64> {
+        let scale = from as f64 / to as f64;
+        let reach = scale.max(1.0);
+        (0..to)
+            .map(|i| {
+                let centre = (i as f64 + 0.5) * scale;
+                let weight = |j: usize| {
+                    let distance = (j as f64 + 0.5 - centre) / reach;
+                    match filter {
+                        Filter::Bilinear => (1.0 - distance.abs()).max(0.0),
+                        Filter::Area => f64::from(u8::from(distance > -0.5 && distance <= 0.5)),
+                    }
+                };
+                let total: f64 = (0..from).map(weight).sum();
+                (0..from).map(|j| weight(j) * pixels[j]).sum::<f64>() / total
+            })
+            .collect()
+    }
+
+    #[test]
+    fn a_row_is_resampled_as_its_filter_is_defined() {
+        let mut random = Random::new(5, 0);
+        for filter in [Filter::Bilinear, Filter::Area] {
+            for (from, to) in [(7, 3), (3, 7), (64, 28), (1, 5), (5, 1)] {
+                let row: Vec<f32> = (0..from).map(|_| (random.bits() % 256) as f32).collect();
+                let exact: Vec<f64> = row.iter().map(|&v| f64::from(v)).collect();
+                let shape = ImageShape::gray(1, from).unwrap();
+                let mut got = row;
+                let to = Resize::new(1, to, filter).unwrap();
+                Resampler::default().resize(&mut got, shape, to).unwrap();
+                for (got, want) in got.iter().zip(expected(&exact, from, to.width(), filter)) {
+                    assert!((f64::from(*got) - want).abs() < 1e-3, "{filter:?} {from} to {to}: {got}, {want}");
+                }
+            }
+        }
+    }
+
+    #[cfg(target_arch = "x86_64")]
+    #[test]
+    fn integers_are_the_same_at_every_simd_level() {
+        use fast_image_resize::CpuExtensions;
+        fn check<T: Target>(cast: fn(u64) -> T) {
+            let mut random = Random::new(6, 0);
+            for channels in 1..=4 {
+                for (h, w, to) in [(41, 37, "28x28"), (7, 5, "31x33"), (133, 200, "19x17:area"), (5, 7, "8x9:area")] {
+                    let shape = ImageShape::new(h, w, channels).unwrap();
+                    let pixels: Vec<T> = (0..shape.values()).map(|_| cast(random.bits())).collect();
+                    let levels = [CpuExtensions::None, CpuExtensions::Sse4_1, CpuExtensions::Avx2];
+                    let results: Vec<Vec<T>> = levels
+                        .into_iter()
+                        .filter(|level| level.is_supported())
+                        .map(|level| {
+                            let (mut resampler, mut pixels) = (Resampler::default(), pixels.clone());
+                            // SAFETY: this machine supports the level.
+                            unsafe { resampler.resizer.set_cpu_extensions(level) };
+                            resampler.resize(&mut pixels, shape, to.parse().unwrap()).unwrap();
+                            pixels
+                        })
+                        .collect();
+                    assert!(results.windows(2).all(|pair| pair[0] == pair[1]), "{shape} to {to}");
+                }
+            }
+        }
+        check::<u8>(|bits| bits as u8);
+        check::<u16>(|bits| bits as u16);
+    }
+}
