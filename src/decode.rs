@@ -212,3 +212,46 @@ mod decoders {
         work()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn formats_are_told_by_their_first_bytes() {
+        let bmp = |header: u8, reserved: u8| {
+            let mut bytes = b"BM\x46\0\0\0\0\0\0\0\x36\0\0\0".to_vec();
+            bytes[6] = reserved;
+            bytes.extend([header, 0, 0, 0]);
+            bytes
+        };
+        for (bytes, format) in [
+            (&b"\x89PNG\r\n\x1a\n"[..], Some(Format::Png)),
+            (b"\xff\xd8\xff\xe0", Some(Format::Jpeg)),
+            (b"RIFF\x01\x02\x03\x04WEBPVP8 ", Some(Format::WebP)),
+            (b"RIFF\x01\x02\x03\x04WAVE", None),
+            (b"II*\0", Some(Format::Tiff)),
+            (b"MM\0*", Some(Format::Tiff)),
+            (&bmp(40, 0), Some(Format::Bmp)),
+            (&bmp(41, 0), None),
+            (&bmp(40, 1), None),
+            (b"BM", None),
+            (b"", None),
+            (b"GIF89a", None),
+        ] {
+            assert_eq!(Format::of(bytes), format, "{bytes:?}");
+            assert_eq!(is_encoded(bytes), format.is_some());
+            // None of them is whole.
+            assert!(open(bytes).is_err(), "{bytes:?}");
+        }
+    }
+
+    #[cfg(not(feature = "image"))]
+    #[test]
+    fn without_decoders_a_column_of_encoded_images_is_refused() {
+        let column = arrow_array::BinaryArray::from(vec![b"\x89PNG\r\n\x1a\n".as_slice()]);
+        let shape = ImageShape::gray(1, 1).unwrap();
+        let error = crate::ImageBatch::from_array(&column, "image", shape, PixelType::U8).unwrap_err().to_string();
+        assert!(error.ends_with("its images are encoded, and this build has no feature `image`"), "{error}");
+    }
+}

@@ -511,6 +511,30 @@ fn tensors_in_the_output_say_so() {
     }
 }
 
+#[test]
+fn few_bytes_that_stand_for_many_pixels_are_taken_in_parts() {
+    // Forty times the same image of 4 MB.
+    let large = shape("2000x2000");
+    let values = plain(&[Some(vec![3; large.values()])], large, PixelType::U8);
+    let keys = Int8Array::from(vec![0; 40]);
+    let column: ArrayRef = Arc::new(DictionaryArray::<Int8Type>::new(keys, values));
+    for (spec, most) in [
+        (FeatureSpec::infer(), 16),
+        (FeatureSpec { ragged: true, ..FeatureSpec::infer() }, 16),
+        (FeatureSpec { resize: Some("500x500".parse().unwrap()), ..FeatureSpec::infer() }, 40),
+    ] {
+        let input = reader(Field::new("image", column.data_type().clone(), true), column.clone());
+        let rows: Vec<usize> = featurizer(spec.clone()).stream(input).unwrap().map(|b| b.unwrap().num_rows()).collect();
+        assert_eq!(rows.iter().sum::<usize>(), 40);
+        assert!(rows.iter().all(|&rows| rows <= most), "{rows:?}");
+        if !spec.ragged {
+            let whole = featurizer(spec).featurize(&column).unwrap();
+            assert_eq!((whole.features.len(), whole.defects.len()), (40, 0));
+            assert_eq!(whole.pixel_mean.values().iter().filter(|&&mean| mean == 3.0).count(), 40);
+        }
+    }
+}
+
 /// A field of an extension type.
 fn extension(column: &ArrayRef, name: &str, metadata: &str) -> Field {
     Field::new("image", column.data_type().clone(), true).with_metadata(HashMap::from([
