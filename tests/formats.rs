@@ -18,8 +18,8 @@ use arrow_schema::{DataType, Field, Schema};
 use arrow_select::concat::concat_batches;
 use pixelfeat::io::{self, ReadOptions, Rows, WriteOptions};
 use pixelfeat::{
-    Backend, Engine, EngineOptions, Error, FeatureSpec, Featurizer, ImageShape, Layout, OnInvalid, StreamOptions,
-    synthetic,
+    Backend, Engine, EngineOptions, Error, FeatureSpec, Featurizer, ImageShape, KeepImage, Layout, OnInvalid,
+    StreamOptions, synthetic,
 };
 use proptest::prelude::*;
 
@@ -573,7 +573,7 @@ fn npy_output_reads_back_as_it_was() {
     let folder = tempfile::tempdir().unwrap();
     let out = folder.path().join("features.npy");
     let run = || {
-        let spec = FeatureSpec { keep_image: true, ..FeatureSpec::infer() };
+        let spec = FeatureSpec { keep_image: KeepImage::Original, ..FeatureSpec::infer() };
         featurizer(spec).stream(synthetic::Digits::new(257, 1, 100)).unwrap()
     };
     let written = io::write(&out, run(), &WriteOptions::default()).unwrap();

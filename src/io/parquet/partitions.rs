@@ -192,10 +192,8 @@ impl Part {
         let file = fs::create_dir(folder)
             .and_then(|()| File::create(folder.join(FILE)))
             .map_err(|e| Error::io("write", path, e))?;
-        let properties = properties(schema, options)
-            .into_builder()
-            .set_max_row_group_row_count(Some(GROUP_ROWS))
-            .build();
+        let properties =
+            properties(schema, options).into_builder().set_max_row_group_row_count(Some(GROUP_ROWS)).build();
         let writing = ArrowWriterOptions::new().with_properties(properties).with_skip_arrow_metadata(true);
         let writer = ArrowWriter::try_new_with_options(BufWriter::new(file), schema.clone(), writing)
             .map_err(|e| failed(path, e))?;

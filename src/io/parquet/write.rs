@@ -245,10 +245,7 @@ fn start_encoders(path: &Path, compression: Compression) -> Result<(SyncSender<T
     let worker = move || {
         let file = file.clone();
         let mut compressor = None;
-        move |task| {
-            encode(task, &mut compressor, compression)
-                .map_err(|e| Error::format(file.clone(), e.to_string()))
-        }
+        move |task| encode(task, &mut compressor, compression).map_err(|e| Error::format(file.clone(), e.to_string()))
     };
     let encoded = ordered::map(threads, IN_FLIGHT.max(2 * threads), move || handed_in.recv().ok().map(Ok), worker)
         .map_err(|e| Error::Internal(format!("an encoding thread: {e}")))?;
@@ -356,8 +353,7 @@ pub(super) fn properties(schema: &Schema, options: &WriteOptions) -> WriterPrope
     // In order, so that the same data makes the same file.
     let metadata: BTreeMap<_, _> = schema.metadata().iter().collect();
     let metadata = metadata.into_iter().map(|(key, value)| KeyValue::new(key.clone(), value.clone())).collect();
-    let mut properties =
-        WriterProperties::builder().set_compression(codec).set_key_value_metadata(Some(metadata));
+    let mut properties = WriterProperties::builder().set_compression(codec).set_key_value_metadata(Some(metadata));
     for field in schema.fields() {
         // Features hardly ever repeat, so a dictionary costs time and space, and nobody filters by one of their values.
         let path = match field.data_type() {
