@@ -77,7 +77,7 @@ mod shape;
 mod stages;
 pub mod synthetic;
 
-pub use batch::{ImageBatch, Pixels, default_pixel_type, infer_shape};
+pub use batch::{ImageBatch, Pixels, default_pixel_type, describe_layout, infer_shape};
 pub use defect::{DEFECTS_OF, Defect, defects_array, defects_field};
 pub use engine::{Backend, Engine, EngineInfo, EngineOptions, Shares};
 #[cfg(feature = "gpu")]

@@ -498,7 +498,7 @@ fn inspect_tells_what_a_file_holds_and_the_command_works() {
     assert!(done, "{error}");
     for expected in [
         "odd.ndjson: 5 rows, ",
-        "  pixels  list of UInt8  2 null",
+        "  pixels  list of UInt8  1 null",
         "  label   Int64          2 null",
         "images in `pixels`",
         "shape       2x2, 8 features",

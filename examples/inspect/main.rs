@@ -9,12 +9,12 @@ use std::process::ExitCode;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use arrow_array::cast::AsArray;
-use arrow_array::{Array, ArrayRef, RecordBatch, RecordBatchReader, new_empty_array};
-use arrow_schema::{DataType, Schema, SchemaRef};
+use arrow_array::{Array, ArrayRef, RecordBatch, RecordBatchReader};
+use arrow_schema::{DataType, Field, Schema, SchemaRef};
 use clap::Parser;
 use pixelfeat::{
-    Backend, Engine, EngineOptions, Error, FeatureSpec, Featurizer, ImageBatch, ImageShape, PixelType, Pixels, Reason,
-    Report, Result, StreamOptions, default_pixel_type, io,
+    Backend, Engine, EngineOptions, Error, FeatureSpec, Featurizer, ImageBatch, ImageShape, KeepImage, PixelType,
+    Pixels, Reason, Report, Result, StreamOptions, describe_layout, io,
 };
 
 use picture::Sheet;
@@ -128,20 +128,15 @@ fn open(args: &Args) -> Result<(String, io::Reader)> {
 /// The columns that can hold images, and members of structs by their path. What is called `asked` has the type that
 /// was asked for rather than its own where the format leaves it open.
 fn candidates(schema: &Schema, asked: &str) -> Vec<String> {
-    let one = ImageShape::gray(1, 1);
-    let holds = |data_type: &DataType, name: &str| {
-        let Ok(one) = &one else { return false };
-        let none = new_empty_array(data_type);
-        ImageBatch::from_array(&none, name, *one, default_pixel_type(data_type)).is_ok() && *data_type != DataType::Null
-    };
+    let holds = |field: &Field| *field.data_type() != DataType::Null && describe_layout(field).is_ok();
     let mut found = Vec::new();
     for field in schema.fields().iter().filter(|field| !field.metadata().contains_key(pixelfeat::DEFECTS_OF)) {
         match field.data_type() {
+            _ if field.name() != asked && holds(field) => found.push(field.name().clone()),
             DataType::Struct(members) => {
-                let members = members.iter().filter(|member| holds(member.data_type(), member.name()));
+                let members = members.iter().filter(|member| holds(member));
                 found.extend(members.map(|member| format!("{}.{}", field.name(), member.name())));
             }
-            other if field.name() != asked && holds(other, field.name()) => found.push(field.name().clone()),
             _ => {}
         }
     }
@@ -188,7 +183,8 @@ impl Found {
             image: self.image.clone(),
             shape: args.shape,
             pixel_type: args.pixel_type,
-            keep_image: true,
+            // As decoded, so that the values can be looked at.
+            keep_image: KeepImage::Tensor,
             ..FeatureSpec::infer()
         };
         let engine = Engine::new(EngineOptions::backend(Backend::Cpu))?;
@@ -221,7 +217,9 @@ impl Found {
     }
 
     fn count(&mut self, batch: &RecordBatch, report: &Report) -> Result<()> {
-        for (field, nulls) in self.schema.fields().iter().zip(&mut self.nulls) {
+        // The image column has become what was made of it.
+        let others = self.schema.fields().iter().zip(&mut self.nulls).filter(|(field, _)| *field.name() != self.image);
+        for (field, nulls) in others {
             *nulls += batch.column_by_name(field.name()).map_or(0, |column| column.null_count() as u64);
         }
         let Some(column) = batch.column_by_name(&self.image) else { return Ok(()) };
@@ -249,11 +247,13 @@ impl Found {
     }
 
     fn columns(&self, text: &mut String) {
+        let odd = self.odd.lock().unwrap_or_else(PoisonError::into_inner);
+        let null_images = odd.get(&Reason::NullImage).map_or(0, |odd| odd.rows);
         let fields = self.schema.fields().iter().enumerate();
         let shown = fields.filter(|(_, field)| !field.metadata().contains_key(pixelfeat::DEFECTS_OF));
         let rows: Vec<[String; 3]> = shown
             .map(|(at, field)| {
-                let nulls = match self.nulls[at] {
+                let nulls = match self.nulls[at] + if *field.name() == self.image { null_images } else { 0 } {
                     0 => String::new(),
                     n => format!("{} null", grouped(n)),
                 };
@@ -270,8 +270,8 @@ impl Found {
 
     fn images(&self, text: &mut String) {
         let Some(report) = &self.report else { return };
-        let layout =
-            self.schema.field_with_name(&self.image).map(|field| layout(field.data_type())).unwrap_or_default();
+        let layout = self.schema.field_with_name(&self.image).map_err(Error::from).and_then(describe_layout);
+        let layout = layout.unwrap_or_default();
         let _ = writeln!(text, "\nimages in `{}`", self.image);
         let _ = writeln!(text, "  layout      {layout}");
         let _ = writeln!(text, "  shape       {}, {} features", report.shape, grouped(report.shape.features() as u64));
@@ -351,20 +351,6 @@ fn type_name(data_type: &DataType) -> String {
     }
 }
 
-fn layout(data_type: &DataType) -> String {
-    let (mut depth, mut leaf) = (0, data_type);
-    while let DataType::List(item) | DataType::LargeList(item) | DataType::FixedSizeList(item, _) = leaf {
-        depth += 1;
-        leaf = item.data_type();
-    }
-    match depth {
-        0 => format!("{data_type}: bytes"),
-        1 => "flat: all values of an image in one list".to_owned(),
-        2 => "nested: rows of pixels".to_owned(),
-        _ => "nested: rows of pixels of channels".to_owned(),
-    }
-}
-
 /// The command that makes features of these files.
 fn command(args: &Args, image: &str, found: &Found) -> String {
     let mut words = vec!["cargo run --release --example featurize --".to_owned()];
@@ -377,6 +363,9 @@ fn command(args: &Args, image: &str, found: &Found) -> String {
         // The data does not tell it.
         (None, None) => words.push("--shape HxW".to_owned()),
         (None, Some(_)) => {}
+    }
+    if let Some(report) = found.report.as_ref().filter(|report| report.other_sizes) {
+        words.push(format!("--resize {}x{}", report.shape.height(), report.shape.width()));
     }
     if let Some(pixel_type) = found.report.as_ref().and_then(|report| report.fits).or(args.pixel_type) {
         words.push(format!("--pixel-type {pixel_type}"));

@@ -10,6 +10,14 @@ use crate::shape::{ImageShape, PixelType};
 /// Names the shape of the images of a flat column in its field's metadata, as in `28x28x3`.
 pub(crate) const SHAPE_KEY: &str = "pixelfeat.shape";
 
+/// How the images of a column lie in it, in words; what a run would take it for.
+///
+/// # Errors
+/// [`Error::UnsupportedColumn`] if it can hold no images, or its metadata contradicts its type.
+pub fn describe_layout(field: &Field) -> Result<String> {
+    ImageColumn::of(field).map(|column| column.describe())
+}
+
 /// An image column, recognised by its field.
 #[derive(Debug, Clone)]
 pub(crate) struct ImageColumn {
@@ -56,6 +64,27 @@ impl ImageColumn {
             _ => None,
         };
         Ok(Self { name: field.name().clone(), data_type: field.data_type().clone(), form, hint })
+    }
+
+    /// The layout in words.
+    fn describe(&self) -> String {
+        match &self.form {
+            Form::Lists => match Kind::of(values_type(&self.data_type)).depth {
+                0 => "bytes of one length: raw pixels",
+                1 => "flat: all values of an image in one list",
+                2 => "nested: rows of pixels",
+                _ => "nested: rows of pixels of channels",
+            }
+            .to_owned(),
+            Form::Tensor { dims, .. } => {
+                let dims: Vec<_> = dims.iter().map(usize::to_string).collect();
+                format!("tensors of {}", dims.join("×"))
+            }
+            Form::Tensors { .. } => "tensors, each with its shape".to_owned(),
+            Form::Sides { .. } => "pixels, each image with its height and width".to_owned(),
+            Form::Bytes => "bytes: encoded images if most of the first rows begin as such, else raw pixels".to_owned(),
+            Form::Encoded(_) => "encoded images".to_owned(),
+        }
     }
 
     /// Whether each row tells its own height and width.

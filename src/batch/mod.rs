@@ -16,8 +16,8 @@ use crate::defect::{Defect, explain};
 use crate::error::Result;
 use crate::shape::{ImageShape, PixelType};
 
-pub use column::default_pixel_type;
 pub(crate) use column::{ImageColumn, SHAPE_KEY};
+pub use column::{default_pixel_type, describe_layout};
 pub(crate) use gather::{Change, Ragged};
 pub(crate) use survey::{Reading, Survey};
 pub(crate) use values::Target;
