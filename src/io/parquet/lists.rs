@@ -34,7 +34,7 @@ pub fn is_list(field: &Field) -> bool {
 /// Compresses pages.
 pub enum Compressor {
     None,
-    Snappy(snap::raw::Encoder),
+    Snappy(Box<snap::raw::Encoder>),
     Gzip,
     Zstd(zstd::bulk::Compressor<'static>),
 }
@@ -43,7 +43,7 @@ impl Compressor {
     pub fn new(compression: Compression) -> Result<Self> {
         Ok(match compression {
             Compression::None => Compressor::None,
-            Compression::Snappy => Compressor::Snappy(snap::raw::Encoder::new()),
+            Compression::Snappy => Compressor::Snappy(Box::new(snap::raw::Encoder::new())),
             Compression::Gzip => Compressor::Gzip,
             // The level that parquet's own writer has by default.
             Compression::Zstd => Compressor::Zstd(zstd::bulk::Compressor::new(1)?),
