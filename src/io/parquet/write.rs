@@ -7,9 +7,10 @@ use std::sync::Arc;
 use std::sync::mpsc::{SyncSender, sync_channel};
 use std::thread;
 
-use arrow_array::{Array, ArrayRef, RecordBatch, RecordBatchReader};
+use arrow_array::{Array, ArrayRef, RecordBatch, RecordBatchReader, UInt32Array};
 use arrow_schema::{DataType, Field, Schema, SchemaRef};
 use arrow_select::concat::concat_batches;
+use arrow_select::take::take;
 use parquet::arrow::arrow_writer::{
     ArrowColumnChunk, ArrowColumnWriter, ArrowRowGroupWriterFactory, ArrowWriter, ArrowWriterOptions, compute_leaves,
 };
@@ -30,6 +31,8 @@ use crate::ordered::{self, Ordered};
 const BLOCK_BYTES: usize = 256 << 10;
 /// Bytes of a row group before encoding, about: enough to be read on its own, and few enough to be held while it is made.
 const GROUP_BYTES: usize = 4 << 20;
+/// Row groups until their size doubles.
+const GROUPS_OF_A_SIZE: usize = 4096;
 /// Blocks that may be on their way into the file: enough for the encoders to go on while a disk takes its time.
 const IN_FLIGHT: usize = 16;
 /// More could not be fed by the one thread that cuts the blocks.
@@ -120,11 +123,24 @@ struct Cutting {
 
 impl Cutting {
     /// By the bytes of the first row: no batch size shows in them.
-    fn by(first_row: &RecordBatch) -> Self {
-        let bytes = |column: &ArrayRef| column.to_data().get_slice_memory_size().unwrap_or(0);
-        let row = first_row.columns().iter().map(bytes).sum::<usize>().max(1);
+    fn by(batch: &RecordBatch) -> Self {
+        let bytes = |column: &ArrayRef| match column.data_type() {
+            // Of what rows share none has more than its key.
+            DataType::Dictionary(key, _) => key.primitive_width().unwrap_or(0),
+            DataType::Utf8View | DataType::BinaryView => size_of::<u128>(),
+            // Alone: a slice of a list still has all items behind it.
+            _ => take(column, &UInt32Array::from(vec![0]), None)
+                .and_then(|row| row.to_data().get_slice_memory_size())
+                .unwrap_or(0),
+        };
+        let row = batch.columns().iter().map(bytes).sum::<usize>().max(1);
         let block_rows = (BLOCK_BYTES / row).clamp(1, 1024);
         Self { block_rows, blocks_in_group: (GROUP_BYTES / row / block_rows).clamp(1, 64) }
+    }
+
+    /// The blocks of the row group with that number. A file has room for 32,767, so they grow as it does.
+    fn blocks_in(&self, group: usize) -> usize {
+        self.blocks_in_group << (group / GROUPS_OF_A_SIZE).min(16)
     }
 }
 
@@ -182,7 +198,7 @@ impl Cutter<'_> {
             }
             let mut at = 0;
             while at < batch.num_rows() {
-                let cutting = *cutting.get_or_insert_with(|| Cutting::by(&batch.slice(0, 1)));
+                let cutting = *cutting.get_or_insert_with(|| Cutting::by(&batch));
                 let taken = (cutting.block_rows - self.block.rows).min(batch.num_rows() - at);
                 self.block.parts.push(batch.slice(at, taken));
                 self.block.rows += taken;
@@ -213,7 +229,7 @@ impl Cutter<'_> {
             Err(parts) => concat_batches(&Arc::new(self.fields.schema.project(&others)?), &parts)?,
         });
         group.blocks += 1;
-        Ok(group.blocks < group.cutting.blocks_in_group || self.end_group()?)
+        Ok(group.blocks < group.cutting.blocks_in(self.begun) || self.end_group()?)
     }
 
     fn end_group(&mut self) -> Result<Taken> {
@@ -369,4 +385,47 @@ pub(super) fn properties(schema: &Schema, options: &WriteOptions) -> WriterPrope
             .set_column_statistics_enabled(path, EnabledStatistics::None);
     }
     properties.build()
+}
+
+#[cfg(test)]
+mod tests {
+    use arrow_array::types::UInt8Type;
+    use arrow_array::{BinaryArray, FixedSizeListArray, Float32Array, ListArray, UInt8Array};
+
+    use super::*;
+
+    fn cutting(column: ArrayRef) -> Cutting {
+        Cutting::by(&RecordBatch::try_from_iter([("column", column)]).unwrap())
+    }
+
+    #[test]
+    fn rows_are_cut_by_their_width_whatever_lies_behind_them() {
+        let item = Arc::new(Field::new("item", DataType::Float32, false));
+        let floats: ArrayRef = Arc::new(Float32Array::from(vec![0.5; 60 * 300]));
+        let fixed: ArrayRef = Arc::new(FixedSizeListArray::new(item, 60, floats, None));
+        let list: ArrayRef = Arc::new(ListArray::from_iter_primitive::<UInt8Type, _, _>(
+            (0..300).map(|_| Some((0..240).map(|n| Some(n as u8)))),
+        ));
+        let binary: ArrayRef = Arc::new(BinaryArray::from_iter_values((0..300).map(|_| [7; 240])));
+        for column in [fixed, list, binary] {
+            for rows in [1, 300] {
+                let cutting = cutting(column.slice(300 - rows, rows));
+                assert!((900..=1024).contains(&cutting.block_rows), "{cutting:?} {}", column.data_type());
+                assert!((15..=18).contains(&cutting.blocks_in_group), "{cutting:?} {}", column.data_type());
+            }
+        }
+        let narrow = cutting(Arc::new(UInt8Array::from(vec![1, 2, 3])));
+        assert_eq!(narrow, Cutting { block_rows: 1024, blocks_in_group: 64 });
+        let wide = cutting(Arc::new(BinaryArray::from_iter_values([vec![0; 9 << 20]])));
+        assert_eq!(wide, Cutting { block_rows: 1, blocks_in_group: 1 });
+    }
+
+    #[test]
+    fn row_groups_grow_before_a_file_has_too_many() {
+        let cutting = Cutting { block_rows: 1, blocks_in_group: 1 };
+        let rows: usize = (0..32_767).map(|group| cutting.blocks_in(group)).sum();
+        assert_eq!(cutting.blocks_in(4095), 1);
+        assert_eq!(cutting.blocks_in(4096), 2);
+        assert!(rows > 1_000_000, "{rows} rows of 9 MB");
+    }
 }
