@@ -10,7 +10,7 @@ use std::sync::Arc;
 use arrow_array::cast::AsArray;
 use arrow_array::types::{Int64Type, UInt8Type};
 #[cfg(feature = "image")]
-use arrow_array::{Array, FixedSizeListArray, StructArray, UInt8Array, UInt32Array};
+use arrow_array::{Array, DictionaryArray, FixedSizeListArray, StructArray, UInt8Array, UInt32Array};
 use arrow_array::{ArrayRef, BinaryArray, Int64Array, ListArray, RecordBatch, RecordBatchIterator, RecordBatchReader};
 use arrow_buffer::OffsetBuffer;
 use arrow_schema::{DataType, Field};
@@ -189,10 +189,12 @@ fn formats(c: &mut Criterion) {
     npz.finish().unwrap();
     let parts = WriteOptions { partition_by: Some("label".to_owned()), ..WriteOptions::default() };
     assert_eq!(io::write(path("parts"), reader(&batches), &parts).unwrap().rows, PARQUET_ROWS);
+    write(&path("images.arrow"), &batches, None, PARQUET_ROWS);
 
     let mut group = c.benchmark_group("read");
     group.sampling_mode(SamplingMode::Flat).sample_size(20).throughput(Throughput::Bytes(pixels.len() as u64));
     for (format, name) in [
+        ("Arrow IPC", "images.arrow"),
         ("IDX", "images.idx"),
         ("IDX gzip", "images.idx.gz"),
         ("NPY", "c.npy"),
@@ -255,6 +257,17 @@ fn decode(c: &mut Criterion) {
         ("nested lists", image(&nested), nested, plain.clone()),
     ];
     let daft: ArrayRef = Arc::new(daft);
+    let shape = of_one(3, Arc::new(UInt32Array::from([64, 64, 3].repeat(IMAGES))));
+    let tensors = StructArray::from(
+        [("data", daft.as_struct().column(0).clone()), ("shape", shape)]
+            .map(|(name, column)| (Arc::new(Field::new(name, column.data_type().clone(), false)), column))
+            .to_vec(),
+    );
+    let tensors: ArrayRef = Arc::new(tensors);
+    cases.push(("tensors with their shapes", image(&tensors), tensors, plain.clone()));
+    let keys = UInt32Array::from_iter_values(0..IMAGES as u32);
+    let dictionary: ArrayRef = Arc::new(DictionaryArray::new(keys, binary.clone()));
+    cases.push(("dictionary of raw bytes", image(&dictionary), dictionary, plain.clone()));
     cases.push(("daft image", image(&daft), daft, plain.clone()));
     for (name, format) in [
         ("png", ImageFormat::Png),
