@@ -61,7 +61,8 @@ pub fn write(
     let (tasks, encoded) = start_encoders(path, compression)?;
     let (cut, written) = thread::scope(|scope| {
         let assembling = scope.spawn(|| assemble(&mut file, &fields, encoded, codec(compression), &failed));
-        let mut cutter = Cutter { columns, fields: &fields, tasks, block: Block::default(), group: None, begun: 0 };
+        let mut cutter =
+            Cutter { columns, fields: &fields, tasks, block: Block::default(), others: Vec::new(), ended: 0 };
         let cut = cutter.take_all(reader);
         // With nothing more to encode, the encoders and then the assembling end.
         drop(cutter);
@@ -75,6 +76,7 @@ pub fn write(
     file.close().map_err(failed)?;
     Ok(rows)
 }
+
 /// An error of the Parquet writer, in which those of the system are hidden.
 pub(super) fn failed(path: &Path, error: ParquetError) -> Error {
     match error {
@@ -151,13 +153,6 @@ struct Block {
     rows: usize,
 }
 
-/// A row group on its way: its number of blocks, and the columns that are encoded whole.
-struct Group {
-    cutting: Cutting,
-    blocks: usize,
-    others: Vec<RecordBatch>,
-}
-
 /// What is to be encoded; [`Encoded`] comes back in the same order.
 enum Task {
     Page { parts: Arc<Vec<RecordBatch>>, field: usize },
@@ -177,8 +172,10 @@ struct Cutter<'a> {
     fields: &'a Fields,
     tasks: SyncSender<Task>,
     block: Block,
-    group: Option<Group>,
-    begun: usize,
+    /// Of the row group on its way, block by block: the columns that are encoded whole.
+    others: Vec<RecordBatch>,
+    /// Row groups before it.
+    ended: usize,
 }
 
 /// Whether the encoders still take work; if not, they have left their error.
@@ -221,21 +218,22 @@ impl Cutter<'_> {
                 return Ok(false);
             }
         }
-        let group = self.group.get_or_insert(Group { cutting, blocks: 0, others: Vec::new() });
         let others: Vec<_> = self.fields.others().collect();
         let parts = parts.iter().map(|part| part.project(&others)).collect::<Result<Vec<_>, _>>()?;
-        group.others.push(match <[RecordBatch; 1]>::try_from(parts) {
+        self.others.push(match <[RecordBatch; 1]>::try_from(parts) {
             Ok([block]) => block,
             Err(parts) => concat_batches(&Arc::new(self.fields.schema.project(&others)?), &parts)?,
         });
-        group.blocks += 1;
-        Ok(group.blocks < group.cutting.blocks_in(self.begun) || self.end_group()?)
+        Ok(self.others.len() < cutting.blocks_in(self.ended) || self.end_group()?)
     }
 
     fn end_group(&mut self) -> Result<Taken> {
-        let Some(group) = self.group.take() else { return Ok(true) };
-        let writers = self.columns.create_column_writers(self.begun).map_err(|e| Error::Internal(e.to_string()))?;
-        self.begun += 1;
+        let blocks = std::mem::take(&mut self.others);
+        if blocks.is_empty() {
+            return Ok(true);
+        }
+        let writers = self.columns.create_column_writers(self.ended).map_err(|e| Error::Internal(e.to_string()))?;
+        self.ended += 1;
         let mut writers = writers.into_iter();
         let mut writers: Vec<Vec<_>> =
             self.fields.leaves.iter().map(|leaves| writers.by_ref().take(leaves.len()).collect()).collect();
@@ -243,7 +241,7 @@ impl Cutter<'_> {
             let task = Task::Column {
                 field: self.fields.schema.fields()[field].clone(),
                 writers: std::mem::take(&mut writers[field]),
-                blocks: group.others.iter().map(|block| block.column(at).clone()).collect(),
+                blocks: blocks.iter().map(|block| block.column(at).clone()).collect(),
             };
             if self.tasks.send(task).is_err() {
                 return Ok(false);
