@@ -50,47 +50,34 @@
 //! All are on by default. `gpu`: Vulkan, Metal and DX12 through wgpu. `json`, `parquet`, `ipc`, `csv` and `arrays` (IDX,
 //! NPY, NPZ): the formats of [`io`]. `image`: encoded images, and [`Resize`].
 
-mod batch;
-mod compute;
+mod base;
 pub mod cpu;
-mod decode;
-mod defect;
 mod engine;
-mod error;
 pub mod features;
-mod featurizer;
 #[cfg(feature = "gpu")]
 pub mod gpu;
+mod images;
 pub mod io;
-mod keep;
-mod moments;
-#[cfg(any(feature = "json", feature = "parquet"))]
-mod ordered;
-mod pipeline;
-#[cfg(feature = "gpu")]
-mod queue;
-mod reason;
 #[doc(hidden)]
 pub mod reference;
-mod report;
-mod shape;
+mod run;
 mod stages;
 pub mod synthetic;
 
-pub use batch::{ImageBatch, Pixels, default_pixel_type, describe_layout, infer_shape};
-pub use defect::{DEFECTS_OF, Defect, defects_array, defects_field};
+pub use base::error::{Error, Result};
+pub use base::reason::Reason;
+pub use base::shape::{ImageShape, PixelType};
 pub use engine::{Backend, Engine, EngineInfo, EngineOptions, Shares};
 #[cfg(feature = "gpu")]
 pub use engine::{Forecast, Rates};
-pub use error::{Error, Result};
+pub use features::moments::{Moments, Parts, Pixel};
 pub use features::{Finisher, Layout, Output};
-pub use featurizer::{FeatureSpec, Features, Featurizer, OnInvalid};
-pub use keep::KeepImage;
-pub use moments::{Moments, Parts, Pixel};
-pub use pipeline::{FeatureStream, InvalidRow, OnInvalidRow, ReportHandle, Sources, StreamOptions};
-pub use reason::Reason;
-pub use report::Report;
-pub use shape::{ImageShape, PixelType};
+pub use images::defect::{DEFECTS_OF, Defect, defects_array, defects_field};
+pub use images::{ImageBatch, Pixels, default_pixel_type, describe_layout, infer_shape};
+pub use run::featurizer::{FeatureSpec, Features, Featurizer, OnInvalid};
+pub use run::keep::KeepImage;
+pub use run::report::Report;
+pub use run::stream::{FeatureStream, InvalidRow, OnInvalidRow, ReportHandle, Sources, StreamOptions};
 pub use stages::{Filter, Resize};
 
 /// Compiles the README's code.

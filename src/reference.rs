@@ -1,6 +1,6 @@
 //! The oracle: one line per formula, shared with no backend. Slow and obvious.
 
-use crate::shape::ImageShape;
+use crate::base::shape::ImageShape;
 
 /// What an image's features must be.
 #[derive(Debug, Clone, PartialEq)]

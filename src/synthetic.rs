@@ -9,6 +9,8 @@ use arrow_array::{ArrayRef, FixedSizeListArray, Int64Array, RecordBatch, RecordB
 use arrow_schema::{ArrowError, DataType, Field, Schema, SchemaRef};
 use rayon::prelude::*;
 
+pub use crate::base::random::Random;
+
 /// Side of a digit image, in pixels.
 pub const SIDE: usize = 28;
 const PIXELS: usize = SIDE * SIDE;
@@ -60,38 +62,6 @@ const STROKES: [&[&[Point]]; 10] = [
     ]],
     &[&[(0.72, 0.4), (0.46, 0.48), (0.28, 0.3), (0.42, 0.12), (0.66, 0.14), (0.72, 0.4), (0.66, 0.66), (0.48, 0.9)]],
 ];
-
-/// A counter-based generator (SplitMix64, by Steele, Lea and Flood): each image has its own, so that rows can be drawn
-/// in any order.
-#[derive(Debug, Clone)]
-pub struct Random(u64);
-
-impl Random {
-    /// The generator of one stream of a seed.
-    pub fn new(seed: u64, stream: u64) -> Self {
-        let mut random = Self(seed ^ stream.wrapping_mul(0xd6e8_feb8_6659_fd93));
-        random.bits();
-        random
-    }
-
-    /// The next 64 bits.
-    pub fn bits(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
-    }
-
-    /// A number in `0.0..1.0`.
-    pub fn unit(&mut self) -> f64 {
-        (self.bits() >> 11) as f64 / (1u64 << 53) as f64
-    }
-
-    fn between(&mut self, low: f64, high: f64) -> f64 {
-        low + (high - low) * self.unit()
-    }
-}
 
 /// Draws row `row` of `seed`: a digit of strokes, moved, sheared, scaled and of varying thickness. Returns its label.
 pub fn digit(seed: u64, row: u64, pixels: &mut [u8; PIXELS]) -> u8 {

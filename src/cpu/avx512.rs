@@ -5,8 +5,8 @@ use std::arch::x86_64::*;
 use super::bytes::{self, Vector};
 use super::portable::{self, Kernels, Passes, Portable, means};
 use super::wide::{self, Spread, Wide};
+use crate::features::moments::{Moments, Pixel};
 use crate::features::{Finisher, Output};
-use crate::moments::{Moments, Pixel};
 
 /// Proof that the CPU has AVX-512 F, BW, DQ, VL, VBMI and VNNI.
 #[derive(Clone, Copy)]

@@ -4,8 +4,8 @@ use rayon::prelude::*;
 
 use super::Level;
 use super::portable::{Lanes, same};
-use crate::moments::{Moments, Pixel};
-use crate::shape::{ImageShape, PixelType};
+use crate::base::shape::{ImageShape, PixelType};
+use crate::features::moments::{Moments, Pixel};
 
 /// Bytes of a band: enough to outweigh handing it to another thread.
 const BAND_BYTES: usize = 256 << 10;

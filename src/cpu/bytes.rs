@@ -6,7 +6,7 @@
 
 use std::mem::MaybeUninit;
 
-use crate::moments::Moments;
+use crate::features::moments::Moments;
 
 /// Rows that a 16-bit lane can sum: 257 · 255 < 2¹⁶; the largest multiple of four.
 const TILE_ROWS: usize = 256;

@@ -21,9 +21,9 @@ use std::str::FromStr;
 use std::sync::OnceLock;
 
 use self::portable::Portable;
-use crate::error::{Error, Result, choose};
+use crate::base::error::{Error, Result, choose};
+use crate::features::moments::{Moments, Pixel};
 use crate::features::{Finisher, Output};
-use crate::moments::{Moments, Pixel};
 
 /// The work that is handed to a thread at a time, in bytes of pixels.
 const LEAF_BYTES: usize = 128 << 10;

@@ -3,9 +3,9 @@
 
 use std::any::{Any, TypeId};
 
+use crate::base::shape::PixelType;
+use crate::features::moments::{Moments, Pixel};
 use crate::features::{Finisher, Output};
-use crate::moments::{Moments, Pixel};
-use crate::shape::PixelType;
 
 /// What a level computes otherwise than the plain code.
 pub(super) trait Kernels: Passes<u16> + Passes<f32> {

@@ -1,9 +1,9 @@
 //! Every level, pixel type and thread count against the oracle and against one another.
 
 use super::*;
+use crate::base::random::Random;
+use crate::base::shape::ImageShape;
 use crate::reference::{self, Expected};
-use crate::shape::ImageShape;
-use crate::synthetic::Random;
 
 /// A pixel type with test contents and an oracle.
 trait Case: Pixel {

@@ -2,7 +2,7 @@
 //! operations in which AVX2 and AVX-512 differ.
 
 use super::portable::{Lanes, fold};
-use crate::moments::Pixel;
+use crate::features::moments::Pixel;
 
 /// Neighbouring values of a row, widened to sums.
 ///

@@ -4,11 +4,11 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::{Backend, Choice, Engine};
-use crate::error::Result;
+use crate::base::error::Result;
+use crate::base::random::Random;
+use crate::base::shape::ImageShape;
 use crate::features::{Finisher, Output};
 use crate::gpu::{Gpu, GpuError, GpuPixel};
-use crate::shape::ImageShape;
-use crate::synthetic::Random;
 
 /// From how many bytes of pixels on `Auto` looks for a GPU: opening a driver and compiling kernels costs about as much as
 /// the CPU needs for this many.

@@ -11,17 +11,17 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use self::auto::GPU_WORTH_BYTES;
 #[cfg(feature = "gpu")]
 pub use self::auto::{Forecast, Rates};
-use crate::batch::{ImageBatch, Pixels};
+use crate::base::error::{Error, Result, choose};
+#[cfg(feature = "gpu")]
+use crate::base::shape::PixelType;
 use crate::cpu::{self, Level};
-use crate::error::{Error, Result, choose};
+use crate::features::moments::Pixel;
+#[cfg(feature = "gpu")]
+use crate::features::queue::Queue;
 use crate::features::{Finisher, Output};
 #[cfg(feature = "gpu")]
 use crate::gpu::{Fault, Gpu, GpuError, GpuPixel, wgpu};
-use crate::moments::Pixel;
-#[cfg(feature = "gpu")]
-use crate::queue::Queue;
-#[cfg(feature = "gpu")]
-use crate::shape::PixelType;
+use crate::images::{ImageBatch, Pixels};
 
 /// What the CPU takes from a shared queue at a time, for each of its threads: small enough that all are done together.
 #[cfg(feature = "gpu")]
@@ -473,8 +473,8 @@ impl Engine {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::base::shape::{ImageShape, PixelType};
     use crate::features::Finisher;
-    use crate::shape::{ImageShape, PixelType};
     use arrow_array::{FixedSizeListArray, UInt8Array};
     use arrow_schema::{DataType, Field};
 

@@ -9,7 +9,7 @@ use super::fault::GpuError;
 use super::plan::Plan;
 use super::resident::{fill, settle};
 use super::ring::{self, PATIENCE, Ring, Source, Way, await_answers};
-use crate::shape::ImageShape;
+use crate::base::shape::ImageShape;
 
 /// Bytes that a way up is timed with.
 const TRIAL_BYTES: usize = 8 << 20;

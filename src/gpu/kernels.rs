@@ -11,7 +11,7 @@ use super::layout::{
     SHADER_FINISH, SHADER_U8, SHADER_U16, WHOLE_ENTRY,
 };
 use super::plan::Plan;
-use crate::shape::PixelType;
+use crate::base::shape::PixelType;
 
 /// Plans whose pipelines are kept. A process seldom meets more than a few shapes.
 const MOST_KEPT: usize = 64;

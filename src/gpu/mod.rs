@@ -34,8 +34,8 @@ pub use self::resident::{DeviceFeatures, Images};
 use self::ring::Ring;
 pub use self::ring::Way;
 use self::stream::Stream;
+use crate::features::queue::Queue;
 use crate::features::{Finisher, Output};
-use crate::queue::Queue;
 
 /// An adapter, and the device on it or why there is none.
 pub type Candidate = (AdapterInfo, Result<Gpu, GpuError>);

@@ -2,7 +2,7 @@
 
 use super::fault::GpuError;
 use super::plan::Record;
-use crate::moments::{Moments, Pixel};
+use crate::features::moments::{Moments, Pixel};
 
 /// A pixel type with kernels on the GPU: `u8`, `u16`, `f32`.
 ///

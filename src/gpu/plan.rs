@@ -2,7 +2,7 @@
 
 use super::layout::{VECTOR_BYTES, WORKGROUP_BYTES, WORKGROUP_SIZE};
 use super::pixel::GpuPixel;
-use crate::shape::{ImageShape, PixelType};
+use crate::base::shape::{ImageShape, PixelType};
 
 const WORD: usize = size_of::<u32>();
 /// Bytes of a row that a rectangle takes, if the row has them: whole vectors and whole pixels of any type.

@@ -13,8 +13,8 @@ use super::pixel::{ExactPixel, GpuPixel};
 use super::plan::{Cut, Plan};
 use super::ring::{self, PATIENCE, Ring, Source, await_answers};
 use super::stream::{Job, Stream};
+use crate::base::shape::ImageShape;
 use crate::features::{Finisher, Output};
-use crate::shape::ImageShape;
 
 const WORD: usize = size_of::<u32>();
 /// Bytes of pixels that one dispatch takes: as much as hides its cost and keeps several threads busy with its results.

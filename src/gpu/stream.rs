@@ -8,9 +8,9 @@ use super::fault::GpuError;
 use super::pixel::GpuPixel;
 use super::plan::{Chunk, Cut, Plan, Record};
 use super::ring::{Flight, Lent, MAX_SLOTS, Ring, Source, Way};
+use crate::features::moments::Moments;
+use crate::features::queue::{Piece, Queue};
 use crate::features::{Finisher, Output};
-use crate::moments::Moments;
-use crate::queue::{Piece, Queue};
 
 /// Threads that feed the device at most, two slots each. One alone copies slower than a wide bus takes.
 const MAX_FEEDERS: usize = MAX_SLOTS / 2;

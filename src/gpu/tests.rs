@@ -5,10 +5,10 @@ use std::fmt::Debug;
 use std::sync::Arc;
 
 use super::{ExactPixel, Gpu, GpuError, GpuPixel, Way};
+use crate::base::random::Random;
+use crate::base::shape::ImageShape;
 use crate::features::{Finisher, Output};
 use crate::reference::{self, Expected};
-use crate::shape::ImageShape;
-use crate::synthetic::Random;
 
 /// The GPU to test on, or `None` where there is none; `PIXELFEAT_REQUIRE_GPU=1` makes that a failure.
 pub(crate) fn gpu() -> Option<Gpu> {

@@ -3,7 +3,7 @@
 use arrow_array::{RecordBatch, RecordBatchIterator, RecordBatchReader};
 use arrow_schema::{ArrowError, SchemaRef};
 
-use crate::error::Result;
+use crate::base::error::Result;
 
 /// The batches of one file.
 pub type Batches = Box<dyn RecordBatchReader + Send>;

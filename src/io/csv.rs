@@ -10,7 +10,7 @@ use arrow_csv::WriterBuilder;
 use arrow_schema::{ArrowError, DataType, Field, Schema, SchemaRef};
 use arrow_select::take::take;
 
-use crate::error::{Error, Result};
+use crate::base::error::{Error, Result};
 use crate::features::FEATURES;
 
 /// Writes all batches; returns the rows. A fixed-size list becomes a column for each of its items; nulls are empty.

@@ -13,7 +13,7 @@ use super::batches::{Batches, made};
 use super::options::ReadOptions;
 use super::partition;
 use super::progress::Progress;
-use crate::error::{Error, Result};
+use crate::base::error::{Error, Result};
 
 const ENDINGS: [&str; 8] = ["png", "jpg", "jpeg", "jpe", "webp", "bmp", "tif", "tiff"];
 /// The column of the names of the folders that the files lie in.

@@ -9,7 +9,7 @@ use super::images;
 use super::options::ReadOptions;
 use super::paths::Source;
 use super::progress::{Counted, Progress};
-use crate::error::{Error, Result};
+use crate::base::error::{Error, Result};
 
 /// The name that stdin has in messages.
 pub const STDIN: &str = "stdin";

@@ -16,7 +16,7 @@ use arrow_select::take::take;
 
 use super::batches::Batches;
 use super::options::{Compression, ReadOptions, WriteOptions};
-use crate::error::{Error, Result};
+use crate::base::error::{Error, Result};
 
 pub fn open_file(file: File, name: &str, options: &ReadOptions) -> Result<Batches> {
     let reader = FileReader::try_new_buffered(file, None).map_err(|e| damaged(name, &e))?;

@@ -3,8 +3,8 @@
 use std::path::PathBuf;
 use std::str::FromStr;
 
-use crate::error::{Error, Result, choose};
-use crate::shape::PixelType;
+use crate::base::error::{Error, Result, choose};
+use crate::base::shape::PixelType;
 
 /// How to read an input.
 #[derive(Debug, Clone, PartialEq)]

@@ -7,7 +7,7 @@ use arrow_array::RecordBatchReader;
 
 use super::options::{Compression, WriteOptions};
 use super::place::{Counted, OutputFile, OutputFolder};
-use crate::error::{Error, Result};
+use crate::base::error::{Error, Result};
 
 /// What was written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

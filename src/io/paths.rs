@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::images;
-use crate::error::{Error, Result};
+use crate::base::error::{Error, Result};
 
 /// Something to be opened at once.
 #[derive(Debug, Clone, PartialEq, Eq)]

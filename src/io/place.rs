@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use tempfile::{NamedTempFile, TempDir};
 
 use super::write_back::WriteBack;
-use crate::error::{Error, Result};
+use crate::base::error::{Error, Result};
 
 /// A file being written, beside its name; dropped unfinished, it leaves no trace. (A process that is killed leaves a hidden
 /// `.NAME.….partial`.)

@@ -11,9 +11,9 @@ use arrow_json::writer::LineDelimited;
 use serde_json::value::RawValue;
 
 use super::place::OutputFile;
-use crate::error::{Error, Result};
-use crate::pipeline::{InvalidRow, OnInvalidRow};
-use crate::reason::Reason;
+use crate::base::error::{Error, Result};
+use crate::base::reason::Reason;
+use crate::run::stream::{InvalidRow, OnInvalidRow};
 
 /// A file that takes the rows which could not be featurized.
 ///

@@ -14,9 +14,9 @@ use super::partition;
 use super::paths::{Source, resolve};
 use super::progress::Progress;
 use super::sample::Sample;
-use crate::defect::is_defects;
-use crate::error::{Error, Result};
-use crate::pipeline::Sources;
+use crate::base::error::{Error, Result};
+use crate::images::defect::is_defects;
+use crate::run::stream::Sources;
 
 /// Opens one input; as [`open_all`] with one name.
 ///

@@ -6,8 +6,8 @@ use arrow_array::{RecordBatch, UInt32Array};
 use arrow_select::concat::concat_batches;
 use arrow_select::take::take_record_batch;
 
-use crate::error::{Error, Result};
-use crate::synthetic::Random;
+use crate::base::error::{Error, Result};
+use crate::base::random::Random;
 
 /// Keeps the rows with the smallest of random numbers that depend on seed and row alone. As many rows of any input as
 /// are wanted are kept at any time, and hardly more than twice as many are held.

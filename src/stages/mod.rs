@@ -9,9 +9,9 @@ use arrow_array::Array;
 
 use self::gray::Luma;
 use self::resize::{Resample, Resampler};
-use crate::batch::{Change, ImageBatch, Ragged, Reading};
-use crate::error::Result;
-use crate::shape::ImageShape;
+use crate::base::error::Result;
+use crate::base::shape::ImageShape;
+use crate::images::{Change, ImageBatch, Ragged, Reading};
 
 pub use self::resize::{Filter, Resize};
 

@@ -3,8 +3,8 @@
 use std::fmt;
 use std::str::FromStr;
 
-use crate::error::{Error, Result, choose};
-use crate::shape::ImageShape;
+use crate::base::error::{Error, Result, choose};
+use crate::base::shape::ImageShape;
 
 /// The size that images are brought to, and how.
 ///
@@ -101,8 +101,8 @@ mod resampling {
     use fast_image_resize::{FilterType, PixelType as Kind, ResizeAlg, ResizeOptions, Resizer};
 
     use super::{Filter, Resize};
-    use crate::batch::Target;
-    use crate::shape::{ImageShape, PixelType};
+    use crate::base::shape::{ImageShape, PixelType};
+    use crate::images::Target;
 
     /// A pixel type that can be resampled.
     pub trait Resample: Target {}
@@ -159,7 +159,7 @@ mod resampling {
 #[cfg(not(feature = "image"))]
 mod resampling {
     use super::Resize;
-    use crate::shape::ImageShape;
+    use crate::base::shape::ImageShape;
 
     /// A pixel type that could be resampled.
     pub trait Resample {}
@@ -180,8 +180,8 @@ pub(super) use resampling::{Resample, Resampler};
 #[cfg(all(test, feature = "image"))]
 mod tests {
     use super::*;
-    use crate::batch::Target;
-    use crate::synthetic::Random;
+    use crate::base::random::Random;
+    use crate::images::Target;
 
     #[test]
     fn text_and_size_agree() {

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use super::element::Element;
 use super::{Header, read_error};
-use crate::error::{Error, Result};
+use crate::base::error::{Error, Result};
 
 /// Reads the head; says how long it is.
 pub fn header(input: &mut impl Read, name: &str) -> Result<(Header, u64)> {

@@ -26,7 +26,7 @@ use self::element::Element;
 use super::batches::{Batches, made};
 use super::input::is_array;
 use super::options::ReadOptions;
-use crate::error::{Error, Result};
+use crate::base::error::{Error, Result};
 
 pub use npz::open as open_npz;
 pub use write::write;

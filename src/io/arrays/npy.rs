@@ -5,7 +5,7 @@ use std::io::Read;
 
 use super::element::Element;
 use super::{Header, read_error};
-use crate::error::{Error, Result};
+use crate::base::error::{Error, Result};
 
 pub const MAGIC: &[u8] = b"\x93NUMPY";
 /// The longest dictionary. NumPy itself refuses to read one of more than 10,000 bytes.

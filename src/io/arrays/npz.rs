@@ -8,7 +8,7 @@ use flate2::{CrcReader, read::DeflateDecoder};
 use zip::{CompressionMethod, ZipArchive};
 
 use super::{Column, Header, npy, table};
-use crate::error::{Error, Result};
+use crate::base::error::{Error, Result};
 use crate::io::batches::Batches;
 use crate::io::options::ReadOptions;
 

@@ -12,7 +12,7 @@ use arrow_schema::{DataType, Schema};
 use half::f16;
 
 use super::npy;
-use crate::error::{Error, Result};
+use crate::base::error::{Error, Result};
 use crate::features::FEATURES;
 use crate::io::partition;
 use crate::io::place::OutputFile;

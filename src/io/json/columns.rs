@@ -15,11 +15,11 @@ use super::nested::{self, Place};
 use super::pixels::{self, Image, Lists, Target};
 use super::scan::{Fault, Key, Members, Scan, Scanner};
 use super::source::Block;
-use crate::defect::{Defect, defects_array, defects_field};
-use crate::error::{Error, Result};
+use crate::base::error::{Error, Result};
+use crate::base::reason::Reason;
+use crate::base::shape::PixelType;
+use crate::images::defect::{Defect, defects_array, defects_field};
 use crate::io::options::ReadOptions;
-use crate::reason::Reason;
-use crate::shape::PixelType;
 
 /// The longest text that a defect carries, in bytes: a 1024×1024 image of bytes written with spaces.
 pub(super) const LONGEST_RAW: usize = 5 << 20;

@@ -4,7 +4,7 @@ use memchr::{memchr, memchr_iter};
 
 use super::scan::{Fault, Scan, Scanner};
 use super::source::{Block, Boundaries, Boundary, Layout};
-use crate::error::{Error, Result};
+use crate::base::error::{Error, Result};
 
 /// Where in its block a document's text is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

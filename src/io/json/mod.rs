@@ -27,9 +27,9 @@ use self::columns::{Plan, Rows};
 use self::pixels::Target;
 use self::source::{Block, Source, Tuning};
 use super::options::ReadOptions;
-use crate::error::{Error, Result};
-use crate::ordered::{self, Ordered};
-use crate::shape::PixelType;
+use crate::base::error::{Error, Result};
+use crate::base::ordered::{self, Ordered};
+use crate::base::shape::PixelType;
 
 /// The least to look at before the columns are decided, whichever comes first.
 const SAMPLE_BYTES: usize = 1 << 20;

@@ -12,10 +12,10 @@ use base64::{DecodeError, Engine, alphabet};
 
 use super::naturals;
 use super::scan::{Fault, Number, Scan, Scanner};
-use crate::error::Result;
+use crate::base::error::Result;
+use crate::base::reason::Reason;
+use crate::base::shape::PixelType;
 use crate::io::images::is_image;
-use crate::reason::Reason;
-use crate::shape::PixelType;
 
 /// The deepest nesting of an image: rows, pixels, channels.
 pub(super) const DEEPEST: usize = 3;

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use memchr::{memchr_iter, memrchr};
 
-use crate::error::{Error, Result};
+use crate::base::error::{Error, Result};
 
 /// How the input is cut. The defaults are for use; tests cut finer.
 #[derive(Debug, Clone, Copy)]

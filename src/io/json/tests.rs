@@ -10,8 +10,8 @@ use proptest::prelude::*;
 use serde_json::Value;
 
 use super::*;
-use crate::defect::{Defect, take_defects};
-use crate::reason::Reason;
+use crate::base::reason::Reason;
+use crate::images::defect::{Defect, take_defects};
 
 const FINE: Tuning = Tuning { smallest: 16, first: 16, largest: 64, longest: 1 << 20 };
 

@@ -25,7 +25,7 @@ use bytes::Bytes;
 use parquet::errors::{ParquetError, Result as ParquetResult};
 use parquet::file::reader::{ChunkReader, Length};
 
-use crate::error::Error;
+use crate::base::error::Error;
 
 pub use partitions::{is_partitions, write_partitions};
 pub use read::open;

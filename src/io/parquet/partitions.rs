@@ -17,7 +17,7 @@ use parquet::file::metadata::KeyValue;
 use rayon::prelude::*;
 
 use super::write::{failed, properties, readable};
-use crate::error::{Error, Result};
+use crate::base::error::{Error, Result};
 use crate::io::options::WriteOptions;
 use crate::io::partition;
 

@@ -43,10 +43,10 @@ use super::pages::{self, Pages};
 use super::projection::projected;
 use super::values::{self, Dictionary, Leaf, by_leaf};
 use super::{Irregular, SharedFile, damaged};
-use crate::error::{Error, Result};
+use crate::base::error::{Error, Result};
+use crate::base::ordered::{self, Ordered};
 use crate::io::batches::Batches;
 use crate::io::options::ReadOptions;
-use crate::ordered::{self, Ordered};
 
 /// Decoded bytes that a batch is to stay near, whatever the rows hold: small enough for caches to hold some of it on the
 /// way to the kernels, and for reading, computing and writing to overlap early.

@@ -23,9 +23,9 @@ use parquet::file::writer::SerializedFileWriter;
 use parquet::schema::types::{ColumnDescPtr, ColumnPath, SchemaDescriptor};
 
 use super::lists::{self, Compressor, ListPage};
-use crate::error::{Error, Result};
+use crate::base::error::{Error, Result};
+use crate::base::ordered::{self, Ordered};
 use crate::io::options::{Compression, WriteOptions};
-use crate::ordered::{self, Ordered};
 
 /// Bytes of rows that are encoded at once, about: what a worker makes a page of stays in its core's cache.
 const BLOCK_BYTES: usize = 256 << 10;

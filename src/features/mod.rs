@@ -1,5 +1,9 @@
 //! Moments → features: the formulas, their names and their Arrow schema.
 
+pub(crate) mod moments;
+#[cfg(feature = "gpu")]
+pub(crate) mod queue;
+
 use std::collections::HashMap;
 use std::str::FromStr;
 use std::sync::Arc;
@@ -7,9 +11,9 @@ use std::sync::Arc;
 use arrow_schema::extension::{EXTENSION_TYPE_METADATA_KEY, EXTENSION_TYPE_NAME_KEY};
 use arrow_schema::{DataType, Field};
 
-use crate::error::{Error, Result, choose};
-use crate::moments::{Moments, Pixel};
-use crate::shape::{ImageShape, PixelType};
+use crate::base::error::{Error, Result, choose};
+use crate::base::shape::{ImageShape, PixelType};
+use crate::features::moments::{Moments, Pixel};
 
 /// Keeps the centroid of an all-zero image at 0 instead of 0/0; part of the reference's formula.
 const CENTROID_EPSILON: f64 = 1e-6;

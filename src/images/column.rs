@@ -4,8 +4,8 @@ use arrow_schema::{DataType, Field, Fields};
 
 use super::lists::Kind;
 use super::tensor::{Order, Tensor, daft_fixed_image, extension};
-use crate::error::{Error, Result};
-use crate::shape::{ImageShape, PixelType};
+use crate::base::error::{Error, Result};
+use crate::base::shape::{ImageShape, PixelType};
 
 /// Names the shape of the images of a flat column in its field's metadata, as in `28x28x3`.
 pub(crate) const SHAPE_KEY: &str = "pixelfeat.shape";

@@ -9,15 +9,15 @@ use arrow_array::{Array, ArrayRef, BooleanArray, FixedSizeListArray, Float32Arra
 use arrow_schema::{Field, Schema, SchemaRef};
 use arrow_select::filter::filter_record_batch;
 
-use crate::batch::{ImageColumn, Reading, Survey};
-use crate::compute::{Computed, Images, validity};
-use crate::defect::{Defect, is_defects, take_defects};
+use crate::base::error::{Error, Result, choose};
+use crate::base::reason::Reason;
+use crate::base::shape::{ImageShape, PixelType};
 use crate::engine::{Engine, Shares};
-use crate::error::{Error, Result, choose};
 use crate::features::{Finisher, Layout, feature_fields, item_field, metadata, ragged_fields};
-use crate::keep::{KeepImage, kept_array, kept_field};
-use crate::reason::Reason;
-use crate::shape::{ImageShape, PixelType};
+use crate::images::defect::{Defect, is_defects, take_defects};
+use crate::images::{ImageColumn, Reading, Survey};
+use crate::run::compute::{Computed, Images, validity};
+use crate::run::keep::{KeepImage, kept_array, kept_field};
 use crate::stages::{Resize, Stages};
 
 /// What becomes of a row that cannot be featurized.

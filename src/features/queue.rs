@@ -2,9 +2,9 @@
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use crate::base::shape::ImageShape;
 use crate::features::Output;
-use crate::moments::Pixel;
-use crate::shape::ImageShape;
+use crate::features::moments::Pixel;
 
 /// Some images and the places of their features.
 #[derive(Debug)]

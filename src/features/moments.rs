@@ -2,7 +2,7 @@
 
 use std::fmt::Debug;
 
-use crate::shape::{ImageShape, PixelType};
+use crate::base::shape::{ImageShape, PixelType};
 
 mod sealed {
     pub trait Sealed {}

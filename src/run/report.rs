@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use crate::defect::Defect;
-use crate::reason::Reason;
-use crate::shape::{ImageShape, PixelType};
+use crate::base::reason::Reason;
+use crate::base::shape::{ImageShape, PixelType};
+use crate::images::defect::Defect;
 
 /// The account of a run: every input row is featurized or counted under a reason.
 #[derive(Debug, Clone, PartialEq, Eq)]

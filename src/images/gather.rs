@@ -10,10 +10,10 @@ use super::rows::{Rows, same};
 use super::survey::Reading;
 use super::values::Target;
 use super::{ImageBatch, Pixels};
-use crate::defect::Defect;
-use crate::error::Result;
-use crate::reason::Reason;
-use crate::shape::{ImageShape, PixelType};
+use crate::base::error::Result;
+use crate::base::reason::Reason;
+use crate::base::shape::{ImageShape, PixelType};
+use crate::images::defect::Defect;
 
 /// What is done to every image on its way into a batch.
 pub(crate) trait Change<T>: Sync {

@@ -9,8 +9,8 @@ use arrow_array::{Array, ArrayRef, RecordBatch, StringArray, StructArray, UInt64
 use arrow_buffer::NullBuffer;
 use arrow_schema::{DataType, Field, Fields};
 
-use crate::reason::Reason;
-use crate::shape::PixelType;
+use crate::base::reason::Reason;
+use crate::base::shape::PixelType;
 
 /// One row that could not be featurized.
 #[derive(Debug, Clone, PartialEq)]

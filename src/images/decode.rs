@@ -4,8 +4,8 @@
 //! palette), alpha as a channel like the others, 16 bits where it has 16 and 8 where it has fewer. Nothing is blended,
 //! turned as EXIF asks, or converted by a colour profile.
 
-use crate::batch::Target;
-use crate::shape::{ImageShape, PixelType};
+use super::Target;
+use crate::base::shape::{ImageShape, PixelType};
 
 /// The file formats, told by their first bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -80,7 +80,7 @@ mod decoders {
     use tiff::decoder::DecodingResult;
 
     use super::{EncodedImage, Format};
-    use crate::shape::{ImageShape, PixelType};
+    use crate::base::shape::{ImageShape, PixelType};
 
     /// The most bytes of pixels of one image, and as many again for the decoder itself. A thread decodes one at a time.
     const MOST_BYTES: usize = 256 << 20;

@@ -3,7 +3,7 @@
 use arrow_schema::Field;
 use serde_json::Value;
 
-use crate::shape::ImageShape;
+use crate::base::shape::ImageShape;
 
 /// Metadata is a few numbers and names; serde_json bounds the nesting.
 const MAX_METADATA: usize = 64 << 10;

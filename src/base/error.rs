@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use arrow_schema::{ArrowError, DataType};
 
-use crate::reason::Reason;
+use crate::base::reason::Reason;
 
 /// Shorthand for a result with this crate's [`Error`].
 pub type Result<T, E = Error> = std::result::Result<T, E>;

@@ -8,9 +8,9 @@ use super::column::{Form, ImageColumn, default_pixel_type, values_type};
 use super::lists::Kind;
 use super::rows::{Dims, Rows};
 use super::tensor::Order;
-use crate::decode;
-use crate::error::{Error, Result};
-use crate::shape::{ImageShape, PixelType};
+use crate::base::error::{Error, Result};
+use crate::base::shape::{ImageShape, PixelType};
+use crate::images::decode;
 
 /// How a run reads its image column: all that its schema and its first rows leave open is settled.
 #[derive(Debug, Clone)]

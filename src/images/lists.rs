@@ -12,9 +12,9 @@ use arrow_buffer::{NullBuffer, ScalarBuffer};
 use arrow_schema::DataType;
 use arrow_select::take::take;
 
-use crate::defect::Defect;
-use crate::reason::Reason;
-use crate::shape::ImageShape;
+use crate::base::reason::Reason;
+use crate::base::shape::ImageShape;
+use crate::images::defect::Defect;
 
 /// Runs a body with the leaf as the primitive array that it is. A column of nulls has no values to read.
 macro_rules! by_leaf {

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use crate::error::{Error, Result, choose};
+use crate::base::error::{Error, Result, choose};
 
 /// Height, width and channels of every image of a run; values lie row by row, the channels of a pixel side by side
 /// (H×W×C, interleaved).

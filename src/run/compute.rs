@@ -6,13 +6,13 @@ use std::sync::Arc;
 use arrow_array::{ArrayRef, FixedSizeListArray, Float32Array, ListArray, UInt32Array};
 use arrow_buffer::{NullBuffer, OffsetBuffer};
 
-use crate::batch::{ImageBatch, Pixels, Ragged};
-use crate::defect::{Defect, explain};
+use crate::base::error::{Error, Result};
+use crate::base::reason::Reason;
+use crate::base::shape::ImageShape;
 use crate::engine::{Engine, Shares};
-use crate::error::{Error, Result};
 use crate::features::{Finisher, Layout, Output, item_field};
-use crate::reason::Reason;
-use crate::shape::ImageShape;
+use crate::images::defect::{Defect, explain};
+use crate::images::{ImageBatch, Pixels, Ragged};
 
 /// The images of some rows, ready for the engine.
 pub(crate) enum Images {

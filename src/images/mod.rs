@@ -1,6 +1,8 @@
 //! Arrow column → images: every row checked, pixels borrowed where the layout allows.
 
 mod column;
+pub(crate) mod decode;
+pub(crate) mod defect;
 mod gather;
 mod lists;
 mod rows;
@@ -12,9 +14,9 @@ use arrow_array::Array;
 use arrow_buffer::ScalarBuffer;
 use arrow_schema::Field;
 
-use crate::defect::{Defect, explain};
-use crate::error::Result;
-use crate::shape::{ImageShape, PixelType};
+use crate::base::error::Result;
+use crate::base::shape::{ImageShape, PixelType};
+use crate::images::defect::{Defect, explain};
 
 pub(crate) use column::{ImageColumn, SHAPE_KEY};
 pub use column::{default_pixel_type, describe_layout};
@@ -164,7 +166,7 @@ mod tests {
     use arrow_schema::DataType;
     use half::f16;
 
-    use crate::reason::Reason;
+    use crate::base::reason::Reason;
 
     fn gray(h: usize, w: usize) -> ImageShape {
         ImageShape::gray(h, w).unwrap()

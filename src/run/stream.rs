@@ -11,12 +11,12 @@ use std::thread;
 use arrow_array::{RecordBatch, RecordBatchReader};
 use arrow_schema::{ArrowError, SchemaRef};
 
-use crate::defect::Defect;
+use crate::base::error::{Error, Result};
+use crate::base::reason::Reason;
 use crate::engine::Engine;
-use crate::error::{Error, Result};
-use crate::featurizer::{Done, Featurizer, OnInvalid, Plan};
-use crate::reason::Reason;
-use crate::report::Report;
+use crate::images::defect::Defect;
+use crate::run::featurizer::{Done, Featurizer, OnInvalid, Plan};
+use crate::run::report::Report;
 
 /// Batches that may wait to be taken by the consumer. Before they are computed none waits, but for the one that the reading
 /// thread holds ready: pixels are the larger part of the memory, and a reader that is worth it works ahead on its own.

@@ -8,10 +8,10 @@ use arrow_buffer::NullBuffer;
 use bytemuck::Pod;
 use half::f16;
 
-use crate::defect::Defect;
-use crate::moments::Pixel;
-use crate::reason::Reason;
-use crate::shape::PixelType;
+use crate::base::reason::Reason;
+use crate::base::shape::PixelType;
+use crate::features::moments::Pixel;
+use crate::images::defect::Defect;
 
 /// Whether the `len` values from `start` are non-null and fit the pixel type.
 pub(super) fn check<A, T>(

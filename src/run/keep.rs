@@ -10,11 +10,11 @@ use arrow_array::{
 use arrow_buffer::{Buffer, OffsetBuffer};
 use arrow_schema::{DataType, Field, Fields};
 
-use crate::batch::{ImageBatch, Pixels, Ragged, SHAPE_KEY};
-use crate::compute::{Images, validity};
-use crate::error::{Error, Result, choose};
+use crate::base::error::{Error, Result, choose};
+use crate::base::shape::{ImageShape, PixelType};
 use crate::features::as_tensor;
-use crate::shape::{ImageShape, PixelType};
+use crate::images::{ImageBatch, Pixels, Ragged, SHAPE_KEY};
+use crate::run::compute::{Images, validity};
 
 /// Whether and how the image is in the output, under its name and in its place.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

@@ -12,11 +12,11 @@ use super::survey::Reading;
 use super::tensor::{Axes, Order};
 use super::values::{Target, Value, check};
 use super::{ImageBatch, Pixels};
-use crate::decode;
-use crate::defect::Defect;
-use crate::error::Result;
-use crate::reason::Reason;
-use crate::shape::{ImageShape, PixelType};
+use crate::base::error::Result;
+use crate::base::reason::Reason;
+use crate::base::shape::{ImageShape, PixelType};
+use crate::images::decode;
+use crate::images::defect::Defect;
 
 /// The lengths of an image's dimensions, as they are stored.
 pub(super) type Dims = Vec<usize>;

@@ -8,7 +8,7 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 
-use crate::error::{Error, Result};
+use crate::base::error::{Error, Result};
 
 /// The results of [`map`], in the order of its jobs. After the first error there is nothing more.
 ///

@@ -1,0 +1,8 @@
+//! What every room builds on: the shape of an image and the type of its pixels, errors, seeded numbers, ordered threads.
+
+pub(crate) mod error;
+#[cfg(any(feature = "json", feature = "parquet"))]
+pub(crate) mod ordered;
+pub(crate) mod random;
+pub(crate) mod reason;
+pub(crate) mod shape;

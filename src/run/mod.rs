@@ -1,0 +1,7 @@
+//! A run: what is computed, one batch in and one batch out, the stream over a reader, and the account of it.
+
+pub(crate) mod compute;
+pub(crate) mod featurizer;
+pub(crate) mod keep;
+pub(crate) mod report;
+pub(crate) mod stream;
