@@ -74,9 +74,10 @@ pub use features::moments::{Moments, Parts, Pixel};
 pub use features::{Finisher, Layout, Output};
 pub use images::defect::{DEFECTS_OF, Defect, defects_array, defects_field};
 pub use images::{ImageBatch, Pixels, default_pixel_type, describe_layout, infer_shape};
-pub use run::featurizer::{FeatureSpec, Features, Featurizer, OnInvalid};
+pub use run::featurizer::{Features, Featurizer};
 pub use run::keep::KeepImage;
 pub use run::report::Report;
+pub use run::spec::{FeatureSpec, OnInvalid};
 pub use run::stream::{FeatureStream, InvalidRow, OnInvalidRow, ReportHandle, Sources, StreamOptions};
 pub use stages::{Filter, Resize};
 

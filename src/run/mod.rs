@@ -3,5 +3,7 @@
 pub(crate) mod compute;
 pub(crate) mod featurizer;
 pub(crate) mod keep;
+pub(crate) mod plan;
 pub(crate) mod report;
+pub(crate) mod spec;
 pub(crate) mod stream;

@@ -15,8 +15,10 @@ use crate::base::error::{Error, Result};
 use crate::base::reason::Reason;
 use crate::engine::Engine;
 use crate::images::defect::Defect;
-use crate::run::featurizer::{Done, Featurizer, OnInvalid, Plan};
+use crate::run::featurizer::Featurizer;
+use crate::run::plan::{FeaturizedBatch, RunPlan};
 use crate::run::report::Report;
+use crate::run::spec::OnInvalid;
 
 /// Batches that may wait to be taken by the consumer. Before they are computed none waits, but for the one that the reading
 /// thread holds ready: pixels are the larger part of the memory, and a reader that is worth it works ahead on its own.
@@ -147,7 +149,7 @@ impl Featurizer {
     ) -> Result<FeatureStream> {
         let input = reader.schema();
         let mut ahead = VecDeque::new();
-        let mut survey = Plan::survey(self.spec(), &input)?;
+        let mut survey = RunPlan::survey(self.spec(), &input)?;
         while survey.needs_rows()
             && let Some(batch) = reader.next()
         {
@@ -157,7 +159,7 @@ impl Featurizer {
             }
             ahead.push_back(batch);
         }
-        let plan = Plan::new(self.spec().clone(), &input, survey.settle()?)?;
+        let plan = RunPlan::new(self.spec().clone(), &input, survey.settle()?)?;
         let schema = plan.schema();
         let report = ReportHandle(Arc::new(Mutex::new(Report::new(plan.shape(), plan.pixel_type()))));
         let stage = Stage { plan, engine: self.engine().clone(), options, report: report.clone() };
@@ -199,7 +201,7 @@ fn panic_text(panic: &(dyn Any + Send)) -> &str {
 }
 
 struct Stage {
-    plan: Plan,
+    plan: RunPlan,
     engine: Engine,
     options: StreamOptions,
     report: ReportHandle,
@@ -237,7 +239,7 @@ impl Stage {
         Ok(done.batch)
     }
 
-    fn set_aside(&mut self, first_row: u64, done: &Done) -> Result<()> {
+    fn set_aside(&mut self, first_row: u64, done: &FeaturizedBatch) -> Result<()> {
         for defect in &done.defects {
             let (file, row) = self.options.sources.locate(first_row + defect.row as u64);
             if let Some(quarantine) = &mut self.options.quarantine {
@@ -257,7 +259,7 @@ impl Stage {
         Ok(())
     }
 
-    fn count(&self, done: &Done) {
+    fn count(&self, done: &FeaturizedBatch) {
         let mut report = self.report.lock();
         report.count(done.input.num_rows(), &done.defects);
         report.other_sizes |= self.plan.could_take_other_sizes()

@@ -1,0 +1,205 @@
+//! What a run settles against its input's schema and first rows, and what it does with each batch.
+
+use std::collections::HashSet;
+use std::ops::Range;
+use std::sync::Arc;
+
+use arrow_array::{Array, ArrayRef, BooleanArray, RecordBatch};
+use arrow_schema::{Field, Schema, SchemaRef};
+use arrow_select::filter::filter_record_batch;
+
+use crate::base::error::{Error, Result};
+use crate::base::reason::Reason;
+use crate::base::shape::{ImageShape, PixelType};
+use crate::engine::{Engine, Shares};
+use crate::features::{Finisher, Layout, feature_fields, metadata, ragged_fields};
+use crate::images::defect::{Defect, is_defects, take_defects};
+use crate::images::{ImageColumn, Reading, Survey};
+use crate::run::compute::{Computed, Images, validity};
+use crate::run::keep::{KeepImage, kept_array, kept_field};
+use crate::run::spec::{FeatureSpec, OnInvalid};
+use crate::stages::Stages;
+
+/// The way from the image column to the engine, settled for a run.
+#[derive(Debug, Clone)]
+pub(crate) struct ImagePlan {
+    reading: Reading,
+    stages: Stages,
+    ragged: bool,
+    finisher: Finisher,
+}
+
+impl ImagePlan {
+    pub fn new(spec: &FeatureSpec, reading: Reading) -> Result<Self> {
+        let refuse = |option, why: &str| Err(Error::InvalidOption { option, why: why.to_owned() });
+        if spec.ragged && spec.resize.is_some() {
+            return refuse("ragged", "images that are resized all have one size");
+        }
+        if spec.ragged && spec.layout != Layout::List {
+            return refuse("ragged", "features of different lengths are lists, not columns or tensors");
+        }
+        let stages = Stages { gray: spec.gray, resize: spec.resize };
+        let scale = spec.scale.unwrap_or(reading.pixel_type().default_scale());
+        let finisher = Finisher::new(stages.shape(reading.shape())?, scale)?;
+        Ok(Self { reading, stages, ragged: spec.ragged, finisher })
+    }
+
+    /// How the values of an image become features.
+    pub fn finisher(&self) -> &Finisher {
+        &self.finisher
+    }
+
+    /// Rows to take at once, so that what they decode to stays bounded.
+    pub fn parts(&self, images: &dyn Array) -> Result<Vec<Range<usize>>> {
+        self.reading.parts(images, (!self.ragged).then_some(self.finisher.shape()))
+    }
+
+    pub fn prepare(&self, engine: &Engine, images: &dyn Array) -> Result<Images> {
+        let shape = self.finisher.shape();
+        engine.install(|| {
+            if self.ragged {
+                let ragged = self.stages.prepare_ragged(&self.reading, images, shape.channels());
+                ragged.map(|ragged| Images::Ragged(images.len(), ragged))
+            } else {
+                self.stages.prepare(&self.reading, images, shape).map(Images::Uniform)
+            }
+        })
+    }
+}
+
+/// A run's choices, settled against its input's schema and first rows.
+#[derive(Debug, Clone)]
+pub(crate) struct RunPlan {
+    spec: FeatureSpec,
+    images: ImagePlan,
+    schema: SchemaRef,
+}
+
+/// One batch, featurized.
+pub(crate) struct FeaturizedBatch {
+    pub batch: RecordBatch,
+    /// The input without the reader's defects column.
+    pub input: RecordBatch,
+    pub defects: Vec<Defect>,
+    pub shares: Shares,
+}
+
+impl RunPlan {
+    /// What is to be found out before there can be a plan.
+    pub fn survey(spec: &FeatureSpec, input: &Schema) -> Result<Survey> {
+        let field = image_field(spec, input)?;
+        let mut survey = Survey::new(ImageColumn::of(field)?, spec.shape, spec.pixel_type);
+        // The type alone may tell.
+        survey.count(&arrow_array::new_empty_array(field.data_type()))?;
+        Ok(survey)
+    }
+
+    pub fn new(spec: FeatureSpec, input: &Schema, reading: Reading) -> Result<Self> {
+        let image_at = input.index_of(&spec.image)?;
+        let images = ImagePlan::new(&spec, reading)?;
+        let (shape, pixel_type) = (images.finisher.shape(), images.reading.pixel_type());
+        let mut fields: Vec<Arc<Field>> = Vec::new();
+        for (at, field) in input.fields().iter().enumerate().filter(|(_, f)| !is_defects(f, &spec.image)) {
+            match (at == image_at, spec.keep_image) {
+                (false, _) | (true, KeepImage::Original) => fields.push(field.clone()),
+                (true, KeepImage::No) => {}
+                (true, form) => {
+                    fields.push(Arc::new(kept_field(&spec.image, form, shape, pixel_type, spec.ragged)?));
+                }
+            }
+        }
+        let taken: HashSet<String> = fields.iter().map(|f| f.name().clone()).collect();
+        let added = if spec.ragged { ragged_fields() } else { feature_fields(shape, spec.layout) };
+        for field in added {
+            if taken.contains(field.name()) {
+                return Err(Error::ColumnTaken { column: field.name().clone() });
+            }
+            fields.push(Arc::new(field));
+        }
+        let mut about = input.metadata().clone();
+        about.extend(metadata(&images.finisher, pixel_type));
+        if spec.gray {
+            about.insert("pixelfeat.gray".to_owned(), "bt601".to_owned());
+        }
+        if let Some(resize) = spec.resize {
+            about.insert("pixelfeat.resize".to_owned(), resize.to_string());
+        }
+        if spec.ragged {
+            about.remove("pixelfeat.feature_names");
+            about.insert("pixelfeat.shape".to_owned(), format!("HxWx{}", shape.channels()));
+        }
+        let schema = Arc::new(Schema::new_with_metadata(fields, about));
+        Ok(Self { spec, images, schema })
+    }
+
+    pub fn schema(&self) -> SchemaRef {
+        self.schema.clone()
+    }
+
+    /// The shape that the features are of; of ragged ones that of the most common.
+    pub fn shape(&self) -> ImageShape {
+        self.images.finisher.shape()
+    }
+
+    pub fn pixel_type(&self) -> PixelType {
+        self.images.reading.pixel_type()
+    }
+
+    pub fn spec(&self) -> &FeatureSpec {
+        &self.spec
+    }
+
+    /// Whether a row of another size could be featurized if it were resized or the run ragged.
+    pub fn could_take_other_sizes(&self) -> bool {
+        self.images.reading.column().is_sized() && !self.spec.ragged && self.spec.resize.is_none()
+    }
+
+    /// Rows of a batch to featurize at once, so that what they decode to stays bounded.
+    pub fn parts(&self, input: &RecordBatch) -> Result<Vec<Range<usize>>> {
+        match input.column_by_name(&self.spec.image) {
+            Some(images) => self.images.parts(images),
+            None => Ok(std::iter::once(0..input.num_rows()).collect()),
+        }
+    }
+
+    /// Featurizes one batch. Under [`OnInvalid::Error`] a defective row is reported like any other: whoever knows the
+    /// file and the row in it makes the error.
+    pub fn apply(&self, engine: &Engine, input: RecordBatch) -> Result<FeaturizedBatch> {
+        let (input, known) = take_defects(input, &self.spec.image);
+        let at = input.schema_ref().index_of(&self.spec.image).map_err(Error::from)?;
+        let mut images = self.images.prepare(engine, input.column(at))?;
+        images.explain(known);
+        let (computed, shares) = Computed::of(engine, &mut images, &self.images.finisher)?;
+        let valid = validity(input.num_rows(), images.defects());
+        let mut columns: Vec<ArrayRef> = input.columns().to_vec();
+        match self.spec.keep_image {
+            KeepImage::No => drop(columns.remove(at)),
+            KeepImage::Original => {}
+            form => columns[at] = kept_array(&images, form, self.shape(), self.pixel_type())?,
+        }
+        columns.extend(computed.into_columns(self.spec.layout, self.shape(), &images, valid)?);
+        let defects = images.into_defects();
+        let mut batch = RecordBatch::try_new(self.schema.clone(), columns).map_err(Error::from)?;
+        if let Some(kept) = self.kept(input.num_rows(), &defects) {
+            batch = filter_record_batch(&batch, &kept).map_err(Error::from)?;
+        }
+        Ok(FeaturizedBatch { batch, input, defects, shares })
+    }
+
+    /// The rows that stay, if not all do. A broken line has no other columns, so it is never a row of the output.
+    fn kept(&self, rows: usize, defects: &[Defect]) -> Option<BooleanArray> {
+        let drop_all = self.spec.on_invalid == OnInvalid::Drop;
+        let mut kept = vec![true; rows];
+        for defect in defects.iter().filter(|d| drop_all || d.reason == Reason::BrokenLine) {
+            kept[defect.row] = false;
+        }
+        (kept.contains(&false)).then(|| BooleanArray::from(kept))
+    }
+}
+
+fn image_field<'a>(spec: &FeatureSpec, input: &'a Schema) -> Result<&'a Field> {
+    input.field_with_name(&spec.image).map_err(|_| Error::NoSuchColumn {
+        column: spec.image.clone(),
+        available: input.fields().iter().filter(|f| !is_defects(f, &spec.image)).map(|f| f.name().clone()).collect(),
+    })
+}
