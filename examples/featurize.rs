@@ -213,7 +213,7 @@ fn open(args: &Args, quarantine: Option<&io::Quarantine>) -> Result<(FeatureStre
     };
     let reader = io::open_all(&args.inputs, &read)?;
     let progress = reader.progress();
-    options.sources = reader.sources();
+    options.origins = reader.origins();
     Ok((featurizer.stream_with(reader, options)?, Some(progress)))
 }
 

@@ -78,7 +78,7 @@ pub use run::featurizer::{Features, Featurizer};
 pub use run::keep::KeepImage;
 pub use run::report::Report;
 pub use run::spec::{FeatureSpec, OnInvalid};
-pub use run::stream::{FeatureStream, InvalidRow, OnInvalidRow, ReportHandle, Sources, StreamOptions};
+pub use run::stream::{FeatureStream, InvalidRow, OnInvalidRow, ReportHandle, RowOrigins, StreamOptions};
 pub use stages::{Filter, Resize};
 
 /// Compiles the README's code.

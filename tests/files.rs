@@ -146,7 +146,7 @@ fn several_files_are_one_input_and_rows_are_named_by_file() {
     let run = |on_invalid| {
         let reader = io::open_all([&first, &second], &ReadOptions::default()).unwrap();
         assert!(reader.progress().bytes_total().is_some_and(|bytes| bytes > 0));
-        let options = StreamOptions { sources: reader.sources(), quarantine: None };
+        let options = StreamOptions { origins: reader.origins(), quarantine: None };
         let spec = FeatureSpec { on_invalid, ..FeatureSpec::infer() };
         featurizer(spec).stream_with(reader, options).unwrap()
     };

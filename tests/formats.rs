@@ -333,13 +333,13 @@ fn image_files_are_rows_with_their_folders_as_labels() {
     let names: Vec<_> = [0, 3, 6, 9, 1, 4, 7, 10, 2, 5, 8, 11].map(|n| format!("images/{}/{n:02}.png", n % 3)).into();
     let options = ReadOptions { batch_rows: 5, ..ReadOptions::default() };
     let reader = io::open(fixture("images"), &options).unwrap();
-    let (sources, progress) = (reader.sources(), reader.progress());
+    let (origins, progress) = (reader.origins(), reader.progress());
     let batch = all(reader);
     assert_eq!(Some(progress.bytes_read()), progress.bytes_total());
     assert_eq!(numbers(&batch, "label"), [0, 0, 0, 0, 1, 1, 1, 1, 2, 2, 2, 2]);
     let paths: Vec<_> = names.iter().map(|name| fixture(name).display().to_string()).collect();
     assert_eq!(strings(&batch, "path"), paths);
-    assert_eq!(sources.locate(6), (Some(paths[6].as_str().into()), 0));
+    assert_eq!(origins.locate(6), (Some(paths[6].as_str().into()), 0));
     let bytes = batch.column_by_name("image").unwrap().as_binary::<i32>();
     for (row, path) in paths.iter().enumerate() {
         assert_eq!(bytes.value(row), fs::read(path).unwrap(), "{path}");
@@ -408,7 +408,7 @@ fn a_bad_row_of_a_sample_is_named_by_its_own_file_and_row() {
     for seed in 0..8 {
         let options = ReadOptions { rows: Rows::Sample { rows: 100, seed }, ..ReadOptions::default() };
         let reader = io::open_all([&a, &b], &options).unwrap();
-        let stream = StreamOptions { sources: reader.sources(), quarantine: None };
+        let stream = StreamOptions { origins: reader.origins(), quarantine: None };
         let spec = FeatureSpec { on_invalid: OnInvalid::Error, ..FeatureSpec::infer() };
         let failed = featurizer(spec).stream_with(reader, stream).unwrap().find_map(Result::err);
         if let Some(error) = failed {

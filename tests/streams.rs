@@ -14,7 +14,7 @@ use arrow_schema::{ArrowError, DataType, Field, Schema, SchemaRef};
 use arrow_select::concat::concat_batches;
 use pixelfeat::{
     Engine, EngineOptions, Error, FeatureSpec, FeatureStream, Featurizer, ImageShape, KeepImage, Layout, OnInvalid,
-    PixelType, Reason, Sources, StreamOptions, synthetic,
+    PixelType, Reason, RowOrigins, StreamOptions, synthetic,
 };
 
 fn featurizer(spec: FeatureSpec) -> Featurizer {
@@ -94,10 +94,10 @@ fn drop_leaves_invalid_rows_out() {
 fn error_names_file_row_column_and_reason_once_and_ends() {
     let spec = FeatureSpec { on_invalid: OnInvalid::Error, ..FeatureSpec::new(shape("1x2")) };
     let good = mixed().slice(0, 1);
-    let sources = Sources::default();
-    sources.begin(0, "a.parquet");
-    sources.begin(2, "b.parquet");
-    let options = StreamOptions { sources, quarantine: None };
+    let origins = RowOrigins::default();
+    origins.begin(0, "a.parquet");
+    origins.begin(2, "b.parquet");
+    let options = StreamOptions { origins, quarantine: None };
     let batches = vec![good.clone(), good, mixed().slice(2, 2)];
     let mut stream = featurizer(spec).stream_with(reader_of(batches), options).unwrap();
     assert!(stream.next().unwrap().is_ok());
@@ -113,7 +113,7 @@ fn a_quarantine_sees_every_invalid_row_in_order() {
     let seen = Arc::new(Mutex::new(Vec::new()));
     let into = seen.clone();
     let options = StreamOptions {
-        sources: Sources::default(),
+        origins: RowOrigins::default(),
         quarantine: Some(Box::new(move |row| {
             let label = row.batch.column(0).as_primitive::<Int64Type>().value(row.defect.row);
             into.lock().unwrap().push((row.row, label, row.defect.reason));

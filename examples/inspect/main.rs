@@ -188,7 +188,7 @@ impl Found {
             ..FeatureSpec::infer()
         };
         let engine = Engine::new(EngineOptions::backend(Backend::Cpu))?;
-        let options = StreamOptions { sources: reader.sources(), quarantine: Some(self.sink(args.inputs.len() > 1)) };
+        let options = StreamOptions { origins: reader.origins(), quarantine: Some(self.sink(args.inputs.len() > 1)) };
         let mut stream = Featurizer::new(engine, spec).stream_with(reader, options)?;
         while let Some(batch) = stream.next() {
             let batch = batch.map_err(Error::from)?;

@@ -148,6 +148,8 @@ impl FromStr for Layout {
 
 /// The name of the list column.
 pub const FEATURES: &str = "features";
+/// The key of the schema's metadata whose value lists the names of the features, separated by commas.
+pub const FEATURE_NAMES_KEY: &str = "pixelfeat.feature_names";
 /// The name of the column with each image's mean, in raw units.
 pub const PIXEL_MEAN: &str = "pixel_mean";
 /// The name of the column with each image's population standard deviation, in raw units.

@@ -11,7 +11,7 @@ use arrow_schema::{ArrowError, DataType, Field, Schema, SchemaRef};
 use arrow_select::take::take;
 
 use crate::base::error::{Error, Result};
-use crate::features::FEATURES;
+use crate::features::{FEATURE_NAMES_KEY, FEATURES};
 
 /// Writes all batches; returns the rows. A fixed-size list becomes a column for each of its items; nulls are empty.
 pub fn write(mut out: impl Write, path: &Path, reader: impl RecordBatchReader) -> Result<u64> {
@@ -60,7 +60,7 @@ fn flat_schema(schema: &Schema) -> Schema {
             fields.push(field.as_ref().clone());
             continue;
         }
-        let known: Vec<&str> = match schema.metadata().get("pixelfeat.feature_names") {
+        let known: Vec<&str> = match schema.metadata().get(FEATURE_NAMES_KEY) {
             Some(names) if field.name() == FEATURES => names.split(',').collect(),
             _ => Vec::new(),
         };

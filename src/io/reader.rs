@@ -16,7 +16,7 @@ use super::progress::Progress;
 use super::sample::Sample;
 use crate::base::error::{Error, Result};
 use crate::images::defect::is_defects;
-use crate::run::stream::Sources;
+use crate::run::stream::RowOrigins;
 
 /// Opens one input; as [`open_all`] with one name.
 ///
@@ -65,11 +65,11 @@ pub fn open_all<P: AsRef<Path>>(paths: impl IntoIterator<Item = P>, options: &Re
         Rows::Sample { rows, seed } => Taking::Sampling(Sample::new(rows, seed)),
     };
     let chain = Chain::open(sources, options)?;
-    let sources = match taking {
-        Taking::First(_) => chain.sources.clone(),
-        _ => Sources::default(),
+    let origins = match taking {
+        Taking::First(_) => chain.origins.clone(),
+        _ => RowOrigins::default(),
     };
-    Ok(Reader { chain, taking, sources })
+    Ok(Reader { chain, taking, origins })
 }
 
 /// The batches of one or several inputs, in order.
@@ -77,7 +77,7 @@ pub struct Reader {
     chain: Chain,
     taking: Taking,
     /// Where the rows that are handed out came from.
-    sources: Sources,
+    origins: RowOrigins,
 }
 
 enum Taking {
@@ -98,9 +98,9 @@ impl std::fmt::Debug for Reader {
 }
 
 impl Reader {
-    /// Tells which file a row came from; for [`StreamOptions::sources`](crate::StreamOptions::sources).
-    pub fn sources(&self) -> Sources {
-        self.sources.clone()
+    /// Tells which file a row came from; for [`StreamOptions::origins`](crate::StreamOptions::origins).
+    pub fn origins(&self) -> RowOrigins {
+        self.origins.clone()
     }
 
     /// How far it has read.
@@ -132,8 +132,8 @@ impl Reader {
                     };
                     let (batches, rows) = sample.finish(self.chain.options.batch_rows)?;
                     for (at, row) in (0..).zip(rows) {
-                        let (file, row) = self.chain.sources.locate(row);
-                        self.sources.resume(at, file.unwrap_or_default(), row);
+                        let (file, row) = self.chain.origins.locate(row);
+                        self.origins.resume(at, file.unwrap_or_default(), row);
                     }
                     self.taking = Taking::Sampled(batches.into_iter());
                 }
@@ -172,7 +172,7 @@ struct Chain {
     options: ReadOptions,
     /// The columns that stand in the names of folders.
     partitions: Vec<(String, DataType)>,
-    sources: Sources,
+    origins: RowOrigins,
     /// Rows handed out.
     rows: u64,
     progress: Progress,
@@ -190,7 +190,7 @@ impl Chain {
             progress: Progress::new(pending.iter().map(size).sum()),
             pending,
             options,
-            sources: Sources::default(),
+            origins: RowOrigins::default(),
             rows: 0,
             order: None,
         };
@@ -222,9 +222,9 @@ impl Chain {
         let batches = input::open(source, &self.options, &self.progress)?;
         match source {
             Source::Images(files) => {
-                (self.rows..).zip(files).for_each(|(row, file)| self.sources.begin(row, file.display().to_string()));
+                (self.rows..).zip(files).for_each(|(row, file)| self.origins.begin(row, file.display().to_string()));
             }
-            other => self.sources.begin(self.rows, name_of(other)),
+            other => self.origins.begin(self.rows, name_of(other)),
         }
         let batches = match source {
             Source::File(path) => with_partitions(batches, path, &self.partitions),

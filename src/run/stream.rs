@@ -26,7 +26,7 @@ const WAITING: usize = 2;
 
 /// Which file each row of an input came from; filled by a reader as it goes, shared by its clones.
 #[derive(Debug, Clone, Default)]
-pub struct Sources(Arc<Mutex<Vec<Stretch>>>);
+pub struct RowOrigins(Arc<Mutex<Vec<Stretch>>>);
 
 /// Rows that follow one another in the input and in their file.
 #[derive(Debug)]
@@ -38,13 +38,13 @@ struct Stretch {
     first_in_file: u64,
 }
 
-impl Sources {
+impl RowOrigins {
     /// Says that the rows from `first_row` on, counted over the whole input, are those of `file`.
     pub fn begin(&self, first_row: u64, file: impl Into<Arc<str>>) {
         self.resume(first_row, file, 0);
     }
 
-    /// As [`Sources::begin`], for rows from `row` of the file on, where some are left out.
+    /// As [`RowOrigins::begin`], for rows from `row` of the file on, where some are left out.
     pub fn resume(&self, first_row: u64, file: impl Into<Arc<str>>, row: u64) {
         let stretch = Stretch { first: first_row, file: file.into(), first_in_file: row };
         self.0.lock().unwrap_or_else(PoisonError::into_inner).push(stretch);
@@ -80,7 +80,7 @@ pub type OnInvalidRow = Box<dyn FnMut(&InvalidRow<'_>) -> Result<()> + Send>;
 #[derive(Default)]
 pub struct StreamOptions {
     /// Names the files of the rows, for errors and the quarantine.
-    pub sources: Sources,
+    pub origins: RowOrigins,
     /// Takes the rows that cannot be featurized.
     pub quarantine: Option<OnInvalidRow>,
 }
@@ -88,7 +88,7 @@ pub struct StreamOptions {
 impl fmt::Debug for StreamOptions {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let quarantine = self.quarantine.as_ref().map(|_| "…");
-        f.debug_struct("StreamOptions").field("sources", &self.sources).field("quarantine", &quarantine).finish()
+        f.debug_struct("StreamOptions").field("origins", &self.origins).field("quarantine", &quarantine).finish()
     }
 }
 
@@ -241,7 +241,7 @@ impl Stage {
 
     fn set_aside(&mut self, first_row: u64, done: &FeaturizedBatch) -> Result<()> {
         for defect in &done.defects {
-            let (file, row) = self.options.sources.locate(first_row + defect.row as u64);
+            let (file, row) = self.options.origins.locate(first_row + defect.row as u64);
             if let Some(quarantine) = &mut self.options.quarantine {
                 quarantine(&InvalidRow { file: file.clone(), row, defect, batch: &done.input })?;
             }

@@ -13,7 +13,7 @@ use half::f16;
 
 use super::npy;
 use crate::base::error::{Error, Result};
-use crate::features::FEATURES;
+use crate::features::{FEATURE_NAMES_KEY, FEATURES};
 use crate::io::partition;
 use crate::io::place::OutputFile;
 
@@ -54,7 +54,7 @@ fn main_column(schema: &Schema) -> Option<usize> {
     let is_list = |data_type: &DataType| matches!(data_type, DataType::FixedSizeList(..));
     let features = schema.column_with_name(FEATURES).filter(|(_, field)| is_list(field.data_type())).map(|(at, _)| at);
     // Features that stand in columns of their own are no list, whatever else is one.
-    let in_columns = schema.metadata().contains_key("pixelfeat.feature_names");
+    let in_columns = schema.metadata().contains_key(FEATURE_NAMES_KEY);
     features.or_else(|| schema.fields().iter().position(|field| is_list(field.data_type())).filter(|_| !in_columns))
 }
 
