@@ -79,7 +79,7 @@ fn run(args: &Args) -> Result<(), Failure> {
         "{adapter} ({}, {}), {}; CPU {} on {} threads",
         adapter.kind,
         adapter.driver,
-        gpu.way()?,
+        gpu.transfer_mode()?,
         cpu.level,
         cpu.threads
     );
@@ -109,7 +109,7 @@ fn run(args: &Args) -> Result<(), Failure> {
     let result = json!({
         "date": date(),
         "adapter": adapter.name, "kind": adapter.kind, "api": adapter.api, "driver": adapter.driver,
-        "software": adapter.software, "way": gpu.way()?.to_string(),
+        "software": adapter.software, "transfer_mode": gpu.transfer_mode()?.to_string(),
         "cpu": { "model": cpu_model(), "level": cpu.level.name(), "threads": cpu.threads },
         "megabytes": args.megabytes, "runs": args.runs,
         "unit": "GB/s of pixels, best of the runs", "cases": cases,

@@ -88,7 +88,7 @@ fn describe(gpu: &Arc<Gpu>, args: &Args) -> Result<String, GpuError> {
         has(wgpu::Features::MAPPABLE_PRIMARY_BUFFERS),
         has(wgpu::Features::TIMESTAMP_QUERY),
         has(wgpu::Features::PIPELINE_CACHE),
-        gpu.way()?,
+        gpu.transfer_mode()?,
         rates.up,
         rates.down,
         rates.kernel,

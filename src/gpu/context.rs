@@ -100,17 +100,24 @@ impl Context {
 
     /// The most that a buffer may take.
     pub(super) fn buffer_bytes(&self) -> usize {
-        let most = self.limits.max_storage_buffer_binding_size.min(self.limits.max_buffer_size - HEAD_BYTES);
-        MAX_BUFFER_BYTES.min(usize::try_from(most & !15).unwrap_or(usize::MAX))
+        let max = self.limits.max_storage_buffer_binding_size.min(self.limits.max_buffer_size - HEAD_BYTES);
+        MAX_BUFFER_BYTES.min(usize::try_from(max & !15).unwrap_or(usize::MAX))
     }
 
-    /// A dispatch of so many groups, in two dimensions where one does not hold them.
-    pub(super) fn dispatch(&self, pass: &mut wgpu::ComputePass<'_>, groups: usize) {
+    pub(super) fn buffer(&self, label: &str, size: u64, usage: wgpu::BufferUsages, mapped: bool) -> wgpu::Buffer {
+        self.device.create_buffer(&wgpu::BufferDescriptor {
+            label: Some(label),
+            size,
+            usage,
+            mapped_at_creation: mapped,
+        })
+    }
+
+    /// The grid of a dispatch of so many groups: two dimensions where one does not hold them.
+    pub(super) fn grid(&self, groups: usize) -> [u32; 2] {
         let groups = groups as u32;
         let across = groups.min(self.limits.max_compute_workgroups_per_dimension);
-        if across > 0 {
-            pass.dispatch_workgroups(across, groups.div_ceil(across), 1);
-        }
+        [across, groups.div_ceil(across)]
     }
 
     /// Does `work` with every error that it provokes caught and returned.

@@ -53,12 +53,12 @@ pub enum GpuError {
         images: usize,
     },
     /// What was to be in one buffer is too large for one. The device is unharmed.
-    #[error("{bytes} bytes do not fit one buffer, which holds {most}")]
+    #[error("{bytes} bytes do not fit one buffer, which holds {max}")]
     TooLarge {
         /// Bytes that were needed.
         bytes: u64,
         /// The most that a buffer holds.
-        most: u64,
+        max: u64,
     },
     /// A sum of float pixels is not a finite f32. The device is unharmed.
     #[error("a sum of float pixels is not a finite 32-bit float")]

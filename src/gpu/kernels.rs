@@ -4,13 +4,14 @@ use std::borrow::Cow;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use super::command::Dispatch;
 use super::context::Context;
 use super::fault::GpuError;
 use super::layout::{
     FINISH_ENTRY, GROUP, INPUT_BINDING, MERGE_ENTRY, OUTPUT_BINDING, PARAMS_BINDING, PARTS_ENTRY, Params, SHADER_F32,
     SHADER_FINISH, SHADER_U8, SHADER_U16, WHOLE_ENTRY,
 };
-use super::plan::Plan;
+use super::plan::{BlockPlan, Chunk};
 use crate::base::shape::PixelType;
 
 /// Plans whose pipelines are kept. A process seldom meets more than a few shapes.
@@ -23,6 +24,31 @@ pub(super) struct Kernel {
     pub(super) blocks: wgpu::ComputePipeline,
     /// From those of rectangles to those of images.
     pub(super) merge: Option<wgpu::ComputePipeline>,
+}
+
+/// The bind groups of a kernel's dispatches, as many as it has pipelines.
+#[derive(Debug, Clone)]
+pub(super) struct KernelBindings {
+    pub(super) blocks: wgpu::BindGroup,
+    pub(super) merge: Option<wgpu::BindGroup>,
+}
+
+impl Kernel {
+    /// What makes the records of a chunk's images from its pixels.
+    pub(super) fn dispatches<'a>(
+        &'a self,
+        chunk: &Chunk,
+        bindings: &'a KernelBindings,
+    ) -> Result<Vec<Dispatch<'a>>, GpuError> {
+        let blocks = Dispatch { pipeline: &self.blocks, bindings: &bindings.blocks, groups: chunk.groups };
+        match (&self.merge, &bindings.merge) {
+            (None, None) => Ok(vec![blocks]),
+            (Some(pipeline), Some(bindings)) => {
+                Ok(vec![blocks, Dispatch { pipeline, bindings, groups: chunk.merge_groups }])
+            }
+            _ => Err(GpuError::Validation("the bind groups are not those of the kernel".into())),
+        }
+    }
 }
 
 /// The kernels of a device. All share one layout.
@@ -40,9 +66,9 @@ pub(super) struct Kernels {
 struct Compiled {
     /// By [`PixelType`].
     modules: [Option<wgpu::ShaderModule>; 3],
-    kernels: HashMap<Plan, Arc<Kernel>>,
+    kernels: HashMap<BlockPlan, Arc<Kernel>>,
     /// By plan, rows of an image and the bits of the scale.
-    finishers: HashMap<(Plan, usize, u64), wgpu::ComputePipeline>,
+    finishers: HashMap<(BlockPlan, usize, u64), wgpu::ComputePipeline>,
 }
 
 impl Kernels {
@@ -81,6 +107,23 @@ impl Kernels {
         Self { checked, bindings, layout, cache, compiled: Mutex::default() }
     }
 
+    /// The bind groups of `kernel`; records of tiles go through `records`.
+    pub(super) fn bind_kernel<'b>(
+        &self,
+        device: &wgpu::Device,
+        params: &wgpu::BindingResource<'b>,
+        pixels: wgpu::BindingResource<'b>,
+        records: Option<&'b wgpu::Buffer>,
+        results: &'b wgpu::Buffer,
+    ) -> KernelBindings {
+        let bind =
+            |input, output: &'b wgpu::Buffer| self.bind(device, params.clone(), input, output.as_entire_binding());
+        KernelBindings {
+            blocks: bind(pixels, records.unwrap_or(results)),
+            merge: records.map(|records| bind(records.as_entire_binding(), results)),
+        }
+    }
+
     /// A bind group of any kernel.
     pub(super) fn bind(
         &self,
@@ -101,7 +144,7 @@ impl Kernels {
     }
 
     /// The kernels of `plan`, compiled now if they are met for the first time.
-    pub(super) fn of(&self, context: &Context, plan: &Plan) -> Result<Arc<Kernel>, GpuError> {
+    pub(super) fn of(&self, context: &Context, plan: &BlockPlan) -> Result<Arc<Kernel>, GpuError> {
         let mut compiled = self.compiled.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(kernel) = compiled.kernels.get(plan) {
             return Ok(kernel.clone());
@@ -128,7 +171,7 @@ impl Kernels {
     pub(super) fn finish(
         &self,
         context: &Context,
-        plan: &Plan,
+        plan: &BlockPlan,
         height: usize,
         scale: f64,
     ) -> Result<wgpu::ComputePipeline, GpuError> {
@@ -167,7 +210,7 @@ impl Kernels {
             return device.create_shader_module(descriptor);
         }
         // SAFETY: the shaders are the crate's own. Every index follows from the plan, the params and the invocation's
-        // number, which is checked against the tasks; `Plan` sizes the workgroup's memory and `Chunk` the buffers, whose
+        // number, which is checked against the tasks; `BlockPlan` sizes the workgroup's memory and `Chunk` the buffers, whose
         // sizes are checked before a dispatch. Loops run a counted number of times and no divisor is zero, since no side
         // of a shape is.
         unsafe { device.create_shader_module_trusted(descriptor, wgpu::ShaderRuntimeChecks::unchecked()) }
@@ -204,7 +247,7 @@ fn source(pixel_type: PixelType) -> &'static str {
 }
 
 /// The values of the shaders' overrides.
-fn constants(plan: &Plan) -> Vec<(&'static str, f64)> {
+fn constants(plan: &BlockPlan) -> Vec<(&'static str, f64)> {
     let mut constants = vec![
         ("WIDTH", plan.width),
         ("CHANNELS", plan.channels),

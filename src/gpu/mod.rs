@@ -3,7 +3,7 @@
 //! Pixels travel packed, as they are; sums come back, exact for integers, and every division and root is done on the
 //! host, so that no GPU's rounding shows in a feature.
 
-mod calibrate;
+mod command;
 mod context;
 mod fault;
 mod kernels;
@@ -11,11 +11,14 @@ mod kernels;
 pub mod layout;
 mod pixel;
 mod plan;
+mod rates;
 mod resident;
 mod ring;
+mod slot;
 mod stream;
 #[cfg(test)]
 pub(crate) mod tests;
+mod transfer;
 
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
 use std::thread;
@@ -23,17 +26,17 @@ use std::thread;
 /// The graphics API that devices and buffers are those of.
 pub use wgpu;
 
-pub use self::calibrate::DeviceRates;
 pub use self::context::AdapterInfo;
 use self::context::{Context, adapters, describe};
 use self::fault::unpanicked;
 pub use self::fault::{Fault, GpuError};
 pub use self::pixel::{ExactPixel, GpuPixel};
-use self::plan::Plan;
+use self::plan::BlockPlan;
+pub use self::rates::DeviceRates;
 pub use self::resident::{DeviceFeatures, Images};
 use self::ring::Ring;
-pub use self::ring::Way;
 use self::stream::Stream;
+pub use self::transfer::TransferMode;
 use crate::features::queue::Queue;
 use crate::features::{Finisher, Output};
 
@@ -48,7 +51,7 @@ pub type Candidate = (AdapterInfo, Result<Gpu, GpuError>);
 pub struct Gpu {
     adapter: AdapterInfo,
     /// Timed when it is first needed.
-    way: OnceLock<Way>,
+    transfer_mode: OnceLock<TransferMode>,
     chunk_bytes: Option<usize>,
     /// `None` only while it is dropped.
     ring: Option<Ring>,
@@ -108,7 +111,12 @@ impl Gpu {
 
     fn on(context: Context, checked: bool) -> Result<Self, GpuError> {
         let adapter = describe(&context.info);
-        Ok(Self { adapter, way: OnceLock::new(), chunk_bytes: None, ring: Some(Ring::new(context, checked)?) })
+        Ok(Self {
+            adapter,
+            transfer_mode: OnceLock::new(),
+            chunk_bytes: None,
+            ring: Some(Ring::new(context, checked)?),
+        })
     }
 
     /// What is known of the adapter.
@@ -151,12 +159,12 @@ impl Gpu {
         finisher: &Finisher,
         threads: usize,
     ) -> (usize, Result<(), GpuError>) {
-        let (ring, way) = match self.ring().and_then(|ring| Ok((ring, self.way()?))) {
-            Ok(ring_and_way) => ring_and_way,
+        let (ring, transfer_mode) = match self.ring().and_then(|ring| Ok((ring, self.transfer_mode()?))) {
+            Ok(open) => open,
             Err(error) => return (0, Err(error)),
         };
-        let plan = Plan::of::<P>(finisher.shape());
-        let stream = Stream { ring, finisher, plan: &plan, way, chunk_bytes: self.chunk_bytes };
+        let plan = BlockPlan::of::<P>(finisher.shape());
+        let stream = Stream { ring, finisher, plan: &plan, transfer_mode, chunk_bytes: self.chunk_bytes };
         let (images, done) = stream.drain(queue, threads);
         (images, done.map_err(|error| self.failed(error)))
     }
@@ -214,8 +222,8 @@ impl Gpu {
         self
     }
 
-    pub(crate) fn with_way(mut self, way: Way) -> Self {
-        self.way = OnceLock::from(way);
+    pub(crate) fn with_transfer_mode(mut self, mode: TransferMode) -> Self {
+        self.transfer_mode = OnceLock::from(mode);
         self
     }
 

@@ -17,7 +17,7 @@ pub trait GpuPixel: Pixel + bytemuck::Pod {
 
     /// Completes the moments once all is added.
     #[doc(hidden)]
-    fn settle(moments: &mut Moments<Self>) -> Result<(), GpuError>;
+    fn complete(moments: &mut Moments<Self>) -> Result<(), GpuError>;
 }
 
 /// A pixel type whose sums are exact: `u8`, `u16`.
@@ -72,7 +72,7 @@ macro_rules! integer_pixel {
                 }
             }
 
-            fn settle(_: &mut Moments<Self>) -> Result<(), GpuError> {
+            fn complete(_: &mut Moments<Self>) -> Result<(), GpuError> {
                 Ok(())
             }
         }
@@ -102,7 +102,7 @@ impl GpuPixel for f32 {
         }
     }
 
-    fn settle(moments: &mut Moments<f32>) -> Result<(), GpuError> {
+    fn complete(moments: &mut Moments<f32>) -> Result<(), GpuError> {
         let shape = moments.shape();
         let n = shape.width() as f64;
         let (rows, cols, seconds) = moments.parts_mut();

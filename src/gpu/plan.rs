@@ -14,7 +14,7 @@ const PART_BYTES: usize = 12 << 10;
 
 /// What the kernels of a pixel type are compiled for. Equal plans share their pipelines.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(super) struct Plan {
+pub(super) struct BlockPlan {
     pub(super) pixel_type: PixelType,
     pub(super) width: usize,
     pub(super) channels: usize,
@@ -33,7 +33,7 @@ pub(super) struct Plan {
     pub(super) merged_a_word: usize,
 }
 
-impl Plan {
+impl BlockPlan {
     pub(super) fn of<P: GpuPixel>(shape: ImageShape) -> Self {
         let row_bytes = shape.row_values() * size_of::<P>();
         // Two sums a word where each is below 2¹⁶.
@@ -239,13 +239,13 @@ impl Record {
 mod tests {
     use super::*;
 
-    fn plan<P: GpuPixel>(shape: &str) -> Plan {
-        Plan::of::<P>(shape.parse().unwrap())
+    fn plan<P: GpuPixel>(shape: &str) -> BlockPlan {
+        BlockPlan::of::<P>(shape.parse().unwrap())
     }
 
     fn cut(shape: &str, bytes: usize) -> Cut {
         let shape: ImageShape = shape.parse().unwrap();
-        Plan::of::<u8>(shape).cut(shape.height(), bytes)
+        BlockPlan::of::<u8>(shape).cut(shape.height(), bytes)
     }
 
     #[test]
@@ -268,7 +268,7 @@ mod tests {
         fn fits<P: GpuPixel>() {
             for (h, w) in [(1, 1), (28, 28), (64, 64), (100, 130), (1, 65_536), (65_536, 1), (4_096, 4_096), (511, 3)] {
                 for channels in 1..=4 {
-                    let plan = Plan::of::<P>(ImageShape::new(h, w, channels).unwrap());
+                    let plan = BlockPlan::of::<P>(ImageShape::new(h, w, channels).unwrap());
                     assert!((plan.block_words() + plan.records_words()) * WORD <= WORKGROUP_BYTES, "{plan:?}");
                     assert!(!plan.is_parts() || plan.pitch.is_multiple_of(VECTOR_BYTES), "{plan:?}");
                     // Loads of the last row's last vector stay within the block.

@@ -2,16 +2,17 @@
 
 use std::marker::PhantomData;
 use std::ops::Range;
-use std::sync::{Arc, mpsc};
-use std::thread;
+use std::sync::Arc;
 
 use super::Gpu;
-use super::context::Context;
+use super::command::{Command, Dispatch, PATIENCE, submit};
+use super::context::{Context, HEAD_BYTES};
 use super::fault::GpuError;
 use super::layout::{Params, VECTOR_BYTES};
 use super::pixel::{ExactPixel, GpuPixel};
-use super::plan::{Cut, Plan};
-use super::ring::{self, PATIENCE, Ring, Source, await_answers};
+use super::plan::{BlockPlan, Cut};
+use super::ring::Ring;
+use super::slot::PixelOrigin;
 use super::stream::{Job, Stream};
 use crate::base::shape::ImageShape;
 use crate::features::{Finisher, Output};
@@ -26,7 +27,7 @@ const FILLERS: usize = 8;
 #[derive(Debug)]
 pub struct Images<P> {
     gpu: Arc<Gpu>,
-    plan: Plan,
+    plan: BlockPlan,
     shape: ImageShape,
     images: usize,
     cut: Cut,
@@ -60,7 +61,7 @@ impl Gpu {
             return Err(GpuError::Lengths { pixels: pixels.len(), images });
         }
         let ring = self.ring()?;
-        let plan = Plan::of::<P>(shape);
+        let plan = BlockPlan::of::<P>(shape);
         let cut = plan.cut(shape.height(), self.part_bytes(&ring.context));
         let parts = match cut {
             Cut::Images(images) => load(&ring.context, pixels.chunks(images * shape.values())),
@@ -79,57 +80,19 @@ fn load<'p, P: GpuPixel>(
     context: &Context,
     parts: impl Iterator<Item = &'p [P]>,
 ) -> Result<Vec<wgpu::Buffer>, GpuError> {
-    let buffers = context.scoped(|| {
-        parts
-            .map(|pixels| {
-                let bytes: &[u8] = bytemuck::cast_slice(pixels);
-                let buffer = context.device.create_buffer(&wgpu::BufferDescriptor {
-                    label: Some("images"),
-                    size: bytes.len().next_multiple_of(VECTOR_BYTES) as u64,
-                    usage: wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_SRC,
-                    mapped_at_creation: true,
-                });
-                fill(&buffer, bytes)?;
-                buffer.unmap();
-                Ok(buffer)
-            })
-            .collect::<Result<Vec<_>, GpuError>>()
+    let usage = wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_SRC;
+    let (buffers, submission) = context.scoped(|| {
+        let parts: Vec<&[u8]> = parts.map(bytemuck::cast_slice).collect();
+        let size = |bytes: &[u8]| bytes.len().next_multiple_of(VECTOR_BYTES) as u64;
+        let buffers: Vec<_> = parts.iter().map(|bytes| context.buffer("images", size(bytes), usage, true)).collect();
+        let upload = |(to, bytes)| Command::Upload { to, pieces: vec![(0, bytes)], threads: FILLERS };
+        let uploads = buffers.iter().zip(parts).map(upload);
+        let commands: Vec<_> = uploads.chain([Command::Notify]).collect();
+        let submission = submit(context, &commands)?;
+        Ok((buffers, submission))
     })?;
-    settle(context)?;
+    submission.wait(context, PATIENCE)?;
     Ok(buffers)
-}
-
-/// Copies `bytes` to the start of a mapped buffer and zeros the rest of the last vector, with several threads if there is
-/// much.
-pub(super) fn fill(buffer: &wgpu::Buffer, bytes: &[u8]) -> Result<(), GpuError> {
-    let share = bytes.len().div_ceil(FILLERS).next_multiple_of(1 << 20).max(1 << 20);
-    let copy = |(i, bytes): (usize, &[u8])| {
-        let start = (i * share) as u64;
-        let end = start + bytes.len().next_multiple_of(VECTOR_BYTES) as u64;
-        let mut view = buffer.get_mapped_range_mut(start..end).map_err(ring::unmappable)?;
-        view.slice(..bytes.len()).copy_from_slice(bytes);
-        view.slice(bytes.len()..).fill(0);
-        Ok(())
-    };
-    thread::scope(|scope| {
-        let mut shares = bytes.chunks(share).enumerate();
-        let first = shares.next();
-        let others: Vec<_> = shares.map(|share| scope.spawn(move || copy(share))).collect();
-        let done = first.map_or(Ok(()), copy);
-        let lost = || Err(GpuError::Lost("a thread that fills a buffer panicked".into()));
-        others.into_iter().fold(done, |done, other| done.and(other.join().unwrap_or_else(|_| lost())))
-    })
-}
-
-/// Waits until the device has done all that it was given.
-pub(super) fn settle(context: &Context) -> Result<(), GpuError> {
-    let (told, answers) = mpsc::channel();
-    context.scoped(|| {
-        context.queue.submit([]);
-        context.queue.on_submitted_work_done(move || drop(told.send(Ok(()))));
-        Ok(())
-    })?;
-    await_answers(context, &answers, 1, PATIENCE)
 }
 
 impl<P: GpuPixel> Images<P> {
@@ -164,7 +127,13 @@ impl<P: GpuPixel> Images<P> {
             return Err(GpuError::Lengths { pixels: range.len() * self.shape.values(), images: out.images() });
         }
         let gpu = &*self.gpu;
-        let stream = Stream { ring: gpu.ring()?, finisher, plan: &self.plan, way: gpu.way()?, chunk_bytes: None };
+        let stream = Stream {
+            ring: gpu.ring()?,
+            finisher,
+            plan: &self.plan,
+            transfer_mode: gpu.transfer_mode()?,
+            chunk_bytes: None,
+        };
         let done = match self.cut {
             Cut::Images(images) => stream.drain_jobs::<P>(self.jobs(images, range, out)),
             Cut::Rows(rows) => {
@@ -174,7 +143,7 @@ impl<P: GpuPixel> Images<P> {
                     let Some((now, later)) = out.take().map(|out| out.split_at(1)) else { return Ok(()) };
                     out = Some(later);
                     let parts = self.parts[image * bands..][..bands].iter();
-                    let parts = parts.map(|pixels| Source::Device { pixels, first: 0 });
+                    let parts = parts.map(|pixels| PixelOrigin::Device { pixels, first: 0 });
                     stream.image_of_bands::<P>(parts, rows, now)
                 })
             }
@@ -184,8 +153,8 @@ impl<P: GpuPixel> Images<P> {
 
     /// The images of a range, chunk by chunk, with their places.
     fn jobs<'s>(&'s self, images: usize, range: Range<usize>, out: Output<'s>) -> Vec<Job<'s>> {
-        let most = match self.plan.cut(self.shape.height(), CHUNK_BYTES) {
-            Cut::Images(most) => most,
+        let max = match self.plan.cut(self.shape.height(), CHUNK_BYTES) {
+            Cut::Images(max) => max,
             Cut::Rows(_) => 1,
         };
         let mut jobs = Vec::new();
@@ -193,10 +162,10 @@ impl<P: GpuPixel> Images<P> {
         let mut at = range.start;
         while at < range.end {
             // Up to the end of the part that it is in.
-            let end = range.end.min(at + most).min((at / images + 1) * images);
+            let end = range.end.min(at + max).min((at / images + 1) * images);
             let (out, later) = rest.split_at(end - at);
-            let source = Source::Device { pixels: &self.parts[at / images], first: at % images };
-            jobs.push(Job { source, out });
+            let origin = PixelOrigin::Device { pixels: &self.parts[at / images], first: at % images };
+            jobs.push(Job { origin, out });
             (rest, at) = (later, end);
         }
         jobs
@@ -226,12 +195,12 @@ impl<P: ExactPixel> Images<P> {
         let ring = gpu.ring()?;
         let stride = self.shape.features() + 2;
         let bytes = range.len() * stride * WORD;
-        let most = ring.context.limits.max_storage_buffer_binding_size.min(ring.context.limits.max_buffer_size);
+        let max = ring.context.limits.max_storage_buffer_binding_size.min(ring.context.limits.max_buffer_size);
         let Cut::Images(images) = self.cut else {
-            return Err(GpuError::TooLarge { bytes: (self.shape.values() * size_of::<P>()) as u64, most });
+            return Err(GpuError::TooLarge { bytes: (self.shape.values() * size_of::<P>()) as u64, max });
         };
-        if bytes as u64 > most {
-            return Err(GpuError::TooLarge { bytes: bytes as u64, most });
+        if bytes as u64 > max {
+            return Err(GpuError::TooLarge { bytes: bytes as u64, max });
         }
         let buffer = self.finish(ring, finisher, range.clone(), images, bytes).map_err(|error| gpu.failed(error))?;
         Ok(DeviceFeatures { buffer, images: range.len(), stride })
@@ -251,52 +220,33 @@ impl<P: ExactPixel> Images<P> {
         let kernel = ring.kernels.of(context, plan)?;
         let finish = ring.kernels.finish(context, plan, height, finisher.scale())?;
         context.scoped(|| {
-            let buffer = |label, bytes: usize, usage, mapped_at_creation| {
-                let size = bytes.max(WORD) as u64;
-                context.device.create_buffer(&wgpu::BufferDescriptor {
-                    label: Some(label),
-                    size,
-                    usage,
-                    mapped_at_creation,
-                })
-            };
-            let params = |first: usize, images: usize| -> Result<wgpu::Buffer, GpuError> {
-                let params = Params { first: first as u32, images: images as u32, height: height as u32 };
-                let to = buffer("params", size_of::<Params>(), Use::UNIFORM, true);
-                let mut view = to.get_mapped_range_mut(..).map_err(ring::unmappable)?;
-                view.copy_from_slice(bytemuck::bytes_of(&params));
-                drop(view);
-                to.unmap();
-                Ok(to)
-            };
-            let features = buffer("features", bytes, Use::STORAGE | Use::COPY_SRC | Use::COPY_DST, false);
+            let buffer = |label, bytes: usize, usage| context.buffer(label, bytes.max(WORD) as u64, usage, false);
+            let features = buffer("features", bytes, Use::STORAGE | Use::COPY_SRC | Use::COPY_DST);
             let mut at = range.start;
             while at < range.end {
                 let end = range.end.min((at / images + 1) * images);
                 let chunk = plan.chunk(end - at, height);
-                let from = params(at % images, end - at)?;
-                let to = params(at - range.start, end - at)?;
-                let results = buffer("results", chunk.result_words * WORD, Use::STORAGE, false);
-                let bind = |params: &wgpu::Buffer, input: &wgpu::Buffer, output: &wgpu::Buffer| {
-                    let [params, input, output] = [params, input, output].map(|buffer| buffer.as_entire_binding());
-                    ring.kernels.bind(&context.device, params, input, output)
-                };
-                let pixels = &self.parts[at / images];
-                let mut encoder =
-                    context.device.create_command_encoder(&wgpu::CommandEncoderDescriptor { label: None });
-                {
-                    let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor::default());
-                    if let Some(merge) = &kernel.merge {
-                        let records = buffer("records", chunk.record_words * WORD, Use::STORAGE, false);
-                        let [blocks, merged] = [bind(&from, pixels, &records), bind(&from, &records, &results)];
-                        ring::run(context, &mut pass, &kernel.blocks, &blocks, chunk.groups);
-                        ring::run(context, &mut pass, merge, &merged, chunk.merge_groups);
-                    } else {
-                        ring::run(context, &mut pass, &kernel.blocks, &bind(&from, pixels, &results), chunk.groups);
-                    }
-                    ring::run(context, &mut pass, &finish, &bind(&to, &results, &features), end - at);
-                }
-                context.queue.submit([encoder.finish()]);
+                let params =
+                    |first: usize| Params { first: first as u32, images: (end - at) as u32, height: height as u32 };
+                let params = [params(at % images), params(at - range.start)];
+                let heads = params.map(|_| context.buffer("params", HEAD_BYTES, Use::UNIFORM, true));
+                let uploads = heads.iter().zip(&params).map(|(to, params)| Command::Upload {
+                    to,
+                    pieces: vec![(0, bytemuck::bytes_of(params))],
+                    threads: 1,
+                });
+                let [from, to] = heads.each_ref().map(wgpu::Buffer::as_entire_binding);
+                let results = buffer("results", chunk.result_words * WORD, Use::STORAGE);
+                let records =
+                    kernel.merge.is_some().then(|| buffer("records", chunk.record_words * WORD, Use::STORAGE));
+                let device = &context.device;
+                let pixels = self.parts[at / images].as_entire_binding();
+                let sums = ring.kernels.bind_kernel(device, &from, pixels, records.as_ref(), &results);
+                let last = ring.kernels.bind(device, to, results.as_entire_binding(), features.as_entire_binding());
+                let mut dispatches = kernel.dispatches(&chunk, &sums)?;
+                dispatches.push(Dispatch { pipeline: &finish, bindings: &last, groups: end - at });
+                let compute = Command::Compute { dispatches, timestamps: None };
+                submit(context, &uploads.chain([compute]).collect::<Vec<_>>())?;
                 at = end;
             }
             Ok(features)

@@ -6,8 +6,10 @@ use std::thread;
 
 use super::fault::GpuError;
 use super::pixel::GpuPixel;
-use super::plan::{Chunk, Cut, Plan, Record};
-use super::ring::{Flight, Lent, MAX_SLOTS, Ring, Source, Way};
+use super::plan::{BlockPlan, Chunk, Cut, Record};
+use super::ring::{Flight, Lent, MAX_SLOTS, Ring};
+use super::slot::PixelOrigin;
+use super::transfer::TransferMode;
 use crate::features::moments::Moments;
 use crate::features::queue::{Piece, Queue};
 use crate::features::{Finisher, Output};
@@ -18,14 +20,14 @@ const MAX_FEEDERS: usize = MAX_SLOTS / 2;
 const FEEDER_BYTES: usize = 4 << 20;
 /// Bytes of pixels in flight at most: cards that show the CPU little of their memory show 200 MB or more.
 const RING_BYTES: usize = 128 << 20;
-/// Bytes of a chunk at the most, enough to hide the cost of a submission, and at the least, if there are so many.
-const MOST_BYTES: usize = 32 << 20;
-const LEAST_BYTES: usize = 1 << 20;
+/// Bytes of a chunk: at most, which is enough to hide the cost of a submission; and at least, if there are so many.
+const MAX_CHUNK_BYTES: usize = 32 << 20;
+const MIN_CHUNK_BYTES: usize = 1 << 20;
 
 /// Images of one chunk and the places of their features.
 #[derive(Debug)]
 pub(super) struct Job<'p> {
-    pub(super) source: Source<'p>,
+    pub(super) origin: PixelOrigin<'p>,
     pub(super) out: Output<'p>,
 }
 
@@ -34,8 +36,8 @@ pub(super) struct Job<'p> {
 pub(super) struct Stream<'a> {
     pub(super) ring: &'a Ring,
     pub(super) finisher: &'a Finisher,
-    pub(super) plan: &'a Plan,
-    pub(super) way: Way,
+    pub(super) plan: &'a BlockPlan,
+    pub(super) transfer_mode: TransferMode,
     /// Bytes of a chunk, if not as many as suit.
     pub(super) chunk_bytes: Option<usize>,
 }
@@ -49,9 +51,9 @@ impl Stream<'_> {
     pub(super) fn drain<P: GpuPixel>(&self, queue: &Queue<'_, P>, threads: usize) -> (usize, Result<(), GpuError>) {
         let bytes = queue.images() * queue.shape().values() * size_of::<P>();
         let feeders = (bytes / FEEDER_BYTES).clamp(1, threads.clamp(1, MAX_FEEDERS));
-        let chunk_bytes = self
-            .chunk_bytes
-            .unwrap_or_else(|| (bytes / (2 * feeders)).clamp(LEAST_BYTES, MOST_BYTES).min(RING_BYTES / (2 * feeders)));
+        let chunk_bytes = self.chunk_bytes.unwrap_or_else(|| {
+            (bytes / (2 * feeders)).clamp(MIN_CHUNK_BYTES, MAX_CHUNK_BYTES).min(RING_BYTES / (2 * feeders))
+        });
         let chunk_bytes = chunk_bytes.min(self.ring.context.buffer_bytes());
         let stop = AtomicBool::new(false);
         on_threads(feeders, || {
@@ -87,15 +89,15 @@ impl Stream<'_> {
     ) -> Result<(), GpuError> {
         let stopped = || stop.load(Ordering::Relaxed);
         match self.plan.cut(queue.shape().height(), chunk_bytes) {
-            Cut::Images(most) => {
+            Cut::Images(max) => {
                 // Towards the end smaller pieces, so that whoever shares the queue is done at the same time.
-                let share = || most.min(queue.images().div_ceil(4)).max(most.div_ceil(8));
+                let share = || max.min(queue.images().div_ceil(4)).max(max.div_ceil(8));
                 let next = || {
                     let Piece { pixels, out } = if stopped() { None } else { queue.take(share()) }?;
-                    Some(Job { source: Source::Host(bytemuck::cast_slice(pixels)), out })
+                    Some(Job { origin: PixelOrigin::Host(bytemuck::cast_slice(pixels)), out })
                 };
-                let put_back = |Job { source, out }: Job<'p>| {
-                    if let Source::Host(pixels) = source {
+                let put_back = |Job { origin, out }: Job<'p>| {
+                    if let PixelOrigin::Host(pixels) = origin {
                         queue.put_back(Piece { pixels: bytemuck::cast_slice(pixels), out });
                     }
                 };
@@ -125,7 +127,7 @@ impl Stream<'_> {
         let mut finish = self.finish_images::<P>();
         let next = || {
             let job = next()?;
-            Some((self.plan.chunk(job.out.images(), height), job.source, job))
+            Some((self.plan.chunk(job.out.images(), height), job.origin, job))
         };
         let land = |job: &mut Job<'p>, words: &[u32]| {
             finish(&mut job.out, words)?;
@@ -148,7 +150,7 @@ impl Stream<'_> {
                 cols.fill(P::Sum::default());
                 seconds.fill(P::Total::default());
                 P::add_record(&mut moments, words, &record, 0);
-                P::settle(&mut moments)?;
+                P::complete(&mut moments)?;
                 (*mean, *std) = finisher.finish(&moments, features);
             }
             Ok(())
@@ -158,14 +160,14 @@ impl Stream<'_> {
     /// One image in chunks of `rows` rows.
     fn feed_rows<P: GpuPixel>(&self, pixels: &[P], rows: usize, out: Output<'_>) -> Result<(), GpuError> {
         let bands = pixels.chunks(rows * self.finisher.shape().row_values());
-        let bands = bands.map(|pixels| Source::Host(bytemuck::cast_slice(pixels)));
+        let bands = bands.map(|pixels| PixelOrigin::Host(bytemuck::cast_slice(pixels)));
         self.image_of_bands::<P>(bands, rows, out)
     }
 
     /// One image whose bands of `rows` rows (the last of fewer) are in `bands`.
     pub(super) fn image_of_bands<'p, P: GpuPixel>(
         &self,
-        bands: impl Iterator<Item = Source<'p>>,
+        bands: impl Iterator<Item = PixelOrigin<'p>>,
         rows: usize,
         out: Output<'_>,
     ) -> Result<(), GpuError> {
@@ -173,16 +175,16 @@ impl Stream<'_> {
         let mut moments = Moments::zeroed(shape);
         let mut bands = bands.enumerate();
         let next = || {
-            let (band, source) = bands.next()?;
+            let (band, origin) = bands.next()?;
             let height = rows.min(shape.height() - band * rows);
-            Some((self.plan.chunk(1, height), source, (band * rows, self.plan.record(height))))
+            Some((self.plan.chunk(1, height), origin, (band * rows, self.plan.record(height))))
         };
         let land = |(top, record): &mut (usize, Record), words: &[u32]| {
             P::add_record(&mut moments, words, record, *top);
             Ok(())
         };
         self.pump(next, land, drop)?;
-        P::settle(&mut moments)?;
+        P::complete(&mut moments)?;
         (out.means[0], out.stds[0]) = self.finisher.finish(&moments, out.features);
         Ok(())
     }
@@ -191,13 +193,13 @@ impl Stream<'_> {
     /// finishes the one before it and fills the next. What had not landed when an error came goes to `put_back`.
     fn pump<'p, T>(
         &self,
-        mut next: impl FnMut() -> Option<(Chunk, Source<'p>, T)>,
+        mut next: impl FnMut() -> Option<(Chunk, PixelOrigin<'p>, T)>,
         mut land: impl FnMut(&mut T, &[u32]) -> Result<(), GpuError>,
         mut put_back: impl FnMut(T),
     ) -> Result<(), GpuError> {
         let mut under_way: Option<(Flight<'_>, T)> = None;
         loop {
-            let Some((chunk, source, what)) = next() else {
+            let Some((chunk, origin, what)) = next() else {
                 let Some((flight, what)) = under_way.take() else { return Ok(()) };
                 return landed(flight, what, &mut land, &mut put_back).map(drop);
             };
@@ -210,16 +212,17 @@ impl Stream<'_> {
                 (None, Some((flight, what))) => landed(flight, what, &mut land, &mut put_back),
                 (None, None) => self.ring.lend(),
             };
-            let (before, error) = match lent.and_then(|lent| self.ring.send(lent, self.way, self.plan, chunk, source)) {
-                Ok(flight) => match under_way.replace((flight, what)) {
-                    Some((flight, what)) => match landed(flight, what, &mut land, &mut put_back) {
-                        Ok(_) => continue,
-                        Err(error) => (None, error),
+            let (before, error) =
+                match lent.and_then(|lent| self.ring.send(lent, self.transfer_mode, self.plan, chunk, origin)) {
+                    Ok(flight) => match under_way.replace((flight, what)) {
+                        Some((flight, what)) => match landed(flight, what, &mut land, &mut put_back) {
+                            Ok(_) => continue,
+                            Err(error) => (None, error),
+                        },
+                        None => continue,
                     },
-                    None => continue,
-                },
-                Err(error) => (Some(what), error),
-            };
+                    Err(error) => (Some(what), error),
+                };
             before.into_iter().chain(under_way.map(|(_, what)| what)).for_each(put_back);
             return Err(error);
         }
