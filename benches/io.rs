@@ -279,9 +279,9 @@ fn decode(c: &mut Criterion) {
         let column = encoded_as(&pixels, Some(format));
         cases.push((name, image(&column), column, plain.clone()));
     }
-    let gray = FeatureSpec { gray: true, ..plain.clone() };
+    let gray = plain.clone().with_stages("gray".parse().unwrap());
     cases.push(("raw bytes, gray", image(&binary), binary.clone(), gray));
-    let resize = FeatureSpec { resize: Some("28x28".parse().unwrap()), ..plain };
+    let resize = plain.with_stages("resize:28x28".parse().unwrap());
     cases.push(("raw bytes, resized to 28x28", image(&binary), binary, resize));
     for (name, field, column, spec) in cases {
         let engine = Engine::new(EngineOptions::backend(Backend::Cpu)).unwrap();

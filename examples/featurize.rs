@@ -11,9 +11,10 @@ use arrow_cast::display::{ArrayFormatter, FormatOptions};
 use arrow_schema::{ArrowError, SchemaRef};
 use clap::Parser;
 use indicatif::{ProgressBar, ProgressStyle};
+use pixelfeat::stages::{Gray, Resize};
 use pixelfeat::{
-    Backend, Engine, EngineOptions, Error, FeatureSpec, FeatureStream, Featurizer, ImageShape, KeepImage, Layout,
-    OnInvalid, PixelType, Report, ReportHandle, Resize, StreamOptions, io, synthetic,
+    Backend, Chain, Engine, EngineOptions, Error, FeatureSpec, FeatureStream, Featurizer, ImageShape, KeepImage,
+    Layout, OnInvalid, PixelType, Report, ReportHandle, Stage, StreamOptions, io, synthetic,
 };
 
 /// Turn columns of pixel arrays into model-ready features.
@@ -47,8 +48,8 @@ struct Args {
     /// Read N rows drawn at random, in their order. Memory holds up to twice as many.
     #[arg(long, value_name = "N")]
     sample: Option<usize>,
-    /// What decides which rows are drawn.
-    #[arg(long, value_name = "N", default_value_t = 0, requires = "sample")]
+    /// What decides which rows --sample draws, and what random stages do.
+    #[arg(long, value_name = "N", default_value_t = 0)]
     seed: u64,
     /// The image shape; by default read from nested lists, or from a length that is a perfect square.
     #[arg(long, value_name = "HxW[xC]")]
@@ -65,6 +66,10 @@ struct Args {
     /// Bring all images to one size, after --gray; the filter is bilinear or area.
     #[arg(long, value_name = "HxW[:FILTER]")]
     resize: Option<Resize>,
+    /// What is done to each image before its features are computed, in this order: stages with commas between, as
+    /// gray,resize:28x28:area. --gray and --resize are short for the most common ones.
+    #[arg(long, value_name = "STAGES", conflicts_with_all = ["gray", "resize"])]
+    stages: Option<Chain>,
     /// Take images of different sizes as they are: lists of as many features as each has, with its height and width.
     #[arg(long, conflicts_with = "resize")]
     ragged: bool,
@@ -179,18 +184,17 @@ fn run(args: &Args, options: &io::WriteOptions) -> Result<(), Error> {
 fn open(args: &Args, quarantine: Option<&io::Quarantine>) -> Result<(FeatureStream, Option<io::Progress>), Error> {
     let threads = args.threads.unwrap_or(0);
     let engine = Engine::new(EngineOptions { backend: args.backend, threads, level: None })?;
-    let spec = FeatureSpec {
-        image: args.image.clone(),
-        shape: args.shape,
-        pixel_type: args.pixel_type,
-        scale: args.scale,
-        layout: args.layout,
-        gray: args.gray,
-        resize: args.resize,
-        ragged: args.ragged,
-        keep_image: args.keep_image,
-        on_invalid: args.on_invalid,
-    };
+    let spec = FeatureSpec::default()
+        .with_image(&args.image)
+        .with_shape(args.shape)
+        .with_pixel_type(args.pixel_type)
+        .with_scale(args.scale)
+        .with_layout(args.layout)
+        .with_stages(stages(args))
+        .with_seed(args.seed)
+        .with_ragged(args.ragged)
+        .with_keep_image(args.keep_image)
+        .with_on_invalid(args.on_invalid);
     let featurizer = Featurizer::new(engine, spec);
     let mut options = StreamOptions { quarantine: quarantine.map(|q| q.sink(&args.image)), ..Default::default() };
     if args.inputs.is_empty() {
@@ -215,6 +219,15 @@ fn open(args: &Args, quarantine: Option<&io::Quarantine>) -> Result<(FeatureStre
     let progress = reader.progress();
     options.origins = reader.origins();
     Ok((featurizer.stream_with(reader, options)?, Some(progress)))
+}
+
+/// The stages that the options name: those of --stages, or --gray and then --resize.
+fn stages(args: &Args) -> Chain {
+    if let Some(stages) = &args.stages {
+        return stages.clone();
+    }
+    let gray = args.gray.then_some(Stage::Gray(Gray));
+    gray.into_iter().chain(args.resize.map(Stage::Resize)).collect()
 }
 
 fn bar(bytes: Option<u64>) -> ProgressBar {

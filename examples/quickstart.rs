@@ -4,7 +4,7 @@ use pixelfeat::{Engine, EngineOptions, FeatureSpec, Featurizer, io, synthetic};
 
 fn main() -> pixelfeat::Result<()> {
     let engine = Engine::new(EngineOptions::default())?;
-    let featurizer = Featurizer::new(engine, FeatureSpec::infer());
+    let featurizer = Featurizer::new(engine, FeatureSpec::default());
 
     // One Arrow array of images in, one of features out.
     for batch in synthetic::Digits::new(2, 1, 1) {

@@ -48,7 +48,7 @@
 //!
 //! # Cargo features
 //! All are on by default. `gpu`: Vulkan, Metal and DX12 through wgpu. `json`, `parquet`, `ipc`, `csv` and `arrays` (IDX,
-//! NPY, NPZ): the formats of [`io`]. `image`: encoded images, and [`Resize`].
+//! NPY, NPZ): the formats of [`io`]. `image`: encoded images, and [`stages::Resize`].
 
 mod base;
 pub mod cpu;
@@ -61,7 +61,7 @@ pub mod io;
 #[doc(hidden)]
 pub mod reference;
 mod run;
-mod stages;
+pub mod stages;
 pub mod synthetic;
 
 pub use base::error::{Error, Result};
@@ -79,7 +79,7 @@ pub use run::keep::KeepImage;
 pub use run::report::Report;
 pub use run::spec::{FeatureSpec, OnInvalid};
 pub use run::stream::{FeatureStream, InvalidRow, OnInvalidRow, ReportHandle, RowOrigins, StreamOptions};
-pub use stages::{Filter, Resize};
+pub use stages::{Chain, Stage};
 
 /// Compiles the README's code.
 #[cfg(all(doctest, feature = "parquet"))]

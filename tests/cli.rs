@@ -369,6 +369,10 @@ fn help_names_every_option() {
         "--sample",
         "--seed",
         "--partition-by",
+        "--gray",
+        "--resize",
+        "--stages",
+        "--ragged",
     ] {
         assert!(help.contains(option), "{option} is missing in:\n{help}");
     }
@@ -440,7 +444,13 @@ fn images_of_different_sizes_are_named_resized_or_ragged() {
     run(&["--ragged", "--report", "report.json"]);
     assert_eq!(names(), ["label", "pixel_mean", "pixel_std", "height", "width", "features"]);
     assert_eq!(place.report("report.json")["rows_featurized"], 3);
-    for args in [&["--ragged", "--resize", "4x4"][..], &["--resize", "4"], &["--resize", "4x4:best"]] {
+    for args in [
+        &["--ragged", "--resize", "4x4"][..],
+        &["--resize", "4"],
+        &["--resize", "4x4:best"],
+        &["--stages", "blur"],
+        &["--stages", "gray", "--gray"],
+    ] {
         assert_eq!(place.run(args).status.code(), Some(2), "{args:?}");
     }
 }

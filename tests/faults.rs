@@ -157,7 +157,7 @@ fn an_engine_dropped_mid_stream_ends_its_threads() {
         let Some(engine) = breakable(backend) else { return };
         let gpu = engine.gpu().unwrap();
         let mut stream =
-            Featurizer::new(engine, FeatureSpec::infer()).stream(synthetic::Digits::new(100_000, 1, 2_000)).unwrap();
+            Featurizer::new(engine, FeatureSpec::default()).stream(synthetic::Digits::new(100_000, 1, 2_000)).unwrap();
         stream.next().unwrap().unwrap();
         drop(stream);
         // The stream's threads hold the engine, and it the device, until they end.

@@ -44,7 +44,7 @@ fn open(path: &Path) -> io::Reader {
 fn failure(path: &Path) -> String {
     let run = || -> Result<(), Error> {
         let reader = io::open(path, &ReadOptions::default())?;
-        for batch in featurizer(FeatureSpec::infer()).stream(reader)? {
+        for batch in featurizer(FeatureSpec::default()).stream(reader)? {
             batch.map_err(Error::from)?;
         }
         Ok(())
@@ -57,7 +57,7 @@ fn features_read_back_as_written_in_every_format_layout_and_codec() {
     let folder = tempfile::tempdir().unwrap();
     for layout in [Layout::List, Layout::Columns] {
         let run = || {
-            let spec = FeatureSpec { layout, keep_image: KeepImage::Original, ..FeatureSpec::infer() };
+            let spec = FeatureSpec::default().with_layout(layout).with_keep_image(KeepImage::Original);
             featurizer(spec).stream(digits(257)).unwrap()
         };
         let expected = all(run());
@@ -103,7 +103,7 @@ fn null_rows_survive_the_way_through_parquet() {
 #[test]
 fn images_from_parquet_and_ipc_give_the_features_of_those_in_memory() {
     let folder = tempfile::tempdir().unwrap();
-    let expected = all(featurizer(FeatureSpec::infer()).stream(digits(300)).unwrap());
+    let expected = all(featurizer(FeatureSpec::default()).stream(digits(300)).unwrap());
     let images = all(digits(300));
     // 64-bit integer lists are what JSON tools write, bytes what image tools do.
     let lists = images.column(0).as_fixed_size_list();
@@ -123,7 +123,7 @@ fn images_from_parquet_and_ipc_give_the_features_of_those_in_memory() {
             for batch_rows in [1000, 64] {
                 let options = ReadOptions { batch_rows, ..ReadOptions::default() };
                 let reader = io::open(&path, &options).unwrap();
-                let got = all(featurizer(FeatureSpec::infer()).stream(reader).unwrap());
+                let got = all(featurizer(FeatureSpec::default()).stream(reader).unwrap());
                 assert_eq!(got.columns(), expected.columns(), "{}", path.display());
             }
         }
@@ -147,7 +147,7 @@ fn several_files_are_one_input_and_rows_are_named_by_file() {
         let reader = io::open_all([&first, &second], &ReadOptions::default()).unwrap();
         assert!(reader.progress().bytes_total().is_some_and(|bytes| bytes > 0));
         let options = StreamOptions { origins: reader.origins(), quarantine: None };
-        let spec = FeatureSpec { on_invalid, ..FeatureSpec::infer() };
+        let spec = FeatureSpec::default().with_on_invalid(on_invalid);
         featurizer(spec).stream_with(reader, options).unwrap()
     };
     assert_eq!(all(run(OnInvalid::Null)).num_rows(), 4);
@@ -195,7 +195,7 @@ fn damaged_and_foreign_files_are_named_with_what_is_wrong() {
             let path = at(&name.replace("whole", "bent"));
             fs::write(&path, bent).unwrap();
             let Ok(reader) = io::open(&path, &ReadOptions::default()) else { continue };
-            let Ok(stream) = featurizer(FeatureSpec::infer()).stream(reader) else { continue };
+            let Ok(stream) = featurizer(FeatureSpec::default()).stream(reader) else { continue };
             stream.for_each(drop);
         }
     }
@@ -232,7 +232,7 @@ fn dictionaries_that_change_from_batch_to_batch_can_be_written_everywhere() {
     for name in ["a.parquet", "b.arrow"] {
         let batches = [Ok(batch("one")), Ok(batch("two"))];
         let reader = RecordBatchIterator::new(batches, batch("one").schema());
-        let stream = featurizer(FeatureSpec::infer()).stream(reader).unwrap();
+        let stream = featurizer(FeatureSpec::default()).stream(reader).unwrap();
         let path = folder.path().join(name);
         io::write(&path, stream, &WriteOptions::default()).unwrap();
         let kinds = arrow_cast::cast(all(open(&path)).column(0), &DataType::Utf8).unwrap();
@@ -259,7 +259,7 @@ fn a_quarantine_takes_rows_of_types_that_json_does_not_know() {
     let quarantine = io::Quarantine::create(&path).unwrap();
     let options = StreamOptions { quarantine: Some(quarantine.sink("image")), ..Default::default() };
     let reader = RecordBatchIterator::new([Ok(batch.clone())], batch.schema());
-    all(featurizer(FeatureSpec::infer()).stream_with(reader, options).unwrap());
+    all(featurizer(FeatureSpec::default()).stream_with(reader, options).unwrap());
     quarantine.finish().unwrap();
     let entry: serde_json::Value = serde_json::from_slice(&fs::read(path).unwrap()).unwrap();
     assert_eq!((&entry["row"], &entry["reason"]), (&0.into(), &"not_finite".into()));
@@ -276,7 +276,7 @@ fn zero_rows_are_an_empty_output_where_the_file_tells_the_shape() {
     let schema = digits(1).schema();
     let none: [Result<RecordBatch, arrow_schema::ArrowError>; 0] = [];
     io::write(&path, RecordBatchIterator::new(none, schema), &WriteOptions::default()).unwrap();
-    let stream = featurizer(FeatureSpec::infer()).stream(open(&path)).unwrap();
+    let stream = featurizer(FeatureSpec::default()).stream(open(&path)).unwrap();
     assert_eq!(io::write(&out, stream, &WriteOptions::default()).unwrap().rows, 0);
     let back = all(open(&out));
     assert_eq!((back.num_rows(), back.num_columns()), (0, 4));
@@ -309,7 +309,7 @@ fn a_full_disk_is_an_error_that_names_the_file() {
     for name in ["full.parquet", "full.arrow"] {
         let path = folder.path().join(name);
         std::os::unix::fs::symlink("/dev/full", &path).unwrap();
-        let stream = featurizer(FeatureSpec::infer()).stream(digits(20_000)).unwrap();
+        let stream = featurizer(FeatureSpec::default()).stream(digits(20_000)).unwrap();
         let error = io::write(&path, stream, &WriteOptions::default()).unwrap_err().to_string();
         assert!(error.contains(name) && error.contains("No space left on device"), "{error}");
     }

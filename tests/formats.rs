@@ -72,7 +72,7 @@ fn features_of(images: ArrayRef) -> Vec<ArrayRef> {
 }
 
 fn features(reader: impl RecordBatchReader + Send + 'static, image: &str) -> Vec<ArrayRef> {
-    let spec = FeatureSpec { image: image.to_owned(), ..FeatureSpec::infer() };
+    let spec = FeatureSpec::default().with_image(image.to_owned());
     let batch = all(featurizer(spec).stream(reader).unwrap());
     let column = |name| batch.column_by_name(name).cloned().unwrap();
     ["pixel_mean", "pixel_std", "features"].map(column).to_vec()
@@ -96,7 +96,7 @@ fn strings<'a>(batch: &'a RecordBatch, name: &str) -> Vec<&'a str> {
 fn failure_with(path: &Path, options: &ReadOptions) -> String {
     let run = || -> Result<(), Error> {
         let reader = io::open(path, options)?;
-        for batch in featurizer(FeatureSpec { image: options.image.clone(), ..FeatureSpec::infer() }).stream(reader)? {
+        for batch in featurizer(FeatureSpec::default().with_image(&options.image)).stream(reader)? {
             batch.map_err(Error::from)?;
         }
         Ok(())
@@ -256,7 +256,7 @@ fn json_images_lie_under_nested_keys_or_are_encoded() {
     let data = batch.column_by_name("data").unwrap().as_struct();
     assert_eq!(data.column_names(), ["source"]);
     assert_eq!(data.column(0).as_string::<i32>().value(3), "s3");
-    let spec = FeatureSpec { image: "data.pixels".to_owned(), ..FeatureSpec::new(ImageShape::gray(H, W).unwrap()) };
+    let spec = FeatureSpec::new(ImageShape::gray(H, W).unwrap()).with_image("data.pixels");
     let stream = featurizer(spec).stream(io::open(fixture("json/nested.ndjson"), &options).unwrap()).unwrap();
     assert_eq!(all(stream).column_by_name("features").unwrap(), &features_of(images(&DataType::UInt8))[2]);
 
@@ -409,7 +409,7 @@ fn a_bad_row_of_a_sample_is_named_by_its_own_file_and_row() {
         let options = ReadOptions { rows: Rows::Sample { rows: 100, seed }, ..ReadOptions::default() };
         let reader = io::open_all([&a, &b], &options).unwrap();
         let stream = StreamOptions { origins: reader.origins(), quarantine: None };
-        let spec = FeatureSpec { on_invalid: OnInvalid::Error, ..FeatureSpec::infer() };
+        let spec = FeatureSpec::default().with_on_invalid(OnInvalid::Error);
         let failed = featurizer(spec).stream_with(reader, stream).unwrap().find_map(Result::err);
         if let Some(error) = failed {
             assert!(error.to_string().contains("b.ndjson: row 37, column `image`: wrong length"), "{error}");
@@ -471,7 +471,7 @@ fn with_nulls() -> pixelfeat::FeatureStream {
     let columns: Vec<ArrayRef> = vec![Arc::new(kinds), Arc::new(images), Arc::new(numbers)];
     let batch = RecordBatch::try_new(schema.clone(), columns).unwrap();
     let batches: Vec<_> = (0..rows).step_by(77).map(|at| Ok(batch.slice(at, 77.min(rows - at)))).collect();
-    featurizer(FeatureSpec::infer()).stream(RecordBatchIterator::new(batches, schema)).unwrap()
+    featurizer(FeatureSpec::default()).stream(RecordBatchIterator::new(batches, schema)).unwrap()
 }
 
 fn parted(column: &str) -> WriteOptions {
@@ -518,7 +518,7 @@ fn partitions_hold_what_one_file_would() {
 fn partitions_replace_their_like_and_nothing_else() {
     let folder = tempfile::tempdir().unwrap();
     let out = folder.path().join("features.parquet");
-    let digits = |rows| featurizer(FeatureSpec::infer()).stream(synthetic::Digits::new(rows, 1, 100)).unwrap();
+    let digits = |rows| featurizer(FeatureSpec::default()).stream(synthetic::Digits::new(rows, 1, 100)).unwrap();
     fs::create_dir(&out).unwrap();
     for rows in [1_000, 10] {
         assert_eq!(io::write(&out, digits(rows), &parted("label")).unwrap().rows, rows);
@@ -573,7 +573,7 @@ fn npy_output_reads_back_as_it_was() {
     let folder = tempfile::tempdir().unwrap();
     let out = folder.path().join("features.npy");
     let run = || {
-        let spec = FeatureSpec { keep_image: KeepImage::Original, ..FeatureSpec::infer() };
+        let spec = FeatureSpec::default().with_keep_image(KeepImage::Original);
         featurizer(spec).stream(synthetic::Digits::new(257, 1, 100)).unwrap()
     };
     let written = io::write(&out, run(), &WriteOptions::default()).unwrap();
@@ -611,7 +611,7 @@ fn npy_has_nan_for_null_floats_and_refuses_what_it_cannot_hold() {
         let batch =
             RecordBatch::try_from_iter_with_nullable([("image", image, true), ("a/label", label, true)]).unwrap();
         let reader = RecordBatchIterator::new([Ok(batch.clone())], batch.schema());
-        let stream = featurizer(FeatureSpec { layout, ..spec() }).stream(reader).unwrap();
+        let stream = featurizer(spec().with_layout(layout)).stream(reader).unwrap();
         io::write(&out, stream, &WriteOptions::default())
     };
     run(Arc::new(arrow_array::BooleanArray::from(vec![true, false])), Layout::List).unwrap();
@@ -673,7 +673,7 @@ fn csv_output_has_a_column_for_each_feature() {
     for name in ["full.csv", "full.npy"] {
         let full = folder.path().join(name);
         std::os::unix::fs::symlink("/dev/full", &full).unwrap();
-        let stream = featurizer(FeatureSpec::infer()).stream(synthetic::Digits::new(20_000, 1, 8192)).unwrap();
+        let stream = featurizer(FeatureSpec::default()).stream(synthetic::Digits::new(20_000, 1, 8192)).unwrap();
         let error = io::write(&full, stream, &WriteOptions::default()).unwrap_err().to_string();
         assert!(error.contains(name) && error.contains("No space left on device"), "{error}");
     }

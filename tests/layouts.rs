@@ -18,8 +18,10 @@ use arrow_buffer::OffsetBuffer;
 use arrow_schema::{DataType, Field, Fields, Schema};
 use arrow_select::concat::concat_batches;
 use pixelfeat::io::{self, ReadOptions, WriteOptions};
+use pixelfeat::stages::{Gray, Resize};
 use pixelfeat::{
-    Engine, EngineOptions, Error, FeatureSpec, Featurizer, ImageShape, KeepImage, Layout, PixelType, Reason, Report,
+    Chain, Engine, EngineOptions, Error, FeatureSpec, Featurizer, ImageShape, KeepImage, Layout, PixelType, Reason,
+    Report,
 };
 use proptest::prelude::*;
 
@@ -142,7 +144,7 @@ fn every_layout_gives_the_features_of_its_pixels() {
         ("hf_image.parquet", with_null, rgb, U8),
         ("hf_array2d.parquet", grays(), gray, U8),
     ] {
-        let (got, report) = run_file(FeatureSpec::infer(), &fixture("layouts").join(file));
+        let (got, report) = run_file(FeatureSpec::default(), &fixture("layouts").join(file));
         assert_same(&got, &images, shape, pixel_type, file);
         assert_eq!(report.rows_featurized, images.iter().flatten().count() as u64, "{file}");
         assert_eq!(got.column_by_name("label").unwrap().len(), images.len(), "{file}");
@@ -173,7 +175,7 @@ const DIFFERENT: [&str; 6] = [
 #[test]
 fn another_size_is_a_defect_and_the_report_names_what_would_help() {
     for file in DIFFERENT {
-        let (got, report) = run_file(FeatureSpec::infer(), &fixture("layouts").join(file));
+        let (got, report) = run_file(FeatureSpec::default(), &fixture("layouts").join(file));
         let shape = shape("5x7x3");
         let mut images = vec![Some(image(0, shape)), None, Some(image(2, shape))];
         images.resize(got.num_rows(), None);
@@ -187,7 +189,7 @@ fn another_size_is_a_defect_and_the_report_names_what_would_help() {
 #[test]
 fn ragged_features_are_those_of_each_image_alone() {
     for file in DIFFERENT {
-        let spec = FeatureSpec { ragged: true, keep_image: KeepImage::Tensor, ..FeatureSpec::infer() };
+        let spec = FeatureSpec::default().with_ragged(true).with_keep_image(KeepImage::Tensor);
         let path = fixture("layouts").join(file);
         let (got, report) = run_file(spec.clone(), &path);
         assert_eq!((report.rows_featurized, report.other_sizes), (3, false), "{file}");
@@ -211,7 +213,7 @@ fn ragged_features_are_those_of_each_image_alone() {
             let kept = folder.path().join(name);
             let stream = featurizer(spec.clone()).stream(io::open(&path, &ReadOptions::default()).unwrap()).unwrap();
             io::write(&kept, Only("image", stream), &WriteOptions::default()).unwrap();
-            let (again, _) = run_file(FeatureSpec { ragged: true, ..FeatureSpec::infer() }, &kept);
+            let (again, _) = run_file(FeatureSpec::default().with_ragged(true), &kept);
             assert_eq!(features(&again), features(&got), "{file} {name}");
         }
     }
@@ -240,9 +242,13 @@ fn encoded(images: &[Option<&[u8]>]) -> ArrayRef {
     Arc::new(BinaryArray::from(images.to_vec()))
 }
 
+fn stages(gray: bool) -> Chain {
+    if gray { Chain::new().with(Gray) } else { Chain::new() }
+}
+
 /// The pixels of an encoded image after the stages of a spec, as the run keeps them.
 fn pixels(bytes: &[u8], spec: FeatureSpec) -> (Vec<u32>, String) {
-    let spec = FeatureSpec { keep_image: KeepImage::Tensor, ..spec };
+    let spec = spec.with_keep_image(KeepImage::Tensor);
     let (got, report) = run_column(spec, encoded(&[Some(bytes)])).unwrap();
     assert_eq!(report.rows_featurized, 1, "{report}");
     let values = got.column(0).as_fixed_size_list().values().clone();
@@ -263,29 +269,29 @@ fn every_encoding_and_mode_gives_the_pixels_that_were_stored() {
             }
             let name = format!("{mode}.{ending}");
             let expected = (image(n, shape), format!("{shape} u8"));
-            assert_eq!(pixels(&picture(&name), FeatureSpec::infer()), expected, "{name}");
+            assert_eq!(pixels(&picture(&name), FeatureSpec::default()), expected, "{name}");
         }
         for ending in ["png", "tiff"] {
             let name = format!("{mode}16.{ending}");
             let expected = (deep(channels - 1, shape), format!("{shape} u16"));
-            assert_eq!(pixels(&picture(&name), FeatureSpec::infer()), expected, "{name}");
+            assert_eq!(pixels(&picture(&name), FeatureSpec::default()), expected, "{name}");
         }
     }
     // BMP has no gray of its own: it comes as the colours of a palette.
     let thrice: Vec<u32> = image(0, shape("5x7")).into_iter().flat_map(|v| [v; 3]).collect();
-    assert_eq!(pixels(&picture("l.bmp"), FeatureSpec::infer()), (thrice, "5x7x3 u8".to_owned()));
-    let as_gray = FeatureSpec { gray: true, ..FeatureSpec::infer() };
+    assert_eq!(pixels(&picture("l.bmp"), FeatureSpec::default()), (thrice, "5x7x3 u8".to_owned()));
+    let as_gray = FeatureSpec::default().with_stage(Gray);
     assert_eq!(pixels(&picture("l.bmp"), as_gray).0, image(0, shape("5x7")));
-    assert_eq!(pixels(&picture("rgb.bmp"), FeatureSpec::infer()).0, image(2, shape("5x7x3")));
-    let palette = pixels(&picture("palette.png"), FeatureSpec::infer());
-    assert_eq!(palette, pixels(&picture("palette.png.png"), FeatureSpec::infer()));
+    assert_eq!(pixels(&picture("rgb.bmp"), FeatureSpec::default()).0, image(2, shape("5x7x3")));
+    let palette = pixels(&picture("palette.png"), FeatureSpec::default());
+    assert_eq!(palette, pixels(&picture("palette.png.png"), FeatureSpec::default()));
 }
 
 #[test]
 fn jpeg_is_what_another_decoder_makes_of_it_within_three_steps() {
     for name in ["l.jpg", "rgb.jpg"] {
-        let (ours, shape) = pixels(&picture(name), FeatureSpec::infer());
-        let (theirs, their_shape) = pixels(&picture(&format!("{name}.png")), FeatureSpec::infer());
+        let (ours, shape) = pixels(&picture(name), FeatureSpec::default());
+        let (theirs, their_shape) = pixels(&picture(&format!("{name}.png")), FeatureSpec::default());
         assert_eq!((&shape, ours.len()), (&their_shape, theirs.len()));
         let furthest = ours.iter().zip(&theirs).map(|(&a, &b)| a.abs_diff(b)).max().unwrap();
         assert!(furthest <= 3, "{name}: {furthest} steps apart");
@@ -313,7 +319,7 @@ fn any_kind_of_bytes_column_holds_encoded_images() {
     for column in columns {
         let what = column.data_type().to_string();
         // With the shape declared as well as read from the images.
-        for spec in [FeatureSpec::infer(), FeatureSpec::new(shape)] {
+        for spec in [FeatureSpec::default(), FeatureSpec::new(shape)] {
             let (got, report) = run_column(spec.clone(), column.clone()).unwrap();
             assert_same(&got, &images, shape, PixelType::U8, &what);
             assert_eq!(report.rows_invalid.into_iter().collect::<Vec<_>>(), [(Reason::NullImage, 1)]);
@@ -330,7 +336,7 @@ fn bytes_are_encoded_images_only_if_most_of_them_are() {
     let mut like_png = png[..8].to_vec();
     like_png.push(7);
     let raw: Vec<Option<&[u8]>> = vec![Some(&[1; 9]), Some(&like_png), Some(&[3; 9])];
-    let (got, report) = run_column(FeatureSpec::infer(), encoded(&raw)).unwrap();
+    let (got, report) = run_column(FeatureSpec::default(), encoded(&raw)).unwrap();
     assert_eq!((report.shape, report.rows_featurized), (shape("3x3"), 3));
     assert_eq!(got.column_by_name("features").unwrap().null_count(), 0);
     // All do, but the declared shape is as long as they are.
@@ -338,7 +344,7 @@ fn bytes_are_encoded_images_only_if_most_of_them_are() {
     assert_eq!(report.rows_featurized, 1);
     // Encoded ones of which the first is damaged, and a raw one among them.
     let mixed: Vec<Option<&[u8]>> = vec![Some(&png[..20]), Some(&[1; 35]), Some(&png), Some(&png)];
-    let (got, report) = run_column(FeatureSpec::infer(), encoded(&mixed)).unwrap();
+    let (got, report) = run_column(FeatureSpec::default(), encoded(&mixed)).unwrap();
     assert_same(
         &got,
         &[vec![None; 2], vec![Some(image(0, shape("5x7"))); 2]].concat(),
@@ -353,10 +359,10 @@ fn bytes_are_encoded_images_only_if_most_of_them_are() {
         let column = encoded(&mixed);
         let parts = [column.slice(0, cut), column.slice(cut, 4 - cut)];
         let parts = parts.map(|part| RecordBatch::try_new(schema.clone(), vec![part]));
-        let (again, _) = run(FeatureSpec::infer(), RecordBatchIterator::new(parts, schema)).unwrap();
+        let (again, _) = run(FeatureSpec::default(), RecordBatchIterator::new(parts, schema)).unwrap();
         assert_eq!(again, got, "{cut}");
     }
-    let error = run_column(FeatureSpec { pixel_type: Some(PixelType::F32), ..FeatureSpec::infer() }, encoded(&mixed));
+    let error = run_column(FeatureSpec::default().with_pixel_type(PixelType::F32), encoded(&mixed));
     assert!(error.unwrap_err().to_string().ends_with("encoded images are u8 or u16 pixels, not f32"));
 }
 
@@ -365,7 +371,7 @@ fn one_run_has_one_depth() {
     let (eight, sixteen) = (picture("rgb.png"), picture("rgb16.png"));
     let both = |most: &[u8], other: &[u8], pixel_type| {
         let column = encoded(&[Some(other), Some(most), Some(most)]);
-        let spec = FeatureSpec { pixel_type, ..FeatureSpec::infer() };
+        let spec = FeatureSpec::default().with_pixel_type(pixel_type);
         let (got, report) = run_column(spec, column).unwrap();
         let valid: Vec<bool> = (0..3).map(|row| got.column(0).is_valid(row)).collect();
         (report.pixel_type, valid, report.rows_invalid.get(&Reason::WrongDepth).copied(), report.fits)
@@ -380,35 +386,35 @@ fn one_run_has_one_depth() {
 #[test]
 fn gray_is_pillows_to_the_last_bit_and_resizing_within_one_step() {
     let source = picture("stages.png");
-    let stored = |name: &str| pixels(&picture(name), FeatureSpec::infer()).0;
-    let gray = FeatureSpec { gray: true, ..FeatureSpec::infer() };
+    let stored = |name: &str| pixels(&picture(name), FeatureSpec::default()).0;
+    let gray = FeatureSpec::default().with_stage(Gray);
     assert_eq!(pixels(&source, gray.clone()).0, stored("stages_gray.png"));
     for (filter, side, size) in
         [("bilinear", "down", "5x6"), ("bilinear", "up", "40x31"), ("area", "down", "5x6"), ("area", "up", "40x31")]
     {
-        let resize = Some(format!("{size}:{filter}").parse().unwrap());
-        let (got, shape) = pixels(&source, FeatureSpec { resize, ..FeatureSpec::infer() });
+        let resize: Resize = format!("{size}:{filter}").parse().unwrap();
+        let (got, shape) = pixels(&source, FeatureSpec::default().with_stage(resize));
         let expected = stored(&format!("stages_{filter}_{side}.png"));
         assert_eq!((shape.as_str(), got.len()), (format!("{size}x3 u8").as_str(), expected.len()));
         let furthest = got.iter().zip(&expected).map(|(&a, &b)| a.abs_diff(b)).max().unwrap();
         assert!(furthest <= 1, "{filter} {side}: {furthest} steps apart");
     }
     // Gray comes before the size.
-    let resize = Some("5x6".parse().unwrap());
-    let (got, _) = pixels(&source, FeatureSpec { resize, ..gray });
-    let (then, _) = pixels(&picture("stages_gray.png"), FeatureSpec { resize, ..FeatureSpec::infer() });
+    let resize: Resize = "5x6".parse().unwrap();
+    let (got, _) = pixels(&source, gray.with_stage(resize));
+    let (then, _) = pixels(&picture("stages_gray.png"), FeatureSpec::default().with_stage(resize));
     assert_eq!(got, then);
 }
 
 #[test]
 fn every_kind_of_column_goes_through_the_stages() {
-    let spec = |shape| FeatureSpec { gray: true, resize: Some("5x7".parse().unwrap()), shape, ..FeatureSpec::infer() };
+    let spec = |shape| FeatureSpec::default().with_stages("gray,resize:5x7".parse().unwrap()).with_shape(shape);
     let rgb = shape("5x7x3");
     let png = encoded(&[Some(&picture("rgb.png")), Some(&picture("rgba.png")), Some(&picture("l.png"))]);
     // All colours are one channel now, so all modes may stand side by side.
     let (got, report) = run_column(spec(None), png.clone()).unwrap();
     assert_eq!((report.rows_featurized, report.shape), (3, shape("5x7")));
-    let grays = pixels(&picture("rgb.png"), FeatureSpec { gray: true, ..FeatureSpec::infer() }).0;
+    let grays = pixels(&picture("rgb.png"), FeatureSpec::default().with_stage(Gray)).0;
     let from_lists = plain(&[Some(image(2, rgb))], rgb, PixelType::U8);
     let (lists, _) = run_column(spec(Some(rgb)), from_lists).unwrap();
     let first = |batch: &RecordBatch| features(batch).iter().map(|column| column.slice(0, 1)).collect::<Vec<_>>();
@@ -416,8 +422,9 @@ fn every_kind_of_column_goes_through_the_stages() {
     assert_same(&lists, &[Some(grays)], shape("5x7"), PixelType::U8, "lists");
     let about = lists.schema().metadata().clone();
     assert_eq!((&about["pixelfeat.gray"][..], &about["pixelfeat.resize"][..]), ("bt601", "5x7"));
+    assert_eq!(about["pixelfeat.stages"], "gray,resize:5x7");
     for file in DIFFERENT {
-        let spec = FeatureSpec { resize: Some("5x7".parse().unwrap()), ..FeatureSpec::infer() };
+        let spec = FeatureSpec::default().with_stages("resize:5x7".parse().unwrap());
         let (got, report) = run_file(spec, &fixture("layouts").join(file));
         assert_eq!((report.rows_featurized, report.shape), (3, rgb), "{file}");
         // Those that have the size are not touched.
@@ -428,7 +435,7 @@ fn every_kind_of_column_goes_through_the_stages() {
         for channels in 1..=4 {
             let shape = ImageShape::new(5, 7, channels).unwrap();
             let flat: Vec<u32> = (0..35).flat_map(|_| (1..=channels as u32).map(|c| c * 50)).collect();
-            let spec = FeatureSpec { resize: Some(resize.parse().unwrap()), ..FeatureSpec::new(shape) };
+            let spec = FeatureSpec::new(shape).with_stage(resize.parse::<Resize>().unwrap());
             let (got, _) = run_column(spec, plain(&[Some(flat)], shape, kind)).unwrap();
             // A plane stays one, each channel for itself.
             let small = got.schema().metadata()["pixelfeat.shape"].parse::<ImageShape>().unwrap();
@@ -441,16 +448,16 @@ fn every_kind_of_column_goes_through_the_stages() {
 #[test]
 fn options_that_contradict_each_other_are_refused() {
     let column = || plain(&[Some(vec![1])], shape("1x1"), PixelType::U16);
-    let resize = Some("2x2".parse().unwrap());
+    let resize: Resize = "2x2".parse().unwrap();
     for (spec, why) in [
-        (FeatureSpec { ragged: true, resize, ..FeatureSpec::infer() }, "images that are resized all have one size"),
-        (FeatureSpec { ragged: true, layout: Layout::Columns, ..FeatureSpec::infer() }, "not columns or tensors"),
-        (FeatureSpec { keep_image: KeepImage::Bytes, ..FeatureSpec::infer() }, "bytes hold u8 pixels of one size"),
+        (FeatureSpec::default().with_ragged(true).with_stage(resize), "images that are resized all have one size"),
+        (FeatureSpec::default().with_ragged(true).with_layout(Layout::Columns), "not columns or tensors"),
+        (FeatureSpec::default().with_keep_image(KeepImage::Bytes), "bytes hold u8 pixels of one size"),
     ] {
         let error = run_column(spec, column()).unwrap_err().to_string();
         assert!(error.contains(why), "{error}");
     }
-    let error = featurizer(FeatureSpec { ragged: true, ..FeatureSpec::infer() }).featurize(&column()).unwrap_err();
+    let error = featurizer(FeatureSpec::default().with_ragged(true)).featurize(&column()).unwrap_err();
     assert!(error.to_string().contains("a stream's can be ragged"), "{error}");
 }
 
@@ -463,7 +470,7 @@ fn kept_images_are_read_again_without_a_word() {
         images.extend(with_null.then_some(None));
         for keep_image in [KeepImage::Tensor, KeepImage::Bytes, KeepImage::Original] {
             for gray in [false, true] {
-                let spec = FeatureSpec { keep_image, gray, ..FeatureSpec::infer() };
+                let spec = FeatureSpec::default().with_keep_image(keep_image).with_stages(stages(gray));
                 let (first, _) = run_column(spec.clone(), encoded(&images)).unwrap();
                 for name in ["kept.parquet", "kept.arrow"] {
                     let path = folder.path().join(name);
@@ -472,7 +479,7 @@ fn kept_images_are_read_again_without_a_word() {
                     let stream = featurizer(spec.clone()).stream(input).unwrap();
                     io::write(&path, Only("image", stream), &WriteOptions::default()).unwrap();
                     let gray = gray && keep_image == KeepImage::Original;
-                    let (again, report) = run_file(FeatureSpec { gray, ..FeatureSpec::infer() }, &path);
+                    let (again, report) = run_file(FeatureSpec::default().with_stages(stages(gray)), &path);
                     assert_eq!(report.shape, first.schema().metadata()["pixelfeat.shape"].parse().unwrap());
                     assert_eq!(features(&again), features(&first), "{name} {keep_image:?} {with_null}");
                 }
@@ -487,7 +494,7 @@ fn late_defects_leave_kept_images_in_their_rows() {
     let values: ArrayRef = Arc::new(Float32Array::from(vec![f32::NAN, 1.0, 3e38, 3e38, 5.0, 6.0]));
     let item = Arc::new(Field::new("item", DataType::Float32, false));
     let lists: ArrayRef = Arc::new(ListArray::new(item, OffsetBuffer::from_lengths([2, 2, 2]), values, None));
-    let spec = FeatureSpec { keep_image: KeepImage::Tensor, ..FeatureSpec::new(shape("1x2")) };
+    let spec = FeatureSpec::new(shape("1x2")).with_keep_image(KeepImage::Tensor);
     let (got, report) = run_column(spec, lists).unwrap();
     assert_eq!(report.rows_invalid[&Reason::NotFinite], 2);
     let kept = got.column(0).as_fixed_size_list();
@@ -497,7 +504,7 @@ fn late_defects_leave_kept_images_in_their_rows() {
 
 #[test]
 fn tensors_in_the_output_say_so() {
-    let spec = FeatureSpec { layout: Layout::Tensor, keep_image: KeepImage::Tensor, ..FeatureSpec::new(shape("1x2")) };
+    let spec = FeatureSpec::new(shape("1x2")).with_layout(Layout::Tensor).with_keep_image(KeepImage::Tensor);
     let (got, _) = run_column(spec, plain(&[Some(vec![1, 2])], shape("1x2"), PixelType::U8)).unwrap();
     for (name, metadata) in [
         ("image", r#"{"dim_names":["H","W"],"shape":[1,2]}"#),
@@ -519,9 +526,9 @@ fn few_bytes_that_stand_for_many_pixels_are_taken_in_parts() {
     let keys = Int8Array::from(vec![0; 40]);
     let column: ArrayRef = Arc::new(DictionaryArray::<Int8Type>::new(keys, values));
     for (spec, most) in [
-        (FeatureSpec::infer(), 16),
-        (FeatureSpec { ragged: true, ..FeatureSpec::infer() }, 16),
-        (FeatureSpec { resize: Some("500x500".parse().unwrap()), ..FeatureSpec::infer() }, 40),
+        (FeatureSpec::default(), 16),
+        (FeatureSpec::default().with_ragged(true), 16),
+        (FeatureSpec::default().with_stages("resize:500x500".parse().unwrap()), 40),
     ] {
         let input = reader(Field::new("image", column.data_type().clone(), true), column.clone());
         let rows: Vec<usize> = featurizer(spec.clone()).stream(input).unwrap().map(|b| b.unwrap().num_rows()).collect();
@@ -559,7 +566,8 @@ fn metadata_that_contradicts_its_column_is_an_error_that_says_how() {
         ("daft.super_extension", r#"{"datatype":{"FixedShapeImage":["RGB",2,3]}}"#, "a shape of [2, 3, 3]"),
         ("daft.super_extension", "\x01\x02", "its metadata is not JSON"),
     ] {
-        let error = run(FeatureSpec::infer(), reader(extension(&twelve, name, metadata), twelve.clone())).unwrap_err();
+        let error =
+            run(FeatureSpec::default(), reader(extension(&twelve, name, metadata), twelve.clone())).unwrap_err();
         let text = error.to_string();
         assert!(matches!(error, Error::UnsupportedColumn { .. }), "{text}");
         assert!(text.contains(why) && text.contains(name), "{text}");
@@ -568,7 +576,7 @@ fn metadata_that_contradicts_its_column_is_an_error_that_says_how() {
     let field = extension(&twelve, "somebody.else", "\x00");
     let spec = FeatureSpec::new(shape("2x2x3"));
     assert_eq!(run(spec, reader(field, twelve.clone())).unwrap().1.rows_featurized, 1);
-    let one = FeatureSpec::infer();
+    let one = FeatureSpec::default();
     let field = extension(&twelve, fixed, r#"{"shape": [2, 2, 3]}"#);
     assert_eq!(featurizer(one).featurize_column(&field, &twelve).unwrap().features.value_length(), 24);
 }
@@ -596,8 +604,8 @@ fn sizes_that_lie_are_defects_of_their_rows() {
     for column in [tensors, images] {
         for spec in [
             FeatureSpec::new(shape("2x2")),
-            FeatureSpec { ragged: true, ..FeatureSpec::new(shape("2x2")) },
-            FeatureSpec { resize: Some("2x2".parse().unwrap()), ..FeatureSpec::new(shape("2x2")) },
+            FeatureSpec::new(shape("2x2")).with_ragged(true),
+            FeatureSpec::new(shape("2x2")).with_stages("resize:2x2".parse().unwrap()),
         ] {
             let (got, report) = run_column(spec, column.clone()).unwrap();
             let valid: Vec<bool> = (0..6).map(|row| got.column(0).is_valid(row)).collect();
@@ -648,8 +656,8 @@ fn crc32(bytes: &[u8]) -> u32 {
 fn headers_of_absurd_size_are_defects_before_anything_is_decoded() {
     for (name, bomb) in bombs() {
         for spec in [
-            FeatureSpec { resize: Some("4x4".parse().unwrap()), ..FeatureSpec::new(shape("5x7x3")) },
-            FeatureSpec { ragged: true, ..FeatureSpec::new(shape("5x7x3")) },
+            FeatureSpec::new(shape("5x7x3")).with_stages("resize:4x4".parse().unwrap()),
+            FeatureSpec::new(shape("5x7x3")).with_ragged(true),
         ] {
             let column = encoded(&[Some(&bomb), Some(&picture("rgb.png"))]);
             let mut seen = Vec::new();
@@ -678,7 +686,7 @@ fn a_file_cut_short_is_a_defect_or_lacks_nothing() {
     for entry in fs::read_dir(fixture("images")).unwrap() {
         let path = entry.unwrap().path();
         let whole = fs::read(&path).unwrap();
-        let spec = || FeatureSpec { ragged: true, ..FeatureSpec::infer() };
+        let spec = || FeatureSpec::default().with_ragged(true);
         let cuts: Vec<usize> = (12..whole.len()).step_by(whole.len() / 40 + 1).chain([whole.len() - 1]).collect();
         let mut rows: Vec<Option<&[u8]>> = vec![Some(&whole); cuts.len() + 1];
         rows.extend(cuts.iter().map(|&cut| Some(&whole[..cut])));
@@ -718,8 +726,8 @@ proptest! {
         if let Some(cut) = cut {
             bad.truncate(cut.index(bad.len()));
         }
-        let resize = (!ragged).then(|| "4x4".parse().unwrap());
-        let spec = FeatureSpec { ragged, resize, gray: true, ..FeatureSpec::infer() };
+        let stages = if ragged { "gray" } else { "gray,resize:4x4" };
+        let spec = FeatureSpec::default().with_ragged(ragged).with_stages(stages.parse().unwrap());
         let (got, report) = run_column(spec, encoded(&[Some(&good), Some(&bad), Some(&good)])).unwrap();
         prop_assert_eq!(report.rows_in, 3);
         let features = got.column_by_name("features").unwrap();
@@ -742,7 +750,7 @@ proptest! {
         }
         let twelve = plain(&[Some(vec![1; 12])], shape("2x2x3"), PixelType::U8);
         let field = extension(&twelve, name, &metadata);
-        match run(FeatureSpec::infer(), reader(field, twelve)) {
+        match run(FeatureSpec::default(), reader(field, twelve)) {
             Ok((_, report)) => prop_assert_eq!(report.rows_in, 1),
             Err(Error::UnsupportedColumn { .. } | Error::UnknownShape { .. }) => {}
             Err(other) => prop_assert!(false, "{}: {other}", metadata),

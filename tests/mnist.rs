@@ -34,7 +34,7 @@ fn mnist_features_are_within_a_millionth_of_numpys_and_the_same_on_every_backend
     };
     let run = |engine: Engine| {
         let reader = io::open(&images, &ReadOptions::default()).unwrap();
-        all(Featurizer::new(engine, FeatureSpec::infer()).stream(reader).unwrap())
+        all(Featurizer::new(engine, FeatureSpec::default()).stream(reader).unwrap())
     };
     let cpu = run(Engine::new(EngineOptions::backend(Backend::Cpu)).unwrap());
     if let Some(gpu) = support::gpu() {
@@ -70,7 +70,7 @@ fn mnist_is_the_same_in_any_pixel_type_that_holds_it() {
     let Some(images) = data("mnist_handwritten_test.json.gz") else { return };
     let run = |pixel_type| {
         let options = ReadOptions { pixel_type: Some(pixel_type), ..ReadOptions::default() };
-        let spec = FeatureSpec { pixel_type: Some(pixel_type), scale: Some(255.0), ..FeatureSpec::infer() };
+        let spec = FeatureSpec::default().with_pixel_type(pixel_type).with_scale(255.0);
         let engine = Engine::new(EngineOptions::backend(Backend::Cpu)).unwrap();
         all(Featurizer::new(engine, spec).stream(io::open(&images, &options).unwrap()).unwrap())
     };

@@ -82,8 +82,7 @@ fn nulls_keep_their_rows_and_other_columns_pass_through() {
 
 #[test]
 fn drop_leaves_invalid_rows_out() {
-    let spec =
-        FeatureSpec { on_invalid: OnInvalid::Drop, keep_image: KeepImage::Original, ..FeatureSpec::new(shape("1x2")) };
+    let spec = FeatureSpec::new(shape("1x2")).with_on_invalid(OnInvalid::Drop).with_keep_image(KeepImage::Original);
     let out = collect(featurizer(spec).stream(reader_of(vec![mixed()])).unwrap());
     assert_eq!(column_names(&out), ["row", "image", "note", "pixel_mean", "pixel_std", "features"]);
     assert_eq!(out.column(0).as_primitive::<Int64Type>().values()[..], [0, 3, 5]);
@@ -92,7 +91,7 @@ fn drop_leaves_invalid_rows_out() {
 
 #[test]
 fn error_names_file_row_column_and_reason_once_and_ends() {
-    let spec = FeatureSpec { on_invalid: OnInvalid::Error, ..FeatureSpec::new(shape("1x2")) };
+    let spec = FeatureSpec::new(shape("1x2")).with_on_invalid(OnInvalid::Error);
     let good = mixed().slice(0, 1);
     let origins = RowOrigins::default();
     origins.begin(0, "a.parquet");
@@ -129,7 +128,7 @@ fn a_quarantine_sees_every_invalid_row_in_order() {
 #[test]
 fn any_split_into_batches_gives_the_same_bytes_in_order() {
     let run = |batch_rows| {
-        let stream = featurizer(FeatureSpec::infer()).stream(synthetic::Digits::new(1_000, 3, batch_rows)).unwrap();
+        let stream = featurizer(FeatureSpec::default()).stream(synthetic::Digits::new(1_000, 3, batch_rows)).unwrap();
         collect(stream)
     };
     let whole = run(1_000);
@@ -141,8 +140,8 @@ fn any_split_into_batches_gives_the_same_bytes_in_order() {
 
 #[test]
 fn both_layouts_hold_the_same_numbers_and_the_schema_says_what_they_are() {
-    let list = collect(featurizer(FeatureSpec::infer()).stream(synthetic::Digits::new(20, 3, 20)).unwrap());
-    let spec = FeatureSpec { layout: Layout::Columns, ..FeatureSpec::infer() };
+    let list = collect(featurizer(FeatureSpec::default()).stream(synthetic::Digits::new(20, 3, 20)).unwrap());
+    let spec = FeatureSpec::default().with_layout(Layout::Columns);
     let columns = collect(featurizer(spec).stream(synthetic::Digits::new(20, 3, 20)).unwrap());
     let metadata = columns.schema().metadata().clone();
     assert_eq!(metadata["pixelfeat.shape"], "28x28");
@@ -164,18 +163,19 @@ fn both_layouts_hold_the_same_numbers_and_the_schema_says_what_they_are() {
 fn the_shape_is_read_from_the_first_rows_that_tell_it() {
     let nulls = mixed().slice(1, 1);
     let twos = mixed().slice(2, 2);
-    let stream = featurizer(FeatureSpec::infer()).stream(reader_of(vec![nulls.clone(), twos]));
+    let stream = featurizer(FeatureSpec::default()).stream(reader_of(vec![nulls.clone(), twos]));
     let error = stream.unwrap_err().to_string();
     assert_eq!(
         error,
         "column `image`: its images hold 2 values, which is not a perfect square; give the shape, as in 28x28 or 64x64x3"
     );
     let one_pixel = mixed().slice(4, 1);
-    let out = collect(featurizer(FeatureSpec::infer()).stream(reader_of(vec![nulls.clone(), one_pixel])).unwrap());
+    let out = collect(featurizer(FeatureSpec::default()).stream(reader_of(vec![nulls.clone(), one_pixel])).unwrap());
     assert_eq!((out.num_rows(), out.column(4).null_count()), (2, 1));
-    let error = featurizer(FeatureSpec::infer()).stream(reader_of(vec![nulls])).unwrap_err().to_string();
+    let error = featurizer(FeatureSpec::default()).stream(reader_of(vec![nulls])).unwrap_err().to_string();
     assert!(error.contains("none of the first 1 rows has an image"), "{error}");
-    let error = featurizer(FeatureSpec::infer()).stream(reader_of(vec![mixed().slice(0, 0)])).unwrap_err().to_string();
+    let error =
+        featurizer(FeatureSpec::default()).stream(reader_of(vec![mixed().slice(0, 0)])).unwrap_err().to_string();
     assert!(error.contains("there are no rows to read the image shape from"), "{error}");
 }
 
@@ -188,7 +188,7 @@ fn the_shape_does_not_depend_on_the_batches() {
     let all = RecordBatch::try_from_iter([("image", Arc::new(images.finish()) as ArrayRef)]).unwrap();
     for batch_rows in [1, 2, 5] {
         let batches = (0..5).step_by(batch_rows).map(|at| all.slice(at, batch_rows.min(5 - at))).collect();
-        let stream = featurizer(FeatureSpec::infer()).stream(reader_of(batches)).unwrap();
+        let stream = featurizer(FeatureSpec::default()).stream(reader_of(batches)).unwrap();
         assert_eq!(stream.schema().metadata()["pixelfeat.shape"], "2x2", "{batch_rows} rows a batch");
     }
 }
@@ -214,13 +214,13 @@ fn empty_input_gives_an_empty_output_of_the_right_columns() {
 
 #[test]
 fn schemas_that_do_not_suit_are_refused_before_any_row() {
-    let spec = FeatureSpec { image: "img".into(), ..FeatureSpec::new(shape("1x2")) };
+    let spec = FeatureSpec::new(shape("1x2")).with_image("img");
     let error = featurizer(spec).stream(reader_of(vec![mixed()])).unwrap_err().to_string();
     assert_eq!(error, "no column `img`; there is `row`, `image`, `note`");
-    let spec = FeatureSpec { image: "note".into(), ..FeatureSpec::new(shape("1x2")) };
+    let spec = FeatureSpec::new(shape("1x2")).with_image("note");
     let error = featurizer(spec).stream(reader_of(vec![mixed()])).unwrap_err().to_string();
     assert!(error.starts_with("column `note` is Utf8: images are lists of numbers"), "{error}");
-    let spec = FeatureSpec { scale: Some(0.0), ..FeatureSpec::new(shape("1x2")) };
+    let spec = FeatureSpec::new(shape("1x2")).with_scale(0.0);
     assert!(matches!(featurizer(spec).stream(reader_of(vec![mixed()])), Err(Error::InvalidOption { .. })));
     let taken =
         RecordBatch::try_from_iter([("image", mixed().column(1).clone()), ("features", mixed().column(0).clone())])
@@ -266,7 +266,7 @@ impl RecordBatchReader for Endless {
 #[test]
 fn a_slow_consumer_holds_the_producer_back_and_a_dropped_one_stops_it() {
     let made = Arc::new(AtomicUsize::new(0));
-    let mut stream = featurizer(FeatureSpec::infer()).stream(Endless::new(&made)).unwrap();
+    let mut stream = featurizer(FeatureSpec::default()).stream(Endless::new(&made)).unwrap();
     stream.next().unwrap().unwrap();
     let settled = settle(&made);
     assert!(settled <= 12, "{settled} batches were read for one consumed");
@@ -299,7 +299,7 @@ fn a_readers_error_or_panic_surfaces_once_after_the_batches_before_it() {
         } else {
             Endless { fail_at: at, ..Endless::new(&made) }
         };
-        let mut stream = featurizer(FeatureSpec::infer()).stream(reader).unwrap();
+        let mut stream = featurizer(FeatureSpec::default()).stream(reader).unwrap();
         for _ in 0..3 {
             assert_eq!(stream.next().unwrap().unwrap().num_rows(), 10);
         }
@@ -329,7 +329,7 @@ fn the_readers_word_on_a_row_replaces_the_null_it_left() {
     let handle = stream.report_handle();
     assert_eq!(column_names(&collect(stream)), ["row", "note", "pixel_mean", "pixel_std", "features"]);
     assert_eq!(handle.get().rows_invalid.into_iter().collect::<Vec<_>>(), [(Reason::Unparsable, 1)]);
-    let spec = FeatureSpec { on_invalid: OnInvalid::Error, ..FeatureSpec::new(shape("1x2")) };
+    let spec = FeatureSpec::new(shape("1x2")).with_on_invalid(OnInvalid::Error);
     let mut stream = featurizer(spec).stream(reader_of(vec![batch])).unwrap();
     let error = Error::from(stream.next().unwrap().unwrap_err()).to_string();
     assert_eq!(error, "row 1 (line 2), column `image`: unparsable: a string");
@@ -340,11 +340,11 @@ fn one_engine_serves_many_threads() {
     let Some(engine) = support::gpu() else { return };
     let cpu = Engine::new(EngineOptions::backend(pixelfeat::Backend::Cpu)).unwrap();
     let expected =
-        collect(Featurizer::new(cpu, FeatureSpec::infer()).stream(synthetic::Digits::new(500, 9, 100)).unwrap());
+        collect(Featurizer::new(cpu, FeatureSpec::default()).stream(synthetic::Digits::new(500, 9, 100)).unwrap());
     std::thread::scope(|scope| {
         for _ in 0..4 {
             scope.spawn(|| {
-                let featurizer = Featurizer::new(engine.clone(), FeatureSpec::infer());
+                let featurizer = Featurizer::new(engine.clone(), FeatureSpec::default());
                 assert_eq!(collect(featurizer.stream(synthetic::Digits::new(500, 9, 100)).unwrap()), expected);
             });
         }
@@ -357,9 +357,9 @@ fn a_device_lost_mid_run_changes_no_byte_and_the_report_says_so() {
     let Some(engine) = support::breakable(pixelfeat::Backend::Gpu) else { return };
     let cpu = Engine::new(EngineOptions::backend(pixelfeat::Backend::Cpu)).unwrap();
     let expected =
-        collect(Featurizer::new(cpu, FeatureSpec::infer()).stream(synthetic::Digits::new(2_000, 9, 100)).unwrap());
+        collect(Featurizer::new(cpu, FeatureSpec::default()).stream(synthetic::Digits::new(2_000, 9, 100)).unwrap());
     let mut stream =
-        Featurizer::new(engine.clone(), FeatureSpec::infer()).stream(synthetic::Digits::new(2_000, 9, 100)).unwrap();
+        Featurizer::new(engine.clone(), FeatureSpec::default()).stream(synthetic::Digits::new(2_000, 9, 100)).unwrap();
     let handle = stream.report_handle();
     let mut batches = vec![stream.next().unwrap().unwrap()];
     engine.destroy_device();

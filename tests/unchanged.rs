@@ -66,23 +66,20 @@ fn hashes(engine: &Engine, path: &Path, spec: &FeatureSpec) -> String {
 
 /// Specs by a name that stands in the table.
 fn specs() -> Vec<(&'static str, FeatureSpec)> {
-    let infer = FeatureSpec::infer;
+    let default = FeatureSpec::default;
     vec![
-        ("default", infer()),
-        ("4x5", FeatureSpec { shape: Some("4x5".parse().unwrap()), ..infer() }),
-        ("6x5", FeatureSpec { shape: Some("6x5".parse().unwrap()), ..infer() }),
-        ("columns", FeatureSpec { layout: Layout::Columns, ..infer() }),
+        ("default", default()),
+        ("4x5", FeatureSpec::new("4x5".parse().unwrap())),
+        ("6x5", FeatureSpec::new("6x5".parse().unwrap())),
+        ("columns", default().with_layout(Layout::Columns)),
         (
             "gray,resize",
-            FeatureSpec {
-                gray: true,
-                resize: Some("7x5".parse().unwrap()),
-                keep_image: KeepImage::Tensor,
-                layout: Layout::Tensor,
-                ..infer()
-            },
+            default()
+                .with_stages("gray,resize:7x5".parse().unwrap())
+                .with_keep_image(KeepImage::Tensor)
+                .with_layout(Layout::Tensor),
         ),
-        ("ragged", FeatureSpec { ragged: true, ..infer() }),
+        ("ragged", default().with_ragged(true)),
     ]
 }
 

@@ -179,14 +179,12 @@ impl Found {
     }
 
     fn read(&mut self, args: &Args, reader: io::Reader) -> Result<()> {
-        let spec = FeatureSpec {
-            image: self.image.clone(),
-            shape: args.shape,
-            pixel_type: args.pixel_type,
-            // As decoded, so that the values can be looked at.
-            keep_image: KeepImage::Tensor,
-            ..FeatureSpec::infer()
-        };
+        // The image is kept as decoded, so that the values can be looked at.
+        let spec = FeatureSpec::default()
+            .with_image(&self.image)
+            .with_shape(args.shape)
+            .with_pixel_type(args.pixel_type)
+            .with_keep_image(KeepImage::Tensor);
         let engine = Engine::new(EngineOptions::backend(Backend::Cpu))?;
         let options = StreamOptions { origins: reader.origins(), quarantine: Some(self.sink(args.inputs.len() > 1)) };
         let mut stream = Featurizer::new(engine, spec).stream_with(reader, options)?;

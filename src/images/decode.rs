@@ -4,8 +4,8 @@
 //! palette), alpha as a channel like the others, 16 bits where it has 16 and 8 where it has fewer. Nothing is blended,
 //! turned as EXIF asks, or converted by a colour profile.
 
-use super::Target;
 use crate::base::shape::{ImageShape, PixelType};
+use crate::images::values::PixelValue;
 
 /// The file formats, told by their first bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -57,7 +57,7 @@ impl EncodedImage<'_> {
     }
 
     /// Decodes the pixels, which must be of the type `T`; fails with what the decoder says.
-    pub fn read<T: Target>(self, pixels: &mut Vec<T>) -> Result<(), String> {
+    pub fn read<T: PixelValue>(self, pixels: &mut Vec<T>) -> Result<(), String> {
         pixels.clear();
         pixels.resize(self.shape.values(), T::default());
         let bytes = bytemuck::cast_slice_mut(pixels.as_mut_slice());

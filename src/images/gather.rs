@@ -1,41 +1,100 @@
-//! Rows that cannot be used where they lie: each read, changed and put in its place, in parallel.
+//! Rows that cannot be used where they lie: each is read, transformed and put in its place, in parallel.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
 
 use arrow_array::Array;
+use arrow_schema::Field;
 use rayon::prelude::*;
 
-use super::rows::{Rows, same};
-use super::survey::Reading;
-use super::values::Target;
-use super::{ImageBatch, Pixels};
 use crate::base::error::Result;
 use crate::base::reason::Reason;
 use crate::base::shape::{ImageShape, PixelType};
+use crate::images::batch::ImageBatch;
+use crate::images::column::ImageColumn;
 use crate::images::defect::Defect;
+use crate::images::rows::{Rows, same};
+use crate::images::survey::{Reading, Survey};
+use crate::images::values::{PixelValue, with_pixel_type};
+
+/// One image on its way into a batch. A thread uses the same buffer for one image after another.
+pub(crate) struct ImageBuffer<P> {
+    shape: ImageShape,
+    pixels: Vec<P>,
+    /// Takes what a transformation makes of `pixels`; the two are then exchanged.
+    spare: Vec<P>,
+}
+
+impl<P: PixelValue> ImageBuffer<P> {
+    fn new(shape: ImageShape) -> Self {
+        Self { shape, pixels: Vec::new(), spare: Vec::new() }
+    }
+
+    /// An image of its own.
+    #[cfg(test)]
+    pub fn of(shape: ImageShape, pixels: Vec<P>) -> Self {
+        Self { shape, pixels, spare: Vec::new() }
+    }
+
+    /// The shape of the image.
+    pub fn shape(&self) -> ImageShape {
+        self.shape
+    }
+
+    /// The values of the image, interleaved.
+    #[cfg(test)]
+    pub fn pixels(&self) -> &[P] {
+        &self.pixels
+    }
+
+    /// The values of the image, to be changed in place.
+    pub fn pixels_mut(&mut self) -> &mut [P] {
+        &mut self.pixels
+    }
+
+    /// Gives the image a shape of no more values than it has: its first values remain.
+    pub fn shrink(&mut self, shape: ImageShape) {
+        self.pixels.truncate(shape.values());
+        self.shape = shape;
+    }
+
+    /// Replaces the image by one of shape `to`. `write` gets the old values and a place for the new ones, which it must
+    /// write in full. If it fails, the image stays as it is.
+    pub fn replace<E>(&mut self, to: ImageShape, write: impl FnOnce(&[P], &mut [P]) -> Result<(), E>) -> Result<(), E> {
+        self.spare.resize(to.values(), P::default());
+        write(&self.pixels, &mut self.spare)?;
+        std::mem::swap(&mut self.pixels, &mut self.spare);
+        self.shape = to;
+        Ok(())
+    }
+}
 
 /// What is done to every image on its way into a batch.
-pub(crate) trait Change<T>: Sync {
+pub(crate) trait Transform: Sync {
     /// What a thread keeps from one image to the next.
-    type Scratch: Default;
+    type Workspace: Default;
 
-    /// The shape that an image of shape `found` will have.
-    fn shape(&self, found: ImageShape) -> ImageShape;
+    /// The shape that an image of shape `from` will have; fails with what is wrong with it.
+    fn shape(&self, from: ImageShape) -> Result<ImageShape, String>;
 
-    /// Changes an image of shape `found`.
-    fn apply(&self, found: ImageShape, pixels: &mut Vec<T>, scratch: &mut Self::Scratch) -> Result<(), String>;
+    /// Transforms the image of a row of the array.
+    fn apply<P: PixelValue>(
+        &self,
+        row: usize,
+        image: &mut ImageBuffer<P>,
+        workspace: &mut Self::Workspace,
+    ) -> Result<(), String>;
 }
 
 /// Images stay as they are.
-impl<T> Change<T> for () {
-    type Scratch = ();
+impl Transform for () {
+    type Workspace = ();
 
-    fn shape(&self, found: ImageShape) -> ImageShape {
-        found
+    fn shape(&self, from: ImageShape) -> Result<ImageShape, String> {
+        Ok(from)
     }
 
-    fn apply(&self, _: ImageShape, _: &mut Vec<T>, (): &mut ()) -> Result<(), String> {
+    fn apply<P: PixelValue>(&self, _: usize, _: &mut ImageBuffer<P>, (): &mut ()) -> Result<(), String> {
         Ok(())
     }
 }
@@ -49,10 +108,10 @@ pub(crate) struct Ragged {
 }
 
 /// Rows of one shape, and their images one after another.
-struct Group<T> {
+struct Group<P> {
     shape: ImageShape,
     rows: Vec<usize>,
-    pixels: Vec<T>,
+    pixels: Vec<P>,
 }
 
 /// Bytes of pixels that are made of a part of a batch at once.
@@ -65,42 +124,32 @@ impl Reading {
     /// [`Error::UnsupportedColumn`](crate::Error::UnsupportedColumn) if the array is of another type than the column.
     pub fn read(&self, array: &dyn Array) -> Result<ImageBatch> {
         let rows = Rows::of(&self.column, array)?;
-        Ok(if rows.is_interleaved() {
-            match self.pixel_type {
-                PixelType::U8 => rows.read_in_place::<u8>(self, Pixels::U8),
-                PixelType::U16 => rows.read_in_place::<u16>(self, Pixels::U16),
-                PixelType::F32 => rows.read_in_place::<f32>(self, Pixels::F32),
-            }
-        } else {
-            self.gather_any(&rows, &(), self.shape)
+        Ok(match rows.interleaved() {
+            Some(rows) => with_pixel_type!(self.pixel_type, P => rows.read::<P>(self.shape)),
+            None => self.gather_any(&rows, &(), self.shape),
         })
     }
 
-    /// Reads an array of images that all have the shape `shape` once they are changed; others are defects.
+    /// Reads an array of images that all have the shape `shape` once they are transformed; others are defects.
     ///
     /// # Errors
     /// As [`Reading::read`].
-    pub fn read_changed<C>(&self, array: &dyn Array, change: &C, shape: ImageShape) -> Result<ImageBatch>
-    where
-        C: Change<u8> + Change<u16> + Change<f32>,
-    {
-        Ok(self.gather_any(&Rows::of(&self.column, array)?, change, shape))
+    pub fn read_transformed<T: Transform>(
+        &self,
+        array: &dyn Array,
+        transform: &T,
+        shape: ImageShape,
+    ) -> Result<ImageBatch> {
+        Ok(self.gather_any(&Rows::of(&self.column, array)?, transform, shape))
     }
 
-    /// Reads an array of images of any height and width that have `channels` channels once they are changed.
+    /// Reads an array of images of any height and width that have `channels` channels once they are transformed.
     ///
     /// # Errors
     /// As [`Reading::read`].
-    pub fn read_ragged<C>(&self, array: &dyn Array, change: &C, channels: usize) -> Result<Ragged>
-    where
-        C: Change<u8> + Change<u16> + Change<f32>,
-    {
+    pub fn read_ragged<T: Transform>(&self, array: &dyn Array, transform: &T, channels: usize) -> Result<Ragged> {
         let rows = Rows::of(&self.column, array)?;
-        Ok(match self.pixel_type {
-            PixelType::U8 => self.group::<u8, C>(&rows, change, channels, |pixels| Pixels::U8(pixels.into())),
-            PixelType::U16 => self.group::<u16, C>(&rows, change, channels, |pixels| Pixels::U16(pixels.into())),
-            PixelType::F32 => self.group::<f32, C>(&rows, change, channels, |pixels| Pixels::F32(pixels.into())),
-        })
+        Ok(with_pixel_type!(self.pixel_type, P => self.group::<P, T>(&rows, transform, channels)))
     }
 
     /// Ranges of rows to read at once, so that no more than some 64 MB of pixels are made of a few bytes: all rows where
@@ -113,9 +162,9 @@ impl Reading {
             return Ok(std::iter::once(0..array.len()).collect());
         }
         let rows = Rows::of(&self.column, array)?;
-        let bytes = |row| match shape {
-            Some(shape) => shape.values() * self.pixel_type.bytes(),
-            None => rows.pixel_bytes(row, self),
+        let bytes = |row| {
+            let shape = shape.or_else(|| rows.shape(row, self.shape));
+            shape.map_or(0, |shape| shape.values() * self.pixel_type.bytes())
         };
         let (mut parts, mut start, mut taken) = (Vec::new(), 0, 0);
         for row in 0..rows.len() {
@@ -130,61 +179,43 @@ impl Reading {
         Ok(parts)
     }
 
-    fn gather_any<C>(&self, rows: &Rows, change: &C, shape: ImageShape) -> ImageBatch
-    where
-        C: Change<u8> + Change<u16> + Change<f32>,
-    {
-        let (pixels, defects) = match self.pixel_type {
-            PixelType::U8 => {
-                let (pixels, defects) = self.gather::<u8, C>(rows, change, shape);
-                (Pixels::U8(pixels.into()), defects)
-            }
-            PixelType::U16 => {
-                let (pixels, defects) = self.gather::<u16, C>(rows, change, shape);
-                (Pixels::U16(pixels.into()), defects)
-            }
-            PixelType::F32 => {
-                let (pixels, defects) = self.gather::<f32, C>(rows, change, shape);
-                (Pixels::F32(pixels.into()), defects)
-            }
-        };
-        ImageBatch::new(shape, rows.len(), pixels, true, defects)
+    fn gather_any<T: Transform>(&self, rows: &Rows, transform: &T, shape: ImageShape) -> ImageBatch {
+        with_pixel_type!(self.pixel_type, P => self.gather::<P, T>(rows, transform, shape))
     }
 
     /// A place for every row; those of defects are zero.
-    fn gather<T: Target, C: Change<T>>(&self, rows: &Rows, change: &C, shape: ImageShape) -> (Vec<T>, Vec<Defect>) {
-        let accept = |found: ImageShape| same(change.shape(found), shape);
-        let mut all = vec![T::default(); rows.len() * shape.values()];
+    fn gather<P: PixelValue, T: Transform>(&self, rows: &Rows, transform: &T, shape: ImageShape) -> ImageBatch {
+        let accept = |found: ImageShape| same(transform.shape(found)?, shape);
+        let mut all = vec![P::default(); rows.len() * shape.values()];
         let places = all.par_chunks_exact_mut(shape.values()).enumerate();
-        let defects = places.map_init(Default::default, |(pixels, scratch), (row, place)| {
-            self.load(rows, row, change, &accept, pixels, scratch)?;
-            place.copy_from_slice(pixels);
-            Ok(())
-        });
+        let defects = places.map_init(
+            || (ImageBuffer::<P>::new(shape), T::Workspace::default()),
+            |(image, workspace), (row, place)| {
+                self.load(rows, row, transform, &accept, image, workspace)?;
+                place.copy_from_slice(&image.pixels);
+                Ok(())
+            },
+        );
         let defects = defects.filter_map(Result::err).collect();
-        (all, defects)
+        ImageBatch::new(shape, rows.len(), P::wrap(all.into()), true, defects)
     }
 
-    fn group<T: Target, C: Change<T>>(
-        &self,
-        rows: &Rows,
-        change: &C,
-        channels: usize,
-        wrap: fn(Vec<T>) -> Pixels,
-    ) -> Ragged {
-        let accept = |found: ImageShape| match change.shape(found).channels() {
+    fn group<P: PixelValue, T: Transform>(&self, rows: &Rows, transform: &T, channels: usize) -> Ragged {
+        let accept = |found: ImageShape| match transform.shape(found)?.channels() {
             own if own == channels => Ok(()),
             own => Err(format!("{own} channels, {channels} are needed")),
         };
-        let images = (0..rows.len()).into_par_iter().map_init(Default::default, |scratch, row| {
-            let mut pixels = Vec::new();
-            let shape = self.load(rows, row, change, &accept, &mut pixels, scratch)?;
-            Ok((shape, pixels))
-        });
-        let images: Vec<Result<(ImageShape, Vec<T>), Defect>> = images.collect();
+        let images = (0..rows.len()).into_par_iter().map_init(
+            || (ImageBuffer::<P>::new(self.shape), T::Workspace::default()),
+            |(image, workspace), row| {
+                self.load(rows, row, transform, &accept, image, workspace)?;
+                Ok((image.shape, std::mem::take(&mut image.pixels)))
+            },
+        );
+        let images: Vec<Result<(ImageShape, Vec<P>), Defect>> = images.collect();
         let mut defects = Vec::new();
         // In the order of their sizes, so that the same rows make the same groups in the same order.
-        let mut groups: BTreeMap<(usize, usize), Group<T>> = BTreeMap::new();
+        let mut groups: BTreeMap<(usize, usize), Group<P>> = BTreeMap::new();
         for (row, image) in images.into_iter().enumerate() {
             match image {
                 Ok((shape, pixels)) => {
@@ -196,25 +227,46 @@ impl Reading {
                 Err(defect) => defects.push(defect),
             }
         }
-        let batch = |group: Group<T>| {
-            let batch = ImageBatch::new(group.shape, group.rows.len(), wrap(group.pixels), true, Vec::new());
+        let batch = |group: Group<P>| {
+            let pixels = P::wrap(group.pixels.into());
+            let batch = ImageBatch::new(group.shape, group.rows.len(), pixels, true, Vec::new());
             (group.rows, batch)
         };
         Ragged { groups: groups.into_values().map(batch).collect(), defects }
     }
 
-    /// Reads one row and changes it; returns the shape that it has then.
-    fn load<T: Target, C: Change<T>>(
+    /// Reads the image of one row and transforms it.
+    fn load<P: PixelValue, T: Transform>(
         &self,
         rows: &Rows,
         row: usize,
-        change: &C,
+        transform: &T,
         accept: &dyn Fn(ImageShape) -> Result<(), String>,
-        pixels: &mut Vec<T>,
-        scratch: &mut C::Scratch,
-    ) -> Result<ImageShape, Defect> {
-        let found = rows.load(row, self, accept, pixels)?;
-        change.apply(found, pixels, scratch).map_err(|why| Defect::new(row, Reason::WrongLength, why))?;
-        Ok(change.shape(found))
+        image: &mut ImageBuffer<P>,
+        workspace: &mut T::Workspace,
+    ) -> Result<(), Defect> {
+        image.shape = rows.load(row, self.shape, accept, &mut image.pixels)?;
+        transform.apply(row, image, workspace).map_err(|why| Defect::new(row, Reason::WrongLength, why))
+    }
+}
+
+impl ImageBatch {
+    /// Reads an image column, in any of the layouts of the [crate's list](crate#layouts), recognised by its type alone:
+    /// what an extension type says stands in the metadata of the column's field, see
+    /// [`Featurizer::featurize_column`](crate::Featurizer::featurize_column).
+    ///
+    /// Integers are narrowed only if they fit, floats become integers only if they are ones; integers become f32 only
+    /// if f32 holds them exactly, f64 is rounded to the nearest f32. What fails makes its row a defect. An empty array
+    /// gives an empty batch; a null row is a defect of [`Reason::NullImage`](crate::Reason::NullImage), one that has a
+    /// size of its own and not `shape` one of [`Reason::WrongLength`](crate::Reason::WrongLength).
+    ///
+    /// # Errors
+    /// [`Error::UnsupportedColumn`](crate::Error::UnsupportedColumn) if the type is none of those, or holds raw bytes
+    /// and `pixel_type` is not u8, or encoded images and it is f32. `name` is the column's name in such errors.
+    pub fn from_array(array: &dyn Array, name: &str, shape: ImageShape, pixel_type: PixelType) -> Result<Self> {
+        let column = ImageColumn::of(&Field::new(name, array.data_type().clone(), true))?;
+        let mut survey = Survey::new(column, Some(shape), Some(pixel_type));
+        survey.count(array)?;
+        survey.settle()?.read(array)
     }
 }

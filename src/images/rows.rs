@@ -6,12 +6,11 @@ use arrow_array::{Array, ArrayRef, BinaryArray, BinaryViewArray, LargeBinaryArra
 use arrow_buffer::{ArrowNativeType, NullBuffer, ScalarBuffer};
 use arrow_schema::DataType;
 
+use super::batch::ImageBatch;
 use super::column::{Form, ImageColumn};
 use super::lists::{Lists, by_leaf};
-use super::survey::Reading;
 use super::tensor::{Axes, Order};
-use super::values::{Target, Value, check};
-use super::{ImageBatch, Pixels};
+use super::values::{PixelValue, Value, check};
 use crate::base::error::Result;
 use crate::base::reason::Reason;
 use crate::base::shape::{ImageShape, PixelType};
@@ -74,8 +73,8 @@ impl Encoded {
     }
 }
 
-/// How an image lies in the leaf: its shape, and the strides where its pixels are not interleaved.
-struct Lie {
+/// Where the pixels of an image are among the values: its shape, and the strides where pixels are not interleaved.
+struct Placement {
     shape: ImageShape,
     strides: Option<[usize; 3]>,
 }
@@ -171,23 +170,22 @@ impl Rows {
         }
     }
 
-    /// The bytes that the pixels of a row will take, so far as it tells that before it is read.
-    pub fn pixel_bytes(&self, row: usize, reading: &Reading) -> usize {
-        let shape = match &self.images {
-            Images::Encoded(_) => self.bytes(row).and_then(|bytes| decode::open(bytes).ok()).map(|image| image.shape()),
+    /// The shape of a row's image, so far as it can be told before the row is read; `run` is the run's shape.
+    pub fn shape(&self, row: usize, run: ImageShape) -> Option<ImageShape> {
+        match &self.images {
+            Images::Encoded(_) => decode::open(self.bytes(row)?).ok().map(|image| image.shape()),
             Images::Lists(lists, sizes) => {
-                self.place(row).and_then(|place| sizes.lie(lists, place, reading.shape).ok()).map(|lie| lie.shape)
+                sizes.placement(lists, self.place(row)?, run).ok().map(|placement| placement.shape)
             }
-        };
-        shape.map_or(0, |shape| shape.values() * reading.pixel_type.bytes())
+        }
     }
 
     /// Reads the image of a row into `pixels`, interleaved, and returns its shape; before that asks `accept` whether the
     /// shape will do.
-    pub fn load<T: Target>(
+    pub fn load<T: PixelValue>(
         &self,
         row: usize,
-        reading: &Reading,
+        run: ImageShape,
         accept: &dyn Fn(ImageShape) -> Result<(), String>,
         pixels: &mut Vec<T>,
     ) -> Result<ImageShape, Defect> {
@@ -199,11 +197,11 @@ impl Rows {
             Images::Lists(lists, sizes) => {
                 // Before any shape: a null has none.
                 lists.range(place).ok_or_else(|| null("null"))?;
-                let lie = sizes.lie(lists, place, reading.shape).map_err(wrong_length)?;
-                accept(lie.shape).map_err(wrong_length)?;
-                let start = lists.locate(place, row, &lists.wanted(lie.shape), lie.shape)?;
-                by_leaf!(lists.leaf(), values => copy(values, row, start, &lie, pixels))?;
-                Ok(lie.shape)
+                let placement = sizes.placement(lists, place, run).map_err(wrong_length)?;
+                accept(placement.shape).map_err(wrong_length)?;
+                let start = lists.locate(place, row, &lists.wanted(placement.shape), placement.shape)?;
+                by_leaf!(lists.leaf(), values => copy(values, row, start, &placement, pixels))?;
+                Ok(placement.shape)
             }
             Images::Encoded(encoded) => {
                 let bytes = encoded.value(place).ok_or_else(|| null("null"))?;
@@ -222,51 +220,49 @@ impl Rows {
         }
     }
 
-    /// Whether the pixels can be used where they lie: rows of the run's shape, interleaved.
-    pub fn is_interleaved(&self) -> bool {
-        match &self.images {
-            Images::Encoded(_) => false,
-            Images::Lists(_, Sizes::Nesting | Sizes::Sides { .. }) => true,
-            Images::Lists(_, Sizes::All { dims, order }) => {
-                order.axes(dims).is_ok_and(|axes| axes.strides(dims).is_none())
-            }
-            Images::Lists(_, Sizes::Each { order, .. }) => {
-                matches!(order, Order::Known(axes) if axes.is_interleaved())
-            }
-        }
-    }
-
-    /// Rows that are interleaved ([`Rows::is_interleaved`]): borrows their pixels where these already lie side by
-    /// side in the right type; else the valid rows are copied.
-    pub fn read_in_place<T: Target>(&self, reading: &Reading, wrap: fn(ScalarBuffer<T>) -> Pixels) -> ImageBatch {
-        let Images::Lists(lists, sizes) = &self.images else {
-            return ImageBatch::new(reading.shape, 0, wrap(Vec::new().into()), true, Vec::new());
+    /// The rows as interleaved pixels of the run's shape, if the column has them so: such rows can be read in place.
+    pub fn interleaved(&self) -> Option<Interleaved<'_>> {
+        let Images::Lists(lists, sizes) = &self.images else { return None };
+        let interleaved = match sizes {
+            Sizes::Nesting | Sizes::Sides { .. } => true,
+            Sizes::All { dims, order } => order.axes(dims).is_ok_and(|axes| axes.strides(dims).is_none()),
+            Sizes::Each { order, .. } => matches!(order, Order::Known(axes) if axes.is_interleaved()),
         };
+        interleaved.then_some(Interleaved { rows: self, lists, sizes })
+    }
+}
+
+/// Rows whose pixels are interleaved.
+pub(crate) struct Interleaved<'a> {
+    rows: &'a Rows,
+    lists: &'a Lists,
+    sizes: &'a Sizes,
+}
+
+impl Interleaved<'_> {
+    /// Reads all rows. Pixels are borrowed where they already lie side by side in the right type; else those of the
+    /// valid rows are copied.
+    pub fn read<T: PixelValue>(&self, shape: ImageShape) -> ImageBatch {
         let (pixels, every_row, defects) =
-            by_leaf!(lists.leaf(), values => self.read_values::<_, T>(lists, sizes, values, reading.shape));
-        ImageBatch::new(reading.shape, self.rows, wrap(pixels), every_row, defects)
+            by_leaf!(self.lists.leaf(), values => self.read_values::<_, T>(values, shape));
+        ImageBatch::new(shape, self.rows.len(), T::wrap(pixels), every_row, defects)
     }
 
-    fn read_values<A, T>(
-        &self,
-        lists: &Lists,
-        sizes: &Sizes,
-        leaf: &PrimitiveArray<A>,
-        shape: ImageShape,
-    ) -> (ScalarBuffer<T>, bool, Vec<Defect>)
+    fn read_values<A, T>(&self, leaf: &PrimitiveArray<A>, shape: ImageShape) -> (ScalarBuffer<T>, bool, Vec<Defect>)
     where
         A: ArrowPrimitiveType<Native: Value>,
-        T: Target,
+        T: PixelValue,
     {
+        let (rows, lists) = (self.rows, self.lists);
         let wanted = lists.wanted(shape);
         let len = shape.values();
         let nulls = leaf.nulls().filter(|n| n.null_count() > 0);
-        let mut starts = Vec::with_capacity(self.rows);
+        let mut starts = Vec::with_capacity(rows.rows);
         let mut defects = Vec::new();
-        for row in 0..self.rows {
-            let place = self.place(row).filter(|&place| lists.range(place).is_some());
+        for row in 0..rows.rows {
+            let place = rows.place(row).filter(|&place| lists.range(place).is_some());
             let place = place.ok_or_else(|| Defect::new(row, Reason::NullImage, "null"));
-            let placed = place.and_then(|place| sizes.check(lists, place, row, shape).map(|()| place));
+            let placed = place.and_then(|place| self.sizes.check(lists, place, row, shape).map(|()| place));
             let start = placed.and_then(|place| lists.locate(place, row, &wanted, shape));
             match start.and_then(|start| check::<A, T>(row, leaf, nulls, start, len)) {
                 Ok(start) => starts.push(start),
@@ -280,8 +276,8 @@ impl Rows {
             return (own.values().slice(first, starts.len() * len), false, defects);
         }
         // Not where a value may be no number: nothing should have to compute with it.
-        let in_place = self.keys.is_none() && lists.fixed_dims().is_some() && T::TYPE != PixelType::F32;
-        if let Some(own) = own_type.filter(|own| in_place && self.rows * len == own.len()) {
+        let in_place = rows.keys.is_none() && lists.fixed_dims().is_some() && T::TYPE != PixelType::F32;
+        if let Some(own) = own_type.filter(|own| in_place && rows.rows * len == own.len()) {
             return (own.values().clone(), true, defects);
         }
         let values = leaf.values();
@@ -317,20 +313,21 @@ impl Sizes {
         }
     }
 
-    /// How the image at `place` lies; `run` tells what it does not.
-    fn lie(&self, lists: &Lists, place: usize, run: ImageShape) -> Result<Lie, String> {
+    /// The shape and strides of the image at `place`; `run` is the run's shape, which counts where the row has none of
+    /// its own.
+    fn placement(&self, lists: &Lists, place: usize, run: ImageShape) -> Result<Placement, String> {
         let order = match self {
-            Sizes::Nesting => return lists.own_shape(place, run).map(|shape| Lie { shape, strides: None }),
+            Sizes::Nesting => return lists.own_shape(place, run).map(|shape| Placement { shape, strides: None }),
             Sizes::All { order, .. } | Sizes::Each { order, .. } => order,
             Sizes::Sides { .. } => &Order::Known(Axes::INTERLEAVED),
         };
         let dims = self.dims(lists, place).unwrap_or_else(|| Err("null".to_owned()))?;
         // A flat one is like any flat list.
         if dims.len() == 1 {
-            return Ok(Lie { shape: run, strides: None });
+            return Ok(Placement { shape: run, strides: None });
         }
         let axes = order.axes(&dims)?;
-        Ok(Lie { shape: axes.shape(&dims)?, strides: axes.strides(&dims) })
+        Ok(Placement { shape: axes.shape(&dims)?, strides: axes.strides(&dims) })
     }
 
     /// That the image at `place` has the run's shape, so far as it tells one apart from the lengths of its lists.
@@ -338,7 +335,7 @@ impl Sizes {
         if matches!(self, Sizes::Nesting) {
             return Ok(());
         }
-        let found = self.lie(lists, place, run).and_then(|lie| same(lie.shape, run));
+        let found = self.placement(lists, place, run).and_then(|placement| same(placement.shape, run));
         found.map_err(|why| Defect::new(row, Reason::WrongLength, why))
     }
 }
@@ -349,22 +346,28 @@ pub(crate) fn same(found: ImageShape, wanted: ImageShape) -> Result<(), String> 
 }
 
 /// Copies one image, checked and interleaved.
-fn copy<A, T>(leaf: &PrimitiveArray<A>, row: usize, start: usize, lie: &Lie, pixels: &mut Vec<T>) -> Result<(), Defect>
+fn copy<A, T>(
+    leaf: &PrimitiveArray<A>,
+    row: usize,
+    start: usize,
+    placement: &Placement,
+    pixels: &mut Vec<T>,
+) -> Result<(), Defect>
 where
     A: ArrowPrimitiveType<Native: Value>,
-    T: Target,
+    T: PixelValue,
 {
-    let len = lie.shape.values();
+    let len = placement.shape.values();
     check::<A, T>(row, leaf, leaf.nulls().filter(|n| n.null_count() > 0), start, len)?;
     let values = &leaf.values()[start..start + len];
-    let Some([down, right, deeper]) = lie.strides else {
+    let Some([down, right, deeper]) = placement.strides else {
         pixels.extend(values.iter().map(|&v| T::narrow(v)));
         return Ok(());
     };
-    for y in 0..lie.shape.height() {
-        for x in 0..lie.shape.width() {
+    for y in 0..placement.shape.height() {
+        for x in 0..placement.shape.width() {
             let at = y * down + x * right;
-            pixels.extend((0..lie.shape.channels()).map(|c| T::narrow(values[at + c * deeper])));
+            pixels.extend((0..placement.shape.channels()).map(|c| T::narrow(values[at + c * deeper])));
         }
     }
     Ok(())

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 
 use arrow_array::Array;
+use arrow_schema::Field;
 
 use super::column::{Form, ImageColumn, default_pixel_type, values_type};
 use super::lists::Kind;
@@ -188,6 +189,20 @@ impl Survey {
         let rank = |dims: &Dims, votes: usize| (votes, shape_of(dims).is_ok(), std::cmp::Reverse(dims.clone()));
         self.shapes.iter().max_by_key(|(dims, votes)| rank(dims, **votes)).map(|(dims, _)| dims.clone())
     }
+}
+
+/// The shape of the images in a column: from its type, its nesting, the sizes that its rows tell, or a perfect-square
+/// length; the most common one among the first 1,000 rows where the type leaves it open. `None` if no row tells (all
+/// null, or no rows at all).
+///
+/// # Errors
+/// [`Error::UnknownShape`](crate::Error::UnknownShape) if the lengths there are make no image,
+/// [`Error::UnsupportedColumn`](crate::Error::UnsupportedColumn) as [`ImageBatch::from_array`](crate::ImageBatch::from_array).
+pub fn infer_shape(array: &dyn Array, name: &str) -> Result<Option<ImageShape>> {
+    let column = ImageColumn::of(&Field::new(name, array.data_type().clone(), true))?;
+    let mut survey = Survey::new(column, None, None);
+    survey.count(array)?;
+    survey.tell_shape()
 }
 
 fn shape_of(dims: &[usize]) -> Result<ImageShape, String> {

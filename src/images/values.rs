@@ -4,13 +4,13 @@ use std::fmt::Display;
 
 use arrow_array::PrimitiveArray;
 use arrow_array::types::{ArrowPrimitiveType, Float32Type, UInt8Type, UInt16Type};
-use arrow_buffer::NullBuffer;
+use arrow_buffer::{ArrowNativeType, NullBuffer, ScalarBuffer};
 use bytemuck::Pod;
 use half::f16;
 
 use crate::base::reason::Reason;
 use crate::base::shape::PixelType;
-use crate::features::moments::Pixel;
+use crate::images::batch::Pixels;
 use crate::images::defect::Defect;
 
 /// Whether the `len` values from `start` are non-null and fit the pixel type.
@@ -23,7 +23,7 @@ pub(super) fn check<A, T>(
 ) -> Result<usize, Defect>
 where
     A: ArrowPrimitiveType<Native: Value>,
-    T: Target,
+    T: PixelValue,
 {
     if let Some(nulls) = nulls
         && let Some(pixel) = (0..len).find(|&i| nulls.is_null(start + i))
@@ -50,17 +50,23 @@ fn wider<V: Value>(declared: PixelType, values: &[V]) -> Option<PixelType> {
     }
 }
 
-/// A pixel type as the target of narrowing.
-pub(crate) trait Target: Pixel + Pod + arrow_buffer::ArrowNativeType {
+/// A type that images are computed in: u8, u16 or f32.
+pub(crate) trait PixelValue: Value + Pod + ArrowNativeType {
+    /// The type's name at run time.
+    const TYPE: PixelType;
     type Arrow: ArrowPrimitiveType<Native = Self>;
+    /// Whether all values can become pixels of this type without loss.
     fn takes_all<V: Value>(values: &[V]) -> bool;
-    /// Only for values that [`Target::takes_all`] accepts.
+    /// Only for values that [`PixelValue::takes_all`] accepts.
     fn narrow<V: Value>(value: V) -> Self;
+    /// These pixels with their type known at run time.
+    fn wrap(pixels: ScalarBuffer<Self>) -> Pixels;
 }
 
-macro_rules! target {
-    ($t:ty, $arrow:ty, $fits:ident, $to:ident) => {
-        impl Target for $t {
+macro_rules! pixel_value {
+    ($t:ty, $kind:ident, $arrow:ty, $fits:ident, $to:ident) => {
+        impl PixelValue for $t {
+            const TYPE: PixelType = PixelType::$kind;
             type Arrow = $arrow;
             fn takes_all<V: Value>(values: &[V]) -> bool {
                 V::$fits(values)
@@ -68,14 +74,38 @@ macro_rules! target {
             fn narrow<V: Value>(value: V) -> Self {
                 value.$to()
             }
+            fn wrap(pixels: ScalarBuffer<Self>) -> Pixels {
+                Pixels::$kind(pixels)
+            }
         }
     };
 }
-target!(u8, UInt8Type, fit_u8, to_u8);
-target!(u16, UInt16Type, fit_u16, to_u16);
-target!(f32, Float32Type, fit_f32, to_f32);
+pixel_value!(u8, U8, UInt8Type, fit_u8, to_u8);
+pixel_value!(u16, U16, UInt16Type, fit_u16, to_u16);
+pixel_value!(f32, F32, Float32Type, fit_f32, to_f32);
 
-/// A type that pixels come in. The `fit_…` functions look at every value without an early exit, which the compiler turns
+/// Runs a body with `$P` as the type that `$pixel_type` names.
+macro_rules! with_pixel_type {
+    ($pixel_type:expr, $P:ident => $body:expr) => {
+        match $pixel_type {
+            crate::base::shape::PixelType::U8 => {
+                type $P = u8;
+                $body
+            }
+            crate::base::shape::PixelType::U16 => {
+                type $P = u16;
+                $body
+            }
+            crate::base::shape::PixelType::F32 => {
+                type $P = f32;
+                $body
+            }
+        }
+    };
+}
+pub(super) use with_pixel_type;
+
+/// A number type that pixels come in. The `fit_…` functions look at every value without an early exit, which the compiler turns
 /// into vector code.
 pub(crate) trait Value: Copy + Display + Send + Sync {
     fn fit_u8(values: &[Self]) -> bool;

@@ -79,7 +79,7 @@ impl Featurizer {
         let plan = ImagePlan::new(spec, survey.settle()?)?;
         let (mut all, mut defects) = (Computed::empty(), Vec::new());
         for part in plan.parts(images)? {
-            let mut images = plan.prepare(&self.engine, &images.slice(part.start, part.len()))?;
+            let mut images = plan.prepare(&self.engine, &images.slice(part.start, part.len()), part.start as u64)?;
             let (values, _) = Computed::of(&self.engine, &mut images, plan.finisher())?;
             all.append(values);
             let found = images.into_defects().into_iter();

@@ -1,5 +1,6 @@
 //! The images of a run as a column of its output.
 
+use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
 
@@ -18,6 +19,7 @@ use crate::run::compute::{Images, validity};
 
 /// Whether and how the image is in the output, under its name and in its place.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
 pub enum KeepImage {
     /// It is not.
     #[default]
@@ -30,6 +32,17 @@ pub enum KeepImage {
     Tensor,
     /// The same pixels as a `FixedSizeBinary`, for u8 and images of one size; the shape stands in the field's metadata.
     Bytes,
+}
+
+impl fmt::Display for KeepImage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            KeepImage::No => "no",
+            KeepImage::Original => "original",
+            KeepImage::Tensor => "tensor",
+            KeepImage::Bytes => "bytes",
+        })
+    }
 }
 
 impl FromStr for KeepImage {

@@ -18,13 +18,14 @@ use crate::images::{ImageColumn, Reading, Survey};
 use crate::run::compute::{Computed, Images, validity};
 use crate::run::keep::{KeepImage, kept_array, kept_field};
 use crate::run::spec::{FeatureSpec, OnInvalid};
-use crate::stages::Stages;
+use crate::stages::{Chain, Draws};
 
 /// The way from the image column to the engine, settled for a run.
 #[derive(Debug, Clone)]
 pub(crate) struct ImagePlan {
     reading: Reading,
-    stages: Stages,
+    stages: Chain,
+    seed: u64,
     ragged: bool,
     finisher: Finisher,
 }
@@ -32,16 +33,15 @@ pub(crate) struct ImagePlan {
 impl ImagePlan {
     pub fn new(spec: &FeatureSpec, reading: Reading) -> Result<Self> {
         let refuse = |option, why: &str| Err(Error::InvalidOption { option, why: why.to_owned() });
-        if spec.ragged && spec.resize.is_some() {
+        if spec.ragged && spec.stages.sets_size() {
             return refuse("ragged", "images that are resized all have one size");
         }
         if spec.ragged && spec.layout != Layout::List {
             return refuse("ragged", "features of different lengths are lists, not columns or tensors");
         }
-        let stages = Stages { gray: spec.gray, resize: spec.resize };
         let scale = spec.scale.unwrap_or(reading.pixel_type().default_scale());
-        let finisher = Finisher::new(stages.shape(reading.shape())?, scale)?;
-        Ok(Self { reading, stages, ragged: spec.ragged, finisher })
+        let finisher = Finisher::new(spec.stages.shape(reading.shape())?, scale)?;
+        Ok(Self { reading, stages: spec.stages.clone(), seed: spec.seed, ragged: spec.ragged, finisher })
     }
 
     /// How the values of an image become features.
@@ -54,14 +54,16 @@ impl ImagePlan {
         self.reading.parts(images, (!self.ragged).then_some(self.finisher.shape()))
     }
 
-    pub fn prepare(&self, engine: &Engine, images: &dyn Array) -> Result<Images> {
+    /// The images of an array, ready for the engine. `first_row` is the number of its first row in the whole input.
+    pub fn prepare(&self, engine: &Engine, images: &dyn Array, first_row: u64) -> Result<Images> {
         let shape = self.finisher.shape();
+        let draws = Draws { seed: self.seed, first_row };
         engine.install(|| {
             if self.ragged {
-                let ragged = self.stages.prepare_ragged(&self.reading, images, shape.channels());
+                let ragged = self.stages.read_ragged(&self.reading, images, draws, shape.channels());
                 ragged.map(|ragged| Images::Ragged(images.len(), ragged))
             } else {
-                self.stages.prepare(&self.reading, images, shape).map(Images::Uniform)
+                self.stages.read(&self.reading, images, draws, shape).map(Images::Uniform)
             }
         })
     }
@@ -118,12 +120,7 @@ impl RunPlan {
         }
         let mut about = input.metadata().clone();
         about.extend(metadata(&images.finisher, pixel_type));
-        if spec.gray {
-            about.insert("pixelfeat.gray".to_owned(), "bt601".to_owned());
-        }
-        if let Some(resize) = spec.resize {
-            about.insert("pixelfeat.resize".to_owned(), resize.to_string());
-        }
+        about.extend(spec.stages.metadata());
         if spec.ragged {
             about.remove("pixelfeat.feature_names");
             about.insert("pixelfeat.shape".to_owned(), format!("HxWx{}", shape.channels()));
@@ -149,9 +146,9 @@ impl RunPlan {
         &self.spec
     }
 
-    /// Whether a row of another size could be featurized if it were resized or the run ragged.
+    /// Whether rows of other sizes could be featurized if images were resized or the run were ragged.
     pub fn could_take_other_sizes(&self) -> bool {
-        self.images.reading.column().is_sized() && !self.spec.ragged && self.spec.resize.is_none()
+        self.images.reading.column().is_sized() && !self.spec.ragged && !self.spec.stages.sets_size()
     }
 
     /// Rows of a batch to featurize at once, so that what they decode to stays bounded.
@@ -162,12 +159,12 @@ impl RunPlan {
         }
     }
 
-    /// Featurizes one batch. Under [`OnInvalid::Error`] a defective row is reported like any other: whoever knows the
+    /// Featurizes one batch, whose first row is number `first_row` of the whole input. Under [`OnInvalid::Error`] a defective row is reported like any other: whoever knows the
     /// file and the row in it makes the error.
-    pub fn apply(&self, engine: &Engine, input: RecordBatch) -> Result<FeaturizedBatch> {
+    pub fn apply(&self, engine: &Engine, first_row: u64, input: RecordBatch) -> Result<FeaturizedBatch> {
         let (input, known) = take_defects(input, &self.spec.image);
         let at = input.schema_ref().index_of(&self.spec.image).map_err(Error::from)?;
-        let mut images = self.images.prepare(engine, input.column(at))?;
+        let mut images = self.images.prepare(engine, input.column(at), first_row)?;
         images.explain(known);
         let (computed, shares) = Computed::of(engine, &mut images, &self.images.finisher)?;
         let valid = validity(input.num_rows(), images.defects());

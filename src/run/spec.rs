@@ -1,15 +1,17 @@
 //! What a run is asked to compute.
 
+use std::fmt;
 use std::str::FromStr;
 
 use crate::base::error::{Error, Result, choose};
 use crate::base::shape::{ImageShape, PixelType};
 use crate::features::Layout;
 use crate::run::keep::KeepImage;
-use crate::stages::Resize;
+use crate::stages::{Chain, Stage};
 
 /// What becomes of a row that cannot be featurized.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
 pub enum OnInvalid {
     /// It stays, its features are null.
     #[default]
@@ -20,6 +22,16 @@ pub enum OnInvalid {
     Error,
 }
 
+impl fmt::Display for OnInvalid {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            OnInvalid::Null => "null",
+            OnInvalid::Drop => "drop",
+            OnInvalid::Error => "error",
+        })
+    }
+}
+
 impl FromStr for OnInvalid {
     type Err = Error;
 
@@ -28,27 +40,38 @@ impl FromStr for OnInvalid {
     }
 }
 
-/// What to compute: plain data, with a public field for each choice.
+/// What to compute: plain data, with a public field for each choice. [`Default`] is the usual choice of everything.
+///
+/// ```
+/// use pixelfeat::stages::Gray;
+/// use pixelfeat::{FeatureSpec, OnInvalid};
+///
+/// # fn main() -> pixelfeat::Result<()> {
+/// let spec = FeatureSpec::new("64x64x3".parse()?).with_stage(Gray).with_on_invalid(OnInvalid::Drop);
+/// assert_eq!(spec.stages.to_string(), "gray");
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
 pub struct FeatureSpec {
-    /// The column that holds the images.
+    /// The column that holds the images; `image` by default.
     pub image: String,
     /// The shape of the images as they are in the column; `None` to read it from the data
     /// ([`infer_shape`](crate::infer_shape)).
     pub shape: Option<ImageShape>,
-    /// The type to compute in; `None` for the column's own ([`default_pixel_type`](crate::default_pixel_type)), of encoded
-    /// images that of most among the first 1,000 rows.
+    /// The type to compute in; `None` for the column's own ([`default_pixel_type`](crate::default_pixel_type)). Of a
+    /// column of encoded images that is the type of most among the first 1,000 rows.
     pub pixel_type: Option<PixelType>,
     /// What sums, means and deviations are divided by; `None` for [`PixelType::default_scale`].
     pub scale: Option<f64>,
     /// How the features stand in the output.
     pub layout: Layout,
-    /// Whether colours become gray before anything else: ITU-R BT.601 in whole numbers,
-    /// (19595 R + 38470 G + 7471 B + 32768) ÷ 65536 rounded down, as Pillow's `convert("L")`; of floats
-    /// 0.299 R + 0.587 G + 0.114 B. Alpha is left out.
-    pub gray: bool,
-    /// The size that all images are brought to, after [`gray`](FeatureSpec::gray); `None` to leave them as they are.
-    pub resize: Option<Resize>,
+    /// What is done to each image before its features are computed; nothing by default.
+    pub stages: Chain,
+    /// What decides the random parameters of stages, together with a stage's position in the chain and the number of
+    /// the row in the input. 0 by default.
+    pub seed: u64,
     /// Whether images keep the size that each row tells: features are then lists of as many values as the image has,
     /// beside a `height` and a `width` column.
     pub ragged: bool,
@@ -58,25 +81,94 @@ pub struct FeatureSpec {
     pub on_invalid: OnInvalid,
 }
 
-impl FeatureSpec {
-    /// Features of images of `shape` in column `image`, everything else by default.
-    pub fn new(shape: ImageShape) -> Self {
-        Self { shape: Some(shape), ..Self::infer() }
-    }
-
-    /// As [`FeatureSpec::new`], with the shape read from the data.
-    pub fn infer() -> Self {
+impl Default for FeatureSpec {
+    /// Images in a column `image`, whose shape and pixel type are read from the data, as they are.
+    fn default() -> Self {
         Self {
             image: "image".to_owned(),
             shape: None,
             pixel_type: None,
             scale: None,
             layout: Layout::List,
-            gray: false,
-            resize: None,
+            stages: Chain::new(),
+            seed: 0,
             ragged: false,
             keep_image: KeepImage::No,
             on_invalid: OnInvalid::Null,
         }
+    }
+}
+
+/// Each setter replaces a field and leaves the others. Where a field is an `Option`, the setter takes a value as well.
+impl FeatureSpec {
+    /// The default, for images of `shape`.
+    pub fn new(shape: ImageShape) -> Self {
+        Self::default().with_shape(shape)
+    }
+
+    /// Sets [`image`](FeatureSpec::image).
+    #[must_use]
+    pub fn with_image(self, image: impl Into<String>) -> Self {
+        Self { image: image.into(), ..self }
+    }
+
+    /// Sets [`shape`](FeatureSpec::shape).
+    #[must_use]
+    pub fn with_shape(self, shape: impl Into<Option<ImageShape>>) -> Self {
+        Self { shape: shape.into(), ..self }
+    }
+
+    /// Sets [`pixel_type`](FeatureSpec::pixel_type).
+    #[must_use]
+    pub fn with_pixel_type(self, pixel_type: impl Into<Option<PixelType>>) -> Self {
+        Self { pixel_type: pixel_type.into(), ..self }
+    }
+
+    /// Sets [`scale`](FeatureSpec::scale).
+    #[must_use]
+    pub fn with_scale(self, scale: impl Into<Option<f64>>) -> Self {
+        Self { scale: scale.into(), ..self }
+    }
+
+    /// Sets [`layout`](FeatureSpec::layout).
+    #[must_use]
+    pub fn with_layout(self, layout: Layout) -> Self {
+        Self { layout, ..self }
+    }
+
+    /// Sets [`stages`](FeatureSpec::stages).
+    #[must_use]
+    pub fn with_stages(self, stages: Chain) -> Self {
+        Self { stages, ..self }
+    }
+
+    /// Adds a stage behind those there are.
+    #[must_use]
+    pub fn with_stage(self, stage: impl Into<Stage>) -> Self {
+        Self { stages: self.stages.with(stage), ..self }
+    }
+
+    /// Sets [`seed`](FeatureSpec::seed).
+    #[must_use]
+    pub fn with_seed(self, seed: u64) -> Self {
+        Self { seed, ..self }
+    }
+
+    /// Sets [`ragged`](FeatureSpec::ragged).
+    #[must_use]
+    pub fn with_ragged(self, ragged: bool) -> Self {
+        Self { ragged, ..self }
+    }
+
+    /// Sets [`keep_image`](FeatureSpec::keep_image).
+    #[must_use]
+    pub fn with_keep_image(self, keep_image: KeepImage) -> Self {
+        Self { keep_image, ..self }
+    }
+
+    /// Sets [`on_invalid`](FeatureSpec::on_invalid).
+    #[must_use]
+    pub fn with_on_invalid(self, on_invalid: OnInvalid) -> Self {
+        Self { on_invalid, ..self }
     }
 }

@@ -233,7 +233,7 @@ impl Stage {
     }
 
     fn featurize(&mut self, first_row: u64, batch: RecordBatch) -> Result<RecordBatch> {
-        let done = self.plan.apply(&self.engine, batch)?;
+        let done = self.plan.apply(&self.engine, first_row, batch)?;
         self.set_aside(first_row, &done)?;
         self.count(&done);
         Ok(done.batch)

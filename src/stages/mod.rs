@@ -1,71 +1,173 @@
-//! What becomes of images between their column and the engine: colours to gray, then one size.
+//! What is done to images between their column and the engine: a chain of stages.
 //!
-//! It is done once, on the host, so that it is the same whatever computes the features.
+//! A stage is one file and one line of the table below. It draws the parameters of an image apart from applying them,
+//! from the seed of the run, its position in the chain and the number of the image's row. So a row gives the same image
+//! whatever batch it comes in and whatever applies the stage.
 
+mod chain;
 mod gray;
 mod resize;
 
-use arrow_array::Array;
+use std::fmt;
+use std::str::FromStr;
 
-use self::gray::Luma;
-use self::resize::{Resample, Resampler};
-use crate::base::error::Result;
+use crate::base::error::{Error, Result, choose};
+use crate::base::random::Random;
 use crate::base::shape::ImageShape;
-use crate::images::{Change, ImageBatch, Ragged, Reading};
+use crate::images::{ImageBuffer, PixelValue};
 
-pub use self::resize::{Filter, Resize};
+pub use self::chain::Chain;
+pub(crate) use self::chain::Draws;
+pub use self::resize::Filter;
 
-/// The stages of a run, in their order.
+/// The parameters of a stage for one image: four words, whose meaning is the stage's.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(crate) struct Stages {
-    pub gray: bool,
-    pub resize: Option<Resize>,
-}
+pub(crate) struct Params(pub [u32; 4]);
 
-impl Stages {
-    /// The shape that an image of shape `found` comes out with.
-    pub fn shape(&self, found: ImageShape) -> Result<ImageShape> {
-        let channels = if self.gray { 1 } else { found.channels() };
-        match self.resize {
-            Some(to) => ImageShape::new(to.height(), to.width(), channels),
-            None => ImageShape::new(found.height(), found.width(), channels),
-        }
-    }
+/// What a stage does.
+pub(crate) trait Operation: Sized {
+    /// What a thread keeps from one image to the next.
+    type Workspace: Default;
 
-    /// Images of one shape, which is that of the stages' output; those that have another are defects.
+    /// Reads what stands behind the stage's name and a colon, if anything does.
+    fn parse(arguments: Option<&str>) -> Result<Self>;
+
+    /// The text that [`Operation::parse`] reads.
+    fn arguments(&self) -> Option<String>;
+
+    /// The shape that an image of shape `from` will have.
     ///
     /// # Errors
-    /// As [`Reading::read`].
-    pub fn prepare(&self, reading: &Reading, array: &dyn Array, shape: ImageShape) -> Result<ImageBatch> {
-        if *self == Self::default() { reading.read(array) } else { reading.read_changed(array, self, shape) }
+    /// [`Error::InvalidShape`] if it has none.
+    fn shape(&self, from: ImageShape) -> Result<ImageShape>;
+
+    /// Whether all images have one height and width afterwards, whatever they had before.
+    fn sets_size(&self) -> bool {
+        false
     }
 
-    /// Images of any height and width, with so many channels after the stages.
-    ///
-    /// # Errors
-    /// As [`Reading::read`].
-    pub fn prepare_ragged(&self, reading: &Reading, array: &dyn Array, channels: usize) -> Result<Ragged> {
-        reading.read_ragged(array, self, channels)
+    /// Draws the parameters of an image. `random` depends on the run's seed, the stage's position and the row alone.
+    fn draw(&self, _random: &mut Random) -> Params {
+        Params::default()
+    }
+
+    /// Applies the stage to an image, which then has the shape that [`Operation::shape`] tells.
+    fn apply<P: PixelValue>(
+        &self,
+        params: Params,
+        image: &mut ImageBuffer<P>,
+        workspace: &mut Self::Workspace,
+    ) -> Result<(), String>;
+
+    /// A key and a value for the metadata of the output's schema, beside the text of the whole chain.
+    fn metadata(&self) -> Option<(&'static str, String)> {
+        None
     }
 }
 
-impl<T: Luma + Resample> Change<T> for Stages {
-    type Scratch = Resampler;
+macro_rules! stages {
+    ($($(#[$about:meta])* $name:literal => $module:ident::$Stage:ident,)*) => {
+        $(pub use self::$module::$Stage;)*
 
-    fn shape(&self, found: ImageShape) -> ImageShape {
-        // A smaller image, or one of sides that were checked before: always a shape.
-        Stages::shape(self, found).unwrap_or(found)
+        /// One step of a [`Chain`]. Its text is its name, followed by a colon and its arguments if it has any.
+        #[derive(Debug, Clone, Copy, PartialEq)]
+        #[non_exhaustive]
+        pub enum Stage {
+            $($(#[$about])* $Stage($Stage),)*
+        }
+
+        $(impl From<$Stage> for Stage {
+            fn from(stage: $Stage) -> Self {
+                Stage::$Stage(stage)
+            }
+        })*
+
+        /// What a thread keeps of each kind of stage from one image to the next.
+        #[derive(Default)]
+        pub(crate) struct Workspace {
+            $($module: <$Stage as Operation>::Workspace,)*
+        }
+
+        /// The stages by name, and how their arguments are read.
+        const PARSERS: &[(&str, fn(Option<&str>) -> Result<Stage>)] =
+            &[$(($name, |arguments| $Stage::parse(arguments).map(Stage::$Stage)),)*];
+
+        impl Stage {
+            /// The name that texts use, such as `gray`.
+            pub fn name(&self) -> &'static str {
+                match self {
+                    $(Stage::$Stage(_) => $name,)*
+                }
+            }
+
+            /// The shape that an image of shape `from` will have.
+            ///
+            /// # Errors
+            /// [`Error::InvalidShape`] if it would be none.
+            pub fn shape(&self, from: ImageShape) -> Result<ImageShape> {
+                match self {
+                    $(Stage::$Stage(stage) => Operation::shape(stage, from),)*
+                }
+            }
+
+            fn arguments(&self) -> Option<String> {
+                match self {
+                    $(Stage::$Stage(stage) => stage.arguments(),)*
+                }
+            }
+
+            fn sets_size(&self) -> bool {
+                match self {
+                    $(Stage::$Stage(stage) => stage.sets_size(),)*
+                }
+            }
+
+            fn metadata(&self) -> Option<(&'static str, String)> {
+                match self {
+                    $(Stage::$Stage(stage) => stage.metadata(),)*
+                }
+            }
+
+            fn draw(&self, random: &mut Random) -> Params {
+                match self {
+                    $(Stage::$Stage(stage) => stage.draw(random),)*
+                }
+            }
+
+            fn apply<P: PixelValue>(
+                &self,
+                params: Params,
+                image: &mut ImageBuffer<P>,
+                workspace: &mut Workspace,
+            ) -> Result<(), String> {
+                match self {
+                    $(Stage::$Stage(stage) => stage.apply(params, image, &mut workspace.$module),)*
+                }
+            }
+        }
+    };
+}
+
+// The table of stages: a stage's name in texts, its file and its type.
+stages! {
+    /// Colours become gray.
+    "gray" => gray::Gray,
+    /// All images get one height and width.
+    "resize" => resize::Resize,
+}
+
+impl fmt::Display for Stage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())?;
+        self.arguments().map_or(Ok(()), |arguments| write!(f, ":{arguments}"))
     }
+}
 
-    fn apply(&self, found: ImageShape, pixels: &mut Vec<T>, resampler: &mut Resampler) -> Result<(), String> {
-        let mut shape = found;
-        if self.gray && shape.channels() > 1 {
-            gray::convert(pixels, shape.channels());
-            shape = ImageShape::gray(shape.height(), shape.width()).map_err(|e| e.to_string())?;
-        }
-        match self.resize {
-            Some(to) => resampler.resize(pixels, shape, to),
-            None => Ok(()),
-        }
+impl FromStr for Stage {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        let (name, arguments) = text.split_once(':').map_or((text, None), |(name, rest)| (name, Some(rest)));
+        choose("stage", name, PARSERS)?(arguments)
     }
 }

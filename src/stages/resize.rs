@@ -5,6 +5,8 @@ use std::str::FromStr;
 
 use crate::base::error::{Error, Result, choose};
 use crate::base::shape::ImageShape;
+use crate::images::{ImageBuffer, PixelValue};
+use crate::stages::{Operation, Params};
 
 /// The size that images are brought to, and how.
 ///
@@ -27,6 +29,15 @@ pub enum Filter {
     Bilinear,
     /// The mean of the pixels that fall into the new one, as Pillow's `BOX` does.
     Area,
+}
+
+impl fmt::Display for Filter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Filter::Bilinear => "bilinear",
+            Filter::Area => "area",
+        })
+    }
 }
 
 impl FromStr for Filter {
@@ -73,7 +84,7 @@ impl fmt::Display for Resize {
         write!(f, "{}x{}", self.height, self.width)?;
         match self.filter {
             Filter::Bilinear => Ok(()),
-            Filter::Area => f.write_str(":area"),
+            other => write!(f, ":{other}"),
         }
     }
 }
@@ -95,18 +106,51 @@ impl FromStr for Resize {
     }
 }
 
+impl Operation for Resize {
+    type Workspace = Resampler;
+
+    fn parse(arguments: Option<&str>) -> Result<Self> {
+        arguments.unwrap_or_default().parse()
+    }
+
+    fn arguments(&self) -> Option<String> {
+        Some(self.to_string())
+    }
+
+    fn shape(&self, from: ImageShape) -> Result<ImageShape> {
+        ImageShape::new(self.height(), self.width(), from.channels())
+    }
+
+    fn sets_size(&self) -> bool {
+        true
+    }
+
+    fn metadata(&self) -> Option<(&'static str, String)> {
+        Some(("pixelfeat.resize", self.to_string()))
+    }
+
+    fn apply<P: PixelValue>(
+        &self,
+        _: Params,
+        image: &mut ImageBuffer<P>,
+        resampler: &mut Resampler,
+    ) -> Result<(), String> {
+        let (from, to) = (image.shape(), self.shape(image.shape()).map_err(|e| e.to_string())?);
+        if from == to {
+            return Ok(());
+        }
+        image.replace(to, |old, new| resampler.resample(old, from, new, to, self.filter))
+    }
+}
+
 #[cfg(feature = "image")]
 mod resampling {
     use fast_image_resize::images::{Image, ImageRef};
     use fast_image_resize::{FilterType, PixelType as Kind, ResizeAlg, ResizeOptions, Resizer};
 
-    use super::{Filter, Resize};
+    use super::Filter;
     use crate::base::shape::{ImageShape, PixelType};
-    use crate::images::Target;
-
-    /// A pixel type that can be resampled.
-    pub trait Resample: Target {}
-    impl<T: Target> Resample for T {}
+    use crate::images::PixelValue;
 
     /// A thread's buffers.
     #[derive(Default)]
@@ -115,26 +159,26 @@ mod resampling {
     }
 
     impl Resampler {
-        /// Resizes interleaved pixels in place.
-        pub fn resize<T: Resample>(&mut self, pixels: &mut Vec<T>, from: ImageShape, to: Resize) -> Result<(), String> {
-            if (from.height(), from.width()) == (to.height(), to.width()) {
-                return Ok(());
-            }
-            let kind = kind(T::TYPE, from.channels());
-            let mut resized = vec![T::default(); to.height() * to.width() * from.channels()];
-            let source = bytemuck::cast_slice(pixels.as_slice());
-            let source = ImageRef::new(from.width() as u32, from.height() as u32, source, kind);
-            let target = bytemuck::cast_slice_mut(resized.as_mut_slice());
-            let target = Image::from_slice_u8(to.width, to.height, target, kind);
-            let filter = match to.filter {
+        /// Resamples interleaved pixels; both images have the same channels.
+        pub fn resample<P: PixelValue>(
+            &mut self,
+            old: &[P],
+            from: ImageShape,
+            new: &mut [P],
+            to: ImageShape,
+            filter: Filter,
+        ) -> Result<(), String> {
+            let kind = kind(P::TYPE, from.channels());
+            let source = ImageRef::new(from.width() as u32, from.height() as u32, bytemuck::cast_slice(old), kind);
+            let target = bytemuck::cast_slice_mut(new);
+            let target = Image::from_slice_u8(to.width() as u32, to.height() as u32, target, kind);
+            let filter = match filter {
                 Filter::Bilinear => FilterType::Bilinear,
                 Filter::Area => FilterType::Box,
             };
             let options = ResizeOptions::new().resize_alg(ResizeAlg::Convolution(filter)).use_alpha(false);
             let (source, mut target) = (source.map_err(|e| e.to_string())?, target.map_err(|e| e.to_string())?);
-            self.resizer.resize(&source, &mut target, &options).map_err(|e| e.to_string())?;
-            *pixels = resized;
-            Ok(())
+            self.resizer.resize(&source, &mut target, &options).map_err(|e| e.to_string())
         }
     }
 
@@ -158,30 +202,33 @@ mod resampling {
 
 #[cfg(not(feature = "image"))]
 mod resampling {
-    use super::Resize;
+    use super::Filter;
     use crate::base::shape::ImageShape;
 
-    /// A pixel type that could be resampled.
-    pub trait Resample {}
-    impl<T> Resample for T {}
-
+    /// There is none: [`Resize::new`](super::Resize::new) fails.
     #[derive(Default)]
     pub struct Resampler;
 
     impl Resampler {
-        pub fn resize<T>(&mut self, _: &mut Vec<T>, _: ImageShape, _: Resize) -> Result<(), String> {
+        pub fn resample<P>(
+            &mut self,
+            _: &[P],
+            _: ImageShape,
+            _: &mut [P],
+            _: ImageShape,
+            _: Filter,
+        ) -> Result<(), String> {
             Err("this build has no feature `image`".to_owned())
         }
     }
 }
 
-pub(super) use resampling::{Resample, Resampler};
+use resampling::Resampler;
 
 #[cfg(all(test, feature = "image"))]
 mod tests {
     use super::*;
     use crate::base::random::Random;
-    use crate::images::Target;
 
     #[test]
     fn text_and_size_agree() {
@@ -222,10 +269,10 @@ mod tests {
                 let row: Vec<f32> = (0..from).map(|_| (random.bits() % 256) as f32).collect();
                 let exact: Vec<f64> = row.iter().map(|&v| f64::from(v)).collect();
                 let shape = ImageShape::gray(1, from).unwrap();
-                let mut got = row;
+                let mut image = ImageBuffer::of(shape, row);
                 let to = Resize::new(1, to, filter).unwrap();
-                Resampler::default().resize(&mut got, shape, to).unwrap();
-                for (got, want) in got.iter().zip(expected(&exact, from, to.width(), filter)) {
+                to.apply(Params::default(), &mut image, &mut Resampler::default()).unwrap();
+                for (got, want) in image.pixels().iter().zip(expected(&exact, from, to.width(), filter)) {
                     assert!((f64::from(*got) - want).abs() < 1e-3, "{filter:?} {from} to {to}: {got}, {want}");
                 }
             }
@@ -236,7 +283,7 @@ mod tests {
     #[test]
     fn integers_are_the_same_at_every_simd_level() {
         use fast_image_resize::CpuExtensions;
-        fn check<T: Target>(cast: fn(u64) -> T) {
+        fn check<T: PixelValue>(cast: fn(u64) -> T) {
             let mut random = Random::new(6, 0);
             for channels in 1..=4 {
                 for (h, w, to) in [(41, 37, "28x28"), (7, 5, "31x33"), (133, 200, "19x17:area"), (5, 7, "8x9:area")] {
@@ -247,11 +294,13 @@ mod tests {
                         .into_iter()
                         .filter(|level| level.is_supported())
                         .map(|level| {
-                            let (mut resampler, mut pixels) = (Resampler::default(), pixels.clone());
+                            let (mut resampler, mut image) =
+                                (Resampler::default(), ImageBuffer::of(shape, pixels.clone()));
                             // SAFETY: this machine supports the level.
                             unsafe { resampler.resizer.set_cpu_extensions(level) };
-                            resampler.resize(&mut pixels, shape, to.parse().unwrap()).unwrap();
-                            pixels
+                            let to: Resize = to.parse().unwrap();
+                            to.apply(Params::default(), &mut image, &mut resampler).unwrap();
+                            image.pixels().to_vec()
                         })
                         .collect();
                     assert!(results.windows(2).all(|pair| pair[0] == pair[1]), "{shape} to {to}");

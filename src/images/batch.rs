@@ -1,0 +1,100 @@
+//! The images of one array: their pixels, and the rows that have none.
+
+use arrow_buffer::ScalarBuffer;
+
+use crate::base::shape::ImageShape;
+use crate::images::defect::{Defect, explain};
+
+/// The pixels of a batch, image after image, in the type they are computed in.
+#[derive(Debug, Clone)]
+pub enum Pixels {
+    /// 8-bit pixels.
+    U8(ScalarBuffer<u8>),
+    /// 16-bit pixels.
+    U16(ScalarBuffer<u16>),
+    /// Finite floats (in rows that are not defective).
+    F32(ScalarBuffer<f32>),
+}
+
+/// The images of one Arrow array, checked row by row.
+///
+/// Where the array already holds pixels of the wanted type side by side, they are borrowed (reference-counted, nothing
+/// is copied); otherwise the valid rows are copied and narrowed. Rows that cannot be featurized are listed as
+/// [`Defect`]s.
+#[derive(Debug, Clone)]
+pub struct ImageBatch {
+    shape: ImageShape,
+    rows: usize,
+    pixels: Pixels,
+    /// Whether `pixels` has a place for every row, or only for the valid ones.
+    every_row: bool,
+    defects: Vec<Defect>,
+    /// The defective rows that have a place all the same, since only computing with them showed what is wrong.
+    late: Vec<usize>,
+}
+
+impl ImageBatch {
+    /// Puts together what was read: `pixels` of all of `rows` if `every_row`, else of the valid ones.
+    pub(crate) fn new(shape: ImageShape, rows: usize, pixels: Pixels, every_row: bool, defects: Vec<Defect>) -> Self {
+        Self { shape, rows, pixels, every_row, defects, late: Vec::new() }
+    }
+
+    /// The shape of every image.
+    pub fn shape(&self) -> ImageShape {
+        self.shape
+    }
+
+    /// Rows of the array it was read from, defective ones included.
+    pub fn rows(&self) -> usize {
+        self.rows
+    }
+
+    /// Images in [`ImageBatch::pixels`]: all rows, or only the valid ones where these had to be copied.
+    pub fn images(&self) -> usize {
+        if self.every_row { self.rows } else { self.rows + self.late.len() - self.defects.len() }
+    }
+
+    /// The pixels, `images() · shape().values()` of them.
+    pub fn pixels(&self) -> &Pixels {
+        &self.pixels
+    }
+
+    /// The rows that cannot be featurized, in order.
+    pub fn defects(&self) -> &[Defect] {
+        &self.defects
+    }
+
+    /// Gives the rows that a reader had to leave null the reasons it had for it; `known` is in row order.
+    pub(crate) fn explain(&mut self, known: Vec<Defect>) {
+        explain(&mut self.defects, known);
+    }
+
+    /// Adds what only computing with a row could show.
+    pub(crate) fn add_defects(&mut self, defects: impl IntoIterator<Item = Defect>) {
+        let before = self.defects.len();
+        self.defects.extend(defects);
+        self.late.extend(self.defects[before..].iter().map(|defect| defect.row));
+        self.defects.sort_by_key(|defect| defect.row);
+    }
+
+    /// Where the images of the valid rows are among the pixels, row by row.
+    pub(crate) fn places(&self) -> impl Iterator<Item = Option<usize>> {
+        let mut defects = self.defects.iter().map(|defect| defect.row).peekable();
+        let mut next = 0;
+        (0..self.rows).map(move |row| {
+            let is_defect = defects.next_if_eq(&row).is_some();
+            let place = next;
+            next += usize::from(!is_defect || self.every_row || self.late.contains(&row));
+            (!is_defect).then_some(place)
+        })
+    }
+
+    pub(crate) fn into_defects(self) -> Vec<Defect> {
+        self.defects
+    }
+
+    /// Whether image `i` of the pixels is row `i`.
+    pub(crate) fn every_row(&self) -> bool {
+        self.every_row
+    }
+}
