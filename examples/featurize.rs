@@ -13,8 +13,8 @@ use clap::Parser;
 use indicatif::{ProgressBar, ProgressStyle};
 use pixelfeat::stages::{Gray, Resize};
 use pixelfeat::{
-    Backend, Chain, Engine, EngineOptions, Error, FeatureSpec, FeatureStream, Featurizer, ImageShape, KeepImage,
-    Layout, OnInvalid, PixelType, Report, ReportHandle, Stage, StreamOptions, io, synthetic,
+    Backend, Chain, DimensionOrder, Encoding, Engine, EngineOptions, Error, FeatureSpec, FeatureStream, Featurizer,
+    ImageShape, KeepImage, Layout, OnInvalid, PixelType, Report, ReportHandle, Stage, StreamOptions, io, synthetic,
 };
 
 /// Turn columns of pixel arrays into model-ready features.
@@ -57,6 +57,12 @@ struct Args {
     /// The type of the pixels, u8, u16 or f32; by default the column's own, and u8 for JSON.
     #[arg(long, value_name = "TYPE")]
     pixel_type: Option<PixelType>,
+    /// What the bytes of a column hold: raw (pixels) or encoded (images); by default most of the first rows tell.
+    #[arg(long, value_name = "ENCODING")]
+    encoding: Option<Encoding>,
+    /// The order in which the dimensions of an image are stored, as hw, hwc or chw; by default metadata or rows tell.
+    #[arg(long, value_name = "ORDER")]
+    order: Option<DimensionOrder>,
     /// What sums, mean and std are divided by [default: 255 for u8, 65535 for u16, 1 for f32].
     #[arg(long, value_name = "N", value_parser = positive)]
     scale: Option<f64>,
@@ -188,6 +194,8 @@ fn open(args: &Args, quarantine: Option<&io::Quarantine>) -> Result<(FeatureStre
         .with_image(&args.image)
         .with_shape(args.shape)
         .with_pixel_type(args.pixel_type)
+        .with_encoding(args.encoding)
+        .with_order(args.order)
         .with_scale(args.scale)
         .with_layout(args.layout)
         .with_stages(stages(args))

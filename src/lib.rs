@@ -73,7 +73,7 @@ pub use engine::{Forecast, Rates};
 pub use features::moments::{Moments, Parts, Pixel};
 pub use features::{Finisher, Layout, Output};
 pub use images::defect::{DEFECTS_OF, Defect, defects_array, defects_field};
-pub use images::{ImageBatch, Pixels, default_pixel_type, describe_layout, infer_shape};
+pub use images::{DimensionOrder, Encoding, ImageBatch, Pixels, default_pixel_type, describe_column, infer_shape};
 pub use run::featurizer::{Features, Featurizer};
 pub use run::keep::KeepImage;
 pub use run::report::Report;

@@ -373,6 +373,8 @@ fn help_names_every_option() {
         "--resize",
         "--stages",
         "--ragged",
+        "--encoding",
+        "--order",
     ] {
         assert!(help.contains(option), "{option} is missing in:\n{help}");
     }

@@ -14,7 +14,7 @@ use arrow_schema::{DataType, Field, Schema, SchemaRef};
 use clap::Parser;
 use pixelfeat::{
     Backend, Engine, EngineOptions, Error, FeatureSpec, Featurizer, ImageBatch, ImageShape, KeepImage, PixelType,
-    Pixels, Reason, Report, Result, StreamOptions, describe_layout, io,
+    Pixels, Reason, Report, Result, StreamOptions, describe_column, io,
 };
 
 use picture::Sheet;
@@ -128,7 +128,7 @@ fn open(args: &Args) -> Result<(String, io::Reader)> {
 /// The columns that can hold images, and members of structs by their path. What is called `asked` has the type that
 /// was asked for rather than its own where the format leaves it open.
 fn candidates(schema: &Schema, asked: &str) -> Vec<String> {
-    let holds = |field: &Field| *field.data_type() != DataType::Null && describe_layout(field).is_ok();
+    let holds = |field: &Field| *field.data_type() != DataType::Null && describe_column(field).is_ok();
     let mut found = Vec::new();
     for field in schema.fields().iter().filter(|field| !field.metadata().contains_key(pixelfeat::DEFECTS_OF)) {
         match field.data_type() {
@@ -268,7 +268,7 @@ impl Found {
 
     fn images(&self, text: &mut String) {
         let Some(report) = &self.report else { return };
-        let layout = self.schema.field_with_name(&self.image).map_err(Error::from).and_then(describe_layout);
+        let layout = self.schema.field_with_name(&self.image).map_err(Error::from).and_then(describe_column);
         let layout = layout.unwrap_or_default();
         let _ = writeln!(text, "\nimages in `{}`", self.image);
         let _ = writeln!(text, "  layout      {layout}");

@@ -77,8 +77,9 @@ impl ImageBatch {
         self.defects.sort_by_key(|defect| defect.row);
     }
 
-    /// Where the images of the valid rows are among the pixels, row by row.
-    pub(crate) fn places(&self) -> impl Iterator<Item = Option<usize>> {
+    /// For each row, which of the [images](ImageBatch::images) is its own; `None` for a row that cannot be featurized.
+    /// Image `i` has the values from `i * shape().values()` on.
+    pub fn places(&self) -> impl Iterator<Item = Option<usize>> {
         let mut defects = self.defects.iter().map(|defect| defect.row).peekable();
         let mut next = 0;
         (0..self.rows).map(move |row| {

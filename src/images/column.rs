@@ -1,20 +1,50 @@
 //! How images lie in a column, by its field alone.
 
+use std::fmt;
+use std::str::FromStr;
+
 use arrow_schema::{DataType, Field, Fields};
 
 use super::lists::Kind;
-use super::tensor::{Order, Tensor, daft_fixed_image, extension};
-use crate::base::error::{Error, Result};
+use super::tensor::{AxisOrder, DimensionOrder, Tensor, daft_fixed_image, extension};
+use crate::base::error::{Error, Result, choose};
 use crate::base::shape::{ImageShape, PixelType};
+
+/// What the bytes of an image column hold.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Encoding {
+    /// The pixels themselves.
+    Raw,
+    /// Encoded images: PNG, JPEG, WebP, BMP or TIFF.
+    Encoded,
+}
+
+impl fmt::Display for Encoding {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Encoding::Raw => "raw",
+            Encoding::Encoded => "encoded",
+        })
+    }
+}
+
+impl FromStr for Encoding {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        choose("encoding", text, &[("raw", Encoding::Raw), ("encoded", Encoding::Encoded)])
+    }
+}
 
 /// Names the shape of the images of a flat column in its field's metadata, as in `28x28x3`.
 pub(crate) const SHAPE_KEY: &str = "pixelfeat.shape";
 
-/// How the images of a column lie in it, in words; what a run would take it for.
+/// Says in words how the images of a column are stored, as a run would take them.
 ///
 /// # Errors
 /// [`Error::UnsupportedColumn`] if it can hold no images, or its metadata contradicts its type.
-pub fn describe_layout(field: &Field) -> Result<String> {
+pub fn describe_column(field: &Field) -> Result<String> {
     ImageColumn::of(field).map(|column| column.describe())
 }
 
@@ -34,9 +64,9 @@ pub(super) enum Form {
     /// Lists of numbers; the nesting, where there is some, is that of rows, pixels and channels. Or bytes of one length.
     Lists,
     /// Lists of numbers, each a tensor of these physical dimensions.
-    Tensor { dims: Vec<usize>, order: Order },
+    Tensor { dims: Vec<usize>, order: AxisOrder },
     /// A struct of a list of numbers and the list of its dimensions.
-    Tensors { data: usize, shape: usize, order: Order },
+    Tensors { data: usize, shape: usize, order: AxisOrder },
     /// A struct of a list of numbers and its sides.
     Sides { data: usize, height: usize, width: usize, channels: Option<usize> },
     /// Bytes of any length: raw pixels or encoded images. The rows tell.
@@ -64,6 +94,42 @@ impl ImageColumn {
             _ => None,
         };
         Ok(Self { name: field.name().clone(), data_type: field.data_type().clone(), form, hint })
+    }
+
+    /// Settles what a run declares of the column.
+    ///
+    /// # Errors
+    /// [`Error::UnsupportedColumn`] if the column cannot be as declared.
+    pub fn declare(&mut self, encoding: Option<Encoding>, order: Option<DimensionOrder>) -> Result<()> {
+        match (encoding, &self.form) {
+            (Some(Encoding::Encoded), _) if !cfg!(feature = "image") => {
+                return Err(self.unsupported("this build has no feature `image`, which encoded images need"));
+            }
+            (Some(Encoding::Raw), Form::Bytes) => self.form = Form::Lists,
+            (Some(Encoding::Encoded), Form::Bytes) => self.form = Form::Encoded(None),
+            (Some(Encoding::Raw), Form::Encoded(_)) => {
+                return Err(self.unsupported("raw pixels were declared, its images are encoded"));
+            }
+            (Some(Encoding::Encoded), form) if !matches!(form, Form::Encoded(_)) => {
+                return Err(self.unsupported("encoded images were declared, which are bytes of any length"));
+            }
+            _ => {}
+        }
+        let Some(declared) = order else { return Ok(()) };
+        let refusal = match &mut self.form {
+            Form::Tensor { order: AxisOrder::Known(named), .. }
+            | Form::Tensors { order: AxisOrder::Known(named), .. } => {
+                (*named != declared).then(|| format!("the order {declared} was declared, its metadata says {named}"))
+            }
+            Form::Tensor { order, .. } | Form::Tensors { order, .. } => {
+                *order = AxisOrder::Known(declared);
+                None
+            }
+            Form::Lists | Form::Bytes if Kind::of(values_type(&self.data_type)).depth <= 1 => None,
+            Form::Lists | Form::Bytes | Form::Sides { .. } | Form::Encoded(_) => (!declared.is_interleaved())
+                .then(|| format!("the order {declared} was declared, its images are H×W or H×W×C")),
+        };
+        refusal.map_or(Ok(()), |why| Err(self.unsupported(why)))
     }
 
     /// The layout in words.
@@ -152,7 +218,7 @@ fn form(field: &Field) -> Result<Form, String> {
             match daft_fixed_image(metadata).map_err(|why| format!("{name}: {why}"))? {
                 Some(image) => {
                     let dims = vec![image.height(), image.width(), image.channels()];
-                    let tensor = Form::Tensor { dims, order: Order::Open(None) };
+                    let tensor = Form::Tensor { dims, order: AxisOrder::Open(None) };
                     checked(tensor, data_type).map_err(|why| format!("{name}: {why}"))
                 }
                 None => plain(data_type),
@@ -216,7 +282,7 @@ fn struct_form(data_type: &DataType) -> Option<Form> {
     }
     let data = field("data", &values)?;
     if let Some(shape) = field("shape", &|of| Kind::of(of).depth == 1 && integer(Kind::of(of).leaf)) {
-        return Some(Form::Tensors { data, shape, order: Order::Open(None) });
+        return Some(Form::Tensors { data, shape, order: AxisOrder::Open(None) });
     }
     let channels = field("channel", &integer);
     Some(Form::Sides { data, height: field("height", &integer)?, width: field("width", &integer)?, channels })

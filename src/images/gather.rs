@@ -14,7 +14,7 @@ use crate::images::batch::ImageBatch;
 use crate::images::column::ImageColumn;
 use crate::images::defect::Defect;
 use crate::images::rows::{Rows, same};
-use crate::images::survey::{Reading, Survey};
+use crate::images::survey::{Declared, Reading, Survey};
 use crate::images::values::{PixelValue, with_pixel_type};
 
 /// One image on its way into a batch. A thread uses the same buffer for one image after another.
@@ -265,7 +265,8 @@ impl ImageBatch {
     /// and `pixel_type` is not u8, or encoded images and it is f32. `name` is the column's name in such errors.
     pub fn from_array(array: &dyn Array, name: &str, shape: ImageShape, pixel_type: PixelType) -> Result<Self> {
         let column = ImageColumn::of(&Field::new(name, array.data_type().clone(), true))?;
-        let mut survey = Survey::new(column, Some(shape), Some(pixel_type));
+        let declared = Declared { shape: Some(shape), pixel_type: Some(pixel_type), ..Declared::default() };
+        let mut survey = Survey::new(column, declared)?;
         survey.count(array)?;
         survey.settle()?.read(array)
     }

@@ -14,9 +14,10 @@ mod tests;
 mod values;
 
 pub use batch::{ImageBatch, Pixels};
+pub use column::{Encoding, default_pixel_type, describe_column};
 pub(crate) use column::{ImageColumn, SHAPE_KEY};
-pub use column::{default_pixel_type, describe_layout};
 pub(crate) use gather::{ImageBuffer, Ragged, Transform};
 pub use survey::infer_shape;
-pub(crate) use survey::{Reading, Survey};
+pub(crate) use survey::{Declared, Reading, Survey};
+pub use tensor::DimensionOrder;
 pub(crate) use values::PixelValue;

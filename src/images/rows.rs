@@ -9,7 +9,7 @@ use arrow_schema::DataType;
 use super::batch::ImageBatch;
 use super::column::{Form, ImageColumn};
 use super::lists::{Lists, by_leaf};
-use super::tensor::{Axes, Order};
+use super::tensor::{AxisOrder, DimensionOrder};
 use super::values::{PixelValue, Value, check};
 use crate::base::error::Result;
 use crate::base::reason::Reason;
@@ -40,9 +40,9 @@ enum Sizes {
     /// By the nesting of its lists; flat ones have the run's.
     Nesting,
     /// By the column.
-    All { dims: Dims, order: Order },
+    All { dims: Dims, order: AxisOrder },
     /// By a list beside the values.
-    Each { shapes: Lists, lengths: Vec<Option<i64>>, order: Order },
+    Each { shapes: Lists, lengths: Vec<Option<i64>>, order: AxisOrder },
     /// By numbers beside the values.
     Sides { height: Vec<Option<i64>>, width: Vec<Option<i64>>, channels: Option<Vec<Option<i64>>> },
 }
@@ -226,7 +226,7 @@ impl Rows {
         let interleaved = match sizes {
             Sizes::Nesting | Sizes::Sides { .. } => true,
             Sizes::All { dims, order } => order.axes(dims).is_ok_and(|axes| axes.strides(dims).is_none()),
-            Sizes::Each { order, .. } => matches!(order, Order::Known(axes) if axes.is_interleaved()),
+            Sizes::Each { order, .. } => matches!(order, AxisOrder::Known(axes) if axes.is_interleaved()),
         };
         interleaved.then_some(Interleaved { rows: self, lists, sizes })
     }
@@ -319,7 +319,7 @@ impl Sizes {
         let order = match self {
             Sizes::Nesting => return lists.own_shape(place, run).map(|shape| Placement { shape, strides: None }),
             Sizes::All { order, .. } | Sizes::Each { order, .. } => order,
-            Sizes::Sides { .. } => &Order::Known(Axes::INTERLEAVED),
+            Sizes::Sides { .. } => &AxisOrder::Known(DimensionOrder::HWC),
         };
         let dims = self.dims(lists, place).unwrap_or_else(|| Err("null".to_owned()))?;
         // A flat one is like any flat list.

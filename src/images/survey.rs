@@ -5,10 +5,10 @@ use std::collections::HashMap;
 use arrow_array::Array;
 use arrow_schema::Field;
 
-use super::column::{Form, ImageColumn, default_pixel_type, values_type};
+use super::column::{Encoding, Form, ImageColumn, default_pixel_type, values_type};
 use super::lists::Kind;
 use super::rows::{Dims, Rows};
-use super::tensor::Order;
+use super::tensor::{AxisOrder, DimensionOrder};
 use crate::base::error::{Error, Result};
 use crate::base::shape::{ImageShape, PixelType};
 use crate::images::decode;
@@ -38,6 +38,15 @@ impl Reading {
     }
 }
 
+/// What a run says of its image column beforehand. Where it says all, no rows are looked at.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Declared {
+    pub shape: Option<ImageShape>,
+    pub pixel_type: Option<PixelType>,
+    pub encoding: Option<Encoding>,
+    pub order: Option<DimensionOrder>,
+}
+
 /// A vote of the first rows on what the schema leaves open: the shape, whether bytes are encoded images, and how deep
 /// their pixels are. The majority decides, whatever batches the rows come in.
 #[derive(Debug)]
@@ -45,6 +54,7 @@ pub(crate) struct Survey {
     column: ImageColumn,
     shape: Option<ImageShape>,
     pixel_type: Option<PixelType>,
+    order: Option<DimensionOrder>,
     rows: u64,
     shapes: HashMap<Dims, usize>,
     /// The shapes of encoded images in a column that may hold raw pixels as well.
@@ -60,13 +70,17 @@ impl Survey {
     /// Rows that vote.
     pub const ROWS: usize = 1_000;
 
-    /// A survey of a column for a run that declares a shape, a pixel type, both or neither.
-    pub fn new(column: ImageColumn, shape: Option<ImageShape>, pixel_type: Option<PixelType>) -> Self {
-        let shape = shape.or(column.hint);
-        Self {
+    /// A survey of a column for a run that declares some of it.
+    ///
+    /// # Errors
+    /// [`Error::UnsupportedColumn`] if the column cannot be as declared.
+    pub fn new(mut column: ImageColumn, declared: Declared) -> Result<Self> {
+        column.declare(declared.encoding, declared.order)?;
+        Ok(Self {
+            shape: declared.shape.or(column.hint),
             column,
-            shape,
-            pixel_type,
+            pixel_type: declared.pixel_type,
+            order: declared.order,
             rows: 0,
             shapes: HashMap::new(),
             encoded_shapes: HashMap::new(),
@@ -74,7 +88,7 @@ impl Survey {
             raw: 0,
             deep: 0,
             shallow: 0,
-        }
+        })
     }
 
     /// Whether rows could tell anything that is not known yet.
@@ -84,7 +98,8 @@ impl Survey {
                 Form::Tensor { .. } => false,
                 Form::Lists => self.shape.is_none() && !self.shapes.values().any(|&votes| votes == usize::MAX),
                 Form::Sides { .. } => self.shape.is_none(),
-                Form::Tensors { .. } | Form::Bytes => true,
+                Form::Tensors { order, .. } => self.shape.is_none() || !matches!(order, AxisOrder::Known(_)),
+                Form::Bytes => true,
                 Form::Encoded(_) => self.shape.is_none() || self.pixel_type.is_none(),
             }
     }
@@ -150,6 +165,7 @@ impl Survey {
         if raw_bytes && pixel_type != PixelType::U8 {
             return Err(self.column.unsupported(format!("raw bytes are u8 pixels, not {pixel_type}")));
         }
+        self.order_flat(shape)?;
         Ok(Reading { column: self.column, shape, pixel_type })
     }
 
@@ -171,13 +187,26 @@ impl Survey {
         let told = match (&mut self.column.form, &winner) {
             (Form::Tensor { dims, order }, _) => order.axes(dims).and_then(|axes| axes.shape(dims)).map(Some),
             (Form::Tensors { order, .. }, Some(dims)) if dims.len() > 1 => order.axes(dims).and_then(|axes| {
-                *order = Order::Known(axes);
+                *order = AxisOrder::Known(axes);
                 axes.shape(dims).map(Some)
             }),
             (_, Some(dims)) if self.shape.is_none() => shape_of(dims).map(Some),
             _ => Ok(None),
         };
         told.map(|told| self.shape.or(told)).map_err(|why| self.unknown(why))
+    }
+
+    /// Flat lists in a declared order are tensors of the dimensions that the run's shape has in that order.
+    fn order_flat(&mut self, shape: ImageShape) -> Result<()> {
+        let flat = self.column.form == Form::Lists && Kind::of(values_type(&self.column.data_type)).depth <= 1;
+        let Some(order) = self.order.filter(|_| flat) else { return Ok(()) };
+        let dims = order.dims(shape);
+        let dims =
+            dims.ok_or_else(|| self.column.unsupported(format!("{shape} has channels, the order {order} none")))?;
+        if !order.is_interleaved() {
+            self.column.form = Form::Tensor { dims, order: AxisOrder::Known(order) };
+        }
+        Ok(())
     }
 
     fn unknown(&self, why: String) -> Error {
@@ -200,7 +229,7 @@ impl Survey {
 /// [`Error::UnsupportedColumn`](crate::Error::UnsupportedColumn) as [`ImageBatch::from_array`](crate::ImageBatch::from_array).
 pub fn infer_shape(array: &dyn Array, name: &str) -> Result<Option<ImageShape>> {
     let column = ImageColumn::of(&Field::new(name, array.data_type().clone(), true))?;
-    let mut survey = Survey::new(column, None, None);
+    let mut survey = Survey::new(column, Declared::default())?;
     survey.count(array)?;
     survey.tell_shape()
 }

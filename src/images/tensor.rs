@@ -1,8 +1,12 @@
 //! What extension types say of the images in a column: bounded JSON, taken as data only.
 
+use std::fmt;
+use std::str::FromStr;
+
 use arrow_schema::Field;
 use serde_json::Value;
 
+use crate::base::error::Error;
 use crate::base::shape::ImageShape;
 
 /// Metadata is a few numbers and names; serde_json bounds the nesting.
@@ -13,17 +17,56 @@ const HEIGHT: &[&str] = &["h", "height", "y", "row", "rows"];
 const WIDTH: &[&str] = &["w", "width", "x", "col", "cols", "column", "columns"];
 const CHANNELS: &[&str] = &["c", "ch", "channel", "channels", "band", "bands"];
 
-/// Which physical dimension is which; the first varies slowest.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Axes {
+/// The order in which the dimensions of an image are stored; the first varies slowest. Its text has a letter for each:
+/// `hw`, `hwc`, `chw`, `wh`, …
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct DimensionOrder {
     height: usize,
     width: usize,
     channels: Option<usize>,
 }
 
-impl Axes {
-    /// One value after another in the order in which pixels are computed with.
-    pub const INTERLEAVED: Self = Self { height: 0, width: 1, channels: Some(2) };
+impl fmt::Display for DimensionOrder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        (0..self.len()).try_for_each(|at| match at {
+            at if at == self.height => f.write_str("h"),
+            at if at == self.width => f.write_str("w"),
+            _ => f.write_str("c"),
+        })
+    }
+}
+
+impl FromStr for DimensionOrder {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self, Error> {
+        let names: Vec<String> = text.chars().map(String::from).collect();
+        let known = names.iter().all(|name| matches!(name.to_lowercase().as_str(), "h" | "w" | "c"));
+        Self::by_name(&names).filter(|_| known).ok_or_else(|| Error::InvalidOption {
+            option: "order",
+            why: format!("`{text}` is not hw, hwc, chw or another order of the letters h, w and c"),
+        })
+    }
+}
+
+impl DimensionOrder {
+    /// Rows of pixels of one channel.
+    pub const HW: Self = Self { height: 0, width: 1, channels: None };
+    /// Rows of pixels, the channels of a pixel side by side.
+    pub const HWC: Self = Self { height: 0, width: 1, channels: Some(2) };
+    /// Channel after channel, each of rows.
+    pub const CHW: Self = Self { height: 1, width: 2, channels: Some(0) };
+
+    fn len(&self) -> usize {
+        2 + usize::from(self.channels.is_some())
+    }
+
+    /// The dimensions of an image of a shape, in this order; `None` if the shape has channels and the order has not.
+    pub(super) fn dims(&self, shape: ImageShape) -> Option<Vec<usize>> {
+        let mut dims = vec![shape.channels(); self.len()];
+        (dims[self.height], dims[self.width]) = (shape.height(), shape.width());
+        (self.channels.is_some() || shape.channels() == 1).then_some(dims)
+    }
 
     fn by_name(names: &[String]) -> Option<Self> {
         let place = |of: &[&str]| {
@@ -31,22 +74,22 @@ impl Axes {
             places.next().map(|(place, _)| place).filter(|_| places.next().is_none())
         };
         let axes = Self { height: place(HEIGHT)?, width: place(WIDTH)?, channels: place(CHANNELS) };
-        (names.len() == 2 + usize::from(axes.channels.is_some())).then_some(axes)
+        (names.len() == axes.len()).then_some(axes)
     }
 
     /// Whether pixels are interleaved, whatever their dimensions.
-    pub fn is_interleaved(&self) -> bool {
+    pub(super) fn is_interleaved(&self) -> bool {
         (self.height, self.width) == (0, 1)
     }
 
     /// The shape of an image with these physical dimensions.
-    pub fn shape(&self, dims: &[usize]) -> Result<ImageShape, String> {
+    pub(super) fn shape(&self, dims: &[usize]) -> Result<ImageShape, String> {
         let channels = self.channels.map_or(1, |at| dims[at]);
         ImageShape::new(dims[self.height], dims[self.width], channels).map_err(|e| e.to_string())
     }
 
     /// How many values lie from one row, one column and one channel to the next; `None` where pixels are interleaved.
-    pub fn strides(&self, dims: &[usize]) -> Option<[usize; 3]> {
+    pub(super) fn strides(&self, dims: &[usize]) -> Option<[usize; 3]> {
         let stride = |at: usize| dims[at + 1..].iter().product::<usize>();
         let (height, width) = (dims[self.height], dims[self.width]);
         let channels = self.channels.map_or(1, |at| dims[at]);
@@ -60,25 +103,25 @@ impl Axes {
 
 /// What is known of the order of a tensor's dimensions.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Order {
-    /// Named.
-    Known(Axes),
+pub(super) enum AxisOrder {
+    /// Named by the schema or declared.
+    Known(DimensionOrder),
     /// Open, but for the permutation that leads from the physical to the logical dimensions.
     Open(Option<Vec<usize>>),
 }
 
-impl Order {
+impl AxisOrder {
     /// Which dimension is which, for tensors of these physical dimensions: as named; else logical dimensions are H×W,
     /// H×W×C if the last is 1 to 4, or C×H×W if only the first is. Where the logical ones are none of that, the physical
     /// ones are taken: PyArrow's `from_numpy_ndarray` writes the inverse of the permutation that it reads.
-    pub fn axes(&self, dims: &[usize]) -> Result<Axes, String> {
+    pub fn axes(&self, dims: &[usize]) -> Result<DimensionOrder, String> {
         match self {
-            Order::Known(axes) if dims.len() == 2 + usize::from(axes.channels.is_some()) => Ok(*axes),
-            Order::Known(_) => Err(format!("its shape {dims:?} has other dimensions than its dim_names")),
-            Order::Open(Some(permutation)) if permutation.len() != dims.len() => {
+            AxisOrder::Known(axes) if dims.len() == axes.len() => Ok(*axes),
+            AxisOrder::Known(axes) => Err(format!("its shape {dims:?} has other dimensions than {axes}")),
+            AxisOrder::Open(Some(permutation)) if permutation.len() != dims.len() => {
                 Err(format!("its shape {dims:?} has other dimensions than its permutation"))
             }
-            Order::Open(permutation) => {
+            AxisOrder::Open(permutation) => {
                 let logical = permutation.as_ref().and_then(|permutation| image_axes(dims, |at| permutation[at]));
                 logical
                     .or_else(|| image_axes(dims, |at| at))
@@ -89,10 +132,10 @@ impl Order {
 }
 
 /// The axes of an image whose logical dimensions are these physical ones, if they make an image.
-fn image_axes(dims: &[usize], physical: impl Fn(usize) -> usize) -> Option<Axes> {
+fn image_axes(dims: &[usize], physical: impl Fn(usize) -> usize) -> Option<DimensionOrder> {
     let is_channels = |logical: usize| (1..=ImageShape::MAX_CHANNELS).contains(&dims[physical(logical)]);
     let axes = |height, width, channels: Option<usize>| {
-        Some(Axes { height: physical(height), width: physical(width), channels: channels.map(&physical) })
+        Some(DimensionOrder { height: physical(height), width: physical(width), channels: channels.map(&physical) })
     };
     match dims.len() {
         2 => axes(0, 1, None),
@@ -107,7 +150,7 @@ fn image_axes(dims: &[usize], physical: impl Fn(usize) -> usize) -> Option<Axes>
 pub(super) struct Tensor {
     /// The physical dimensions, of a fixed shape.
     pub shape: Option<Vec<usize>>,
-    pub order: Order,
+    pub order: AxisOrder,
 }
 
 impl Tensor {
@@ -139,7 +182,9 @@ impl Tensor {
                 }
             }
         }
-        let order = names.and_then(|names| Axes::by_name(&names)).map_or(Order::Open(permutation), Order::Known);
+        let order = names
+            .and_then(|names| DimensionOrder::by_name(&names))
+            .map_or(AxisOrder::Open(permutation), AxisOrder::Known);
         Ok(Self { shape, order })
     }
 }
@@ -190,13 +235,13 @@ fn strings(key: &str, value: &Value) -> Result<Vec<String>, String> {
 mod tests {
     use super::*;
 
-    fn parse(metadata: &str) -> (Option<Vec<usize>>, Order) {
+    fn parse(metadata: &str) -> (Option<Vec<usize>>, AxisOrder) {
         let tensor = Tensor::parse(metadata).unwrap();
         (tensor.shape, tensor.order)
     }
 
-    fn axes(height: usize, width: usize, channels: Option<usize>) -> Axes {
-        Axes { height, width, channels }
+    fn axes(height: usize, width: usize, channels: Option<usize>) -> DimensionOrder {
+        DimensionOrder { height, width, channels }
     }
 
     #[test]
@@ -256,7 +301,7 @@ mod tests {
         assert!(Tensor::parse(&format!("{{{}}}", " ".repeat(100_000))).unwrap_err().contains("over 65536"));
         assert!(parse(r#"{"shape": [7, 8, 9]}"#).1.axes(&[7, 8, 9]).unwrap_err().contains("[7, 8, 9] is neither"));
         assert!(parse(r#"{"permutation": [0, 1]}"#).1.axes(&[7, 8, 3]).is_err());
-        assert_eq!(parse("").1, Order::Open(None));
+        assert_eq!(parse("").1, AxisOrder::Open(None));
     }
 
     #[test]

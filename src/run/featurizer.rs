@@ -74,7 +74,7 @@ impl Featurizer {
             let why = "the features of one array are of one length; a stream's can be ragged".to_owned();
             return Err(Error::InvalidOption { option: "ragged", why });
         }
-        let mut survey = Survey::new(ImageColumn::of(field)?, spec.shape, spec.pixel_type);
+        let mut survey = Survey::new(ImageColumn::of(field)?, spec.declared())?;
         survey.count(images)?;
         let plan = ImagePlan::new(spec, survey.settle()?)?;
         let (mut all, mut defects) = (Computed::empty(), Vec::new());

@@ -90,7 +90,7 @@ impl RunPlan {
     /// What is to be found out before there can be a plan.
     pub fn survey(spec: &FeatureSpec, input: &Schema) -> Result<Survey> {
         let field = image_field(spec, input)?;
-        let mut survey = Survey::new(ImageColumn::of(field)?, spec.shape, spec.pixel_type);
+        let mut survey = Survey::new(ImageColumn::of(field)?, spec.declared())?;
         // The type alone may tell.
         survey.count(&arrow_array::new_empty_array(field.data_type()))?;
         Ok(survey)

@@ -6,6 +6,7 @@ use std::str::FromStr;
 use crate::base::error::{Error, Result, choose};
 use crate::base::shape::{ImageShape, PixelType};
 use crate::features::Layout;
+use crate::images::{Declared, DimensionOrder, Encoding};
 use crate::run::keep::KeepImage;
 use crate::stages::{Chain, Stage};
 
@@ -63,6 +64,14 @@ pub struct FeatureSpec {
     /// The type to compute in; `None` for the column's own ([`default_pixel_type`](crate::default_pixel_type)). Of a
     /// column of encoded images that is the type of most among the first 1,000 rows.
     pub pixel_type: Option<PixelType>,
+    /// Whether the bytes of a column are raw pixels or encoded images; `None` to read it from the data.
+    pub encoding: Option<Encoding>,
+    /// The order in which the dimensions of an image are stored; `None` for what the column's metadata says, else what
+    /// the data tells. A flat list of pixels is `hw` or `hwc` unless declared otherwise.
+    ///
+    /// If shape, pixel type, encoding and order are declared, a run reads no rows ahead, and no row's result depends on
+    /// any other row.
+    pub order: Option<DimensionOrder>,
     /// What sums, means and deviations are divided by; `None` for [`PixelType::default_scale`].
     pub scale: Option<f64>,
     /// How the features stand in the output.
@@ -88,6 +97,8 @@ impl Default for FeatureSpec {
             image: "image".to_owned(),
             shape: None,
             pixel_type: None,
+            encoding: None,
+            order: None,
             scale: None,
             layout: Layout::List,
             stages: Chain::new(),
@@ -122,6 +133,18 @@ impl FeatureSpec {
     #[must_use]
     pub fn with_pixel_type(self, pixel_type: impl Into<Option<PixelType>>) -> Self {
         Self { pixel_type: pixel_type.into(), ..self }
+    }
+
+    /// Sets [`encoding`](FeatureSpec::encoding).
+    #[must_use]
+    pub fn with_encoding(self, encoding: impl Into<Option<Encoding>>) -> Self {
+        Self { encoding: encoding.into(), ..self }
+    }
+
+    /// Sets [`order`](FeatureSpec::order).
+    #[must_use]
+    pub fn with_order(self, order: impl Into<Option<DimensionOrder>>) -> Self {
+        Self { order: order.into(), ..self }
     }
 
     /// Sets [`scale`](FeatureSpec::scale).
@@ -170,5 +193,10 @@ impl FeatureSpec {
     #[must_use]
     pub fn with_on_invalid(self, on_invalid: OnInvalid) -> Self {
         Self { on_invalid, ..self }
+    }
+
+    /// What it says of the image column.
+    pub(crate) fn declared(&self) -> Declared {
+        Declared { shape: self.shape, pixel_type: self.pixel_type, encoding: self.encoding, order: self.order }
     }
 }
