@@ -204,7 +204,8 @@ fn open(args: &Args, quarantine: Option<&io::Quarantine>) -> Result<(FeatureStre
         .with_keep_image(args.keep_image)
         .with_on_invalid(args.on_invalid);
     let featurizer = Featurizer::new(engine, spec);
-    let mut options = StreamOptions { quarantine: quarantine.map(|q| q.sink(&args.image)), ..Default::default() };
+    let mut options = StreamOptions::default();
+    options.quarantine = quarantine.map(|q| q.sink(&args.image));
     if args.inputs.is_empty() {
         let digits = synthetic::Digits::new(10_000, 1, args.batch_size);
         return Ok((featurizer.stream_with(digits, options)?, None));

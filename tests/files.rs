@@ -146,7 +146,7 @@ fn several_files_are_one_input_and_rows_are_named_by_file() {
     let run = |on_invalid| {
         let reader = io::open_all([&first, &second], &ReadOptions::default()).unwrap();
         assert!(reader.progress().bytes_total().is_some_and(|bytes| bytes > 0));
-        let options = StreamOptions { origins: reader.origins(), quarantine: None };
+        let options = StreamOptions::default().with_origins(reader.origins());
         let spec = FeatureSpec::default().with_on_invalid(on_invalid);
         featurizer(spec).stream_with(reader, options).unwrap()
     };
@@ -257,7 +257,7 @@ fn a_quarantine_takes_rows_of_types_that_json_does_not_know() {
     let map: ArrayRef = Arc::new(map.finish());
     let batch = RecordBatch::try_from_iter([("image", images), ("time", times), ("map", map)]).unwrap();
     let quarantine = io::Quarantine::create(&path).unwrap();
-    let options = StreamOptions { quarantine: Some(quarantine.sink("image")), ..Default::default() };
+    let options = StreamOptions::default().with_quarantine(quarantine.sink("image"));
     let reader = RecordBatchIterator::new([Ok(batch.clone())], batch.schema());
     all(featurizer(FeatureSpec::default()).stream_with(reader, options).unwrap());
     quarantine.finish().unwrap();

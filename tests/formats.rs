@@ -408,7 +408,7 @@ fn a_bad_row_of_a_sample_is_named_by_its_own_file_and_row() {
     for seed in 0..8 {
         let options = ReadOptions { rows: Rows::Sample { rows: 100, seed }, ..ReadOptions::default() };
         let reader = io::open_all([&a, &b], &options).unwrap();
-        let stream = StreamOptions { origins: reader.origins(), quarantine: None };
+        let stream = StreamOptions::default().with_origins(reader.origins());
         let spec = FeatureSpec::default().with_on_invalid(OnInvalid::Error);
         let failed = featurizer(spec).stream_with(reader, stream).unwrap().find_map(Result::err);
         if let Some(error) = failed {

@@ -669,7 +669,7 @@ fn headers_of_absurd_size_are_defects_before_anything_is_decoded() {
                     Ok(())
                 })
             };
-            let options = pixelfeat::StreamOptions { quarantine: Some(quarantine), ..Default::default() };
+            let options = pixelfeat::StreamOptions::default().with_quarantine(quarantine);
             let input = reader(Field::new("image", DataType::Binary, true), column);
             let rows: usize =
                 featurizer(spec).stream_with(input, options).unwrap().map(|batch| batch.unwrap().num_rows()).sum();

@@ -96,7 +96,7 @@ fn error_names_file_row_column_and_reason_once_and_ends() {
     let origins = RowOrigins::default();
     origins.begin(0, "a.parquet");
     origins.begin(2, "b.parquet");
-    let options = StreamOptions { origins, quarantine: None };
+    let options = StreamOptions::default().with_origins(origins);
     let batches = vec![good.clone(), good, mixed().slice(2, 2)];
     let mut stream = featurizer(spec).stream_with(reader_of(batches), options).unwrap();
     assert!(stream.next().unwrap().is_ok());
@@ -111,14 +111,11 @@ fn error_names_file_row_column_and_reason_once_and_ends() {
 fn a_quarantine_sees_every_invalid_row_in_order() {
     let seen = Arc::new(Mutex::new(Vec::new()));
     let into = seen.clone();
-    let options = StreamOptions {
-        origins: RowOrigins::default(),
-        quarantine: Some(Box::new(move |row| {
-            let label = row.batch.column(0).as_primitive::<Int64Type>().value(row.defect.row);
-            into.lock().unwrap().push((row.row, label, row.defect.reason));
-            Ok(())
-        })),
-    };
+    let options = StreamOptions::default().with_quarantine(Box::new(move |row| {
+        let label = row.batch.column(0).as_primitive::<Int64Type>().value(row.defect.row);
+        into.lock().unwrap().push((row.row, label, row.defect.reason));
+        Ok(())
+    }));
     let batches = vec![mixed().slice(0, 4), mixed().slice(4, 2)];
     collect(featurizer(FeatureSpec::new(shape("1x2"))).stream_with(reader_of(batches), options).unwrap());
     let expected = [(1, 1, Reason::NullImage), (2, 2, Reason::OutOfRange), (4, 4, Reason::WrongLength)];
@@ -311,14 +308,8 @@ fn a_readers_error_or_panic_surfaces_once_after_the_batches_before_it() {
 
 #[test]
 fn the_readers_word_on_a_row_replaces_the_null_it_left() {
-    let defects = vec![pixelfeat::Defect {
-        row: 1,
-        reason: Reason::Unparsable,
-        detail: "a string".into(),
-        fits: None,
-        line: Some(2),
-        raw: Some("\"x\"".into()),
-    }];
+    let defect = pixelfeat::Defect::new(1, Reason::Unparsable, "a string");
+    let defects = [defect.with_line(2).with_raw("\"x\"".to_owned())];
     let batch = mixed().slice(0, 2);
     let mut fields: Vec<_> = batch.schema().fields().iter().cloned().collect();
     fields.push(Arc::new(pixelfeat::defects_field("image")));

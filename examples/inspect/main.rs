@@ -186,7 +186,8 @@ impl Found {
             .with_pixel_type(args.pixel_type)
             .with_keep_image(KeepImage::Tensor);
         let engine = Engine::new(EngineOptions::backend(Backend::Cpu))?;
-        let options = StreamOptions { origins: reader.origins(), quarantine: Some(self.sink(args.inputs.len() > 1)) };
+        let options =
+            StreamOptions::default().with_origins(reader.origins()).with_quarantine(self.sink(args.inputs.len() > 1));
         let mut stream = Featurizer::new(engine, spec).stream_with(reader, options)?;
         while let Some(batch) = stream.next() {
             let batch = batch.map_err(Error::from)?;

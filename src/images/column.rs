@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use arrow_schema::{DataType, Field, Fields};
 
-use super::lists::Kind;
+use super::lists::ListKind;
 use super::tensor::{AxisOrder, DimensionOrder, Tensor, daft_fixed_image, extension};
 use crate::base::error::{Error, Result, choose};
 use crate::base::shape::{ImageShape, PixelType};
@@ -125,7 +125,7 @@ impl ImageColumn {
                 *order = AxisOrder::Known(declared);
                 None
             }
-            Form::Lists | Form::Bytes if Kind::of(values_type(&self.data_type)).depth <= 1 => None,
+            Form::Lists | Form::Bytes if ListKind::of(values_type(&self.data_type)).depth <= 1 => None,
             Form::Lists | Form::Bytes | Form::Sides { .. } | Form::Encoded(_) => (!declared.is_interleaved())
                 .then(|| format!("the order {declared} was declared, its images are H×W or H×W×C")),
         };
@@ -135,7 +135,7 @@ impl ImageColumn {
     /// The layout in words.
     fn describe(&self) -> String {
         match &self.form {
-            Form::Lists => match Kind::of(values_type(&self.data_type)).depth {
+            Form::Lists => match ListKind::of(values_type(&self.data_type)).depth {
                 0 => "bytes of one length: raw pixels",
                 1 => "flat: all values of an image in one list",
                 2 => "nested: rows of pixels",
@@ -156,7 +156,7 @@ impl ImageColumn {
     /// Whether each row tells its own height and width.
     pub fn is_sized(&self) -> bool {
         match self.form {
-            Form::Lists => Kind::of(values_type(&self.data_type)).depth > 1,
+            Form::Lists => ListKind::of(values_type(&self.data_type)).depth > 1,
             Form::Tensor { .. } | Form::Bytes => false,
             Form::Tensors { .. } | Form::Sides { .. } | Form::Encoded(_) => true,
         }
@@ -188,7 +188,7 @@ pub fn default_pixel_type(column: &DataType) -> PixelType {
         | DataType::LargeList(_)
         | DataType::FixedSizeList(..)
         | DataType::ListView(_)
-        | DataType::LargeListView(_) => default_pixel_type(Kind::of(column).leaf),
+        | DataType::LargeListView(_) => default_pixel_type(ListKind::of(column).leaf),
         _ => PixelType::U8,
     }
 }
@@ -244,7 +244,7 @@ fn checked(tensor: Form, data_type: &DataType) -> Result<Form, String> {
     let DataType::FixedSizeList(item, size) = data_type else {
         return Err("its storage is no fixed-size list".to_owned());
     };
-    if !Kind::is_number(item.data_type()) {
+    if !ListKind::is_number(item.data_type()) {
         return Err(format!("its values are {}, no numbers", item.data_type()));
     }
     let values = dims.iter().try_fold(1usize, |product, &length| product.checked_mul(length));
@@ -262,7 +262,7 @@ fn plain(data_type: &DataType) -> Result<Form, String> {
                 return Ok(form);
             }
         }
-        _ if Kind::of(data_type).holds_images() => return Ok(Form::Lists),
+        _ if ListKind::of(data_type).holds_images() => return Ok(Form::Lists),
         _ => {}
     }
     Err("images are lists of numbers, flat or nested to H×W or H×W×C; bytes, raw or an encoded image; or structs of \
@@ -274,14 +274,14 @@ fn plain(data_type: &DataType) -> Result<Form, String> {
 fn struct_form(data_type: &DataType) -> Option<Form> {
     let DataType::Struct(fields) = data_type else { return None };
     let field = |name: &str, fits: &dyn Fn(&DataType) -> bool| place(fields, name, fits);
-    let values = |of: &DataType| Kind::of(of).depth == 1 && Kind::is_number(Kind::of(of).leaf);
+    let values = |of: &DataType| ListKind::of(of).depth == 1 && ListKind::is_number(ListKind::of(of).leaf);
     let integer = |of: &DataType| of.is_integer();
     let bytes = |of: &DataType| matches!(of, DataType::Binary | DataType::LargeBinary | DataType::BinaryView);
     if let Some(at) = field("bytes", &bytes) {
         return Some(Form::Encoded(Some(at)));
     }
     let data = field("data", &values)?;
-    if let Some(shape) = field("shape", &|of| Kind::of(of).depth == 1 && integer(Kind::of(of).leaf)) {
+    if let Some(shape) = field("shape", &|of| ListKind::of(of).depth == 1 && integer(ListKind::of(of).leaf)) {
         return Some(Form::Tensors { data, shape, order: AxisOrder::Open(None) });
     }
     let channels = field("channel", &integer);

@@ -14,6 +14,7 @@ use crate::base::shape::PixelType;
 
 /// One row that could not be featurized.
 #[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
 pub struct Defect {
     /// The row in its batch, from 0.
     pub row: usize,
@@ -31,13 +32,27 @@ pub struct Defect {
 }
 
 impl Defect {
-    pub(crate) fn new(row: usize, reason: Reason, detail: impl Into<String>) -> Self {
+    /// A defect of row `row` of a batch, with what is at fault in words.
+    pub fn new(row: usize, reason: Reason, detail: impl Into<String>) -> Self {
         Self { row, reason, detail: detail.into(), fits: None, line: None, raw: None }
     }
 
-    pub(crate) fn fits(mut self, fits: Option<PixelType>) -> Self {
-        self.fits = fits;
-        self
+    /// Sets [`fits`](Defect::fits).
+    #[must_use]
+    pub fn with_fits(self, fits: impl Into<Option<PixelType>>) -> Self {
+        Self { fits: fits.into(), ..self }
+    }
+
+    /// Sets [`line`](Defect::line).
+    #[must_use]
+    pub fn with_line(self, line: impl Into<Option<u64>>) -> Self {
+        Self { line: line.into(), ..self }
+    }
+
+    /// Sets [`raw`](Defect::raw).
+    #[must_use]
+    pub fn with_raw(self, raw: impl Into<Option<String>>) -> Self {
+        Self { raw: raw.into(), ..self }
     }
 }
 

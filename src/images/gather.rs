@@ -13,8 +13,8 @@ use crate::base::shape::{ImageShape, PixelType};
 use crate::images::batch::ImageBatch;
 use crate::images::column::ImageColumn;
 use crate::images::defect::Defect;
-use crate::images::rows::{Rows, same};
-use crate::images::survey::{Declared, Reading, Survey};
+use crate::images::rows::{ColumnRows, check_same_shape};
+use crate::images::survey::{ColumnReader, Declared, Survey};
 use crate::images::values::{PixelValue, with_pixel_type};
 
 /// One image on its way into a batch. A thread uses the same buffer for one image after another.
@@ -117,13 +117,13 @@ struct Group<P> {
 /// Bytes of pixels that are made of a part of a batch at once.
 const PART_BYTES: usize = 64 << 20;
 
-impl Reading {
+impl ColumnReader {
     /// Reads an array as it is.
     ///
     /// # Errors
     /// [`Error::UnsupportedColumn`](crate::Error::UnsupportedColumn) if the array is of another type than the column.
     pub fn read(&self, array: &dyn Array) -> Result<ImageBatch> {
-        let rows = Rows::of(&self.column, array)?;
+        let rows = ColumnRows::of(&self.column, array)?;
         Ok(match rows.interleaved() {
             Some(rows) => with_pixel_type!(self.pixel_type, P => rows.read::<P>(self.shape)),
             None => self.gather_any(&rows, &(), self.shape),
@@ -133,22 +133,22 @@ impl Reading {
     /// Reads an array of images that all have the shape `shape` once they are transformed; others are defects.
     ///
     /// # Errors
-    /// As [`Reading::read`].
+    /// As [`ColumnReader::read`].
     pub fn read_transformed<T: Transform>(
         &self,
         array: &dyn Array,
         transform: &T,
         shape: ImageShape,
     ) -> Result<ImageBatch> {
-        Ok(self.gather_any(&Rows::of(&self.column, array)?, transform, shape))
+        Ok(self.gather_any(&ColumnRows::of(&self.column, array)?, transform, shape))
     }
 
     /// Reads an array of images of any height and width that have `channels` channels once they are transformed.
     ///
     /// # Errors
-    /// As [`Reading::read`].
+    /// As [`ColumnReader::read`].
     pub fn read_ragged<T: Transform>(&self, array: &dyn Array, transform: &T, channels: usize) -> Result<Ragged> {
-        let rows = Rows::of(&self.column, array)?;
+        let rows = ColumnRows::of(&self.column, array)?;
         Ok(with_pixel_type!(self.pixel_type, P => self.group::<P, T>(&rows, transform, channels)))
     }
 
@@ -156,12 +156,12 @@ impl Reading {
     /// the column holds its pixels as they will be. `shape` is the one that all images get, if they get one.
     ///
     /// # Errors
-    /// As [`Reading::read`].
+    /// As [`ColumnReader::read`].
     pub fn parts(&self, array: &dyn Array, shape: Option<ImageShape>) -> Result<Vec<Range<usize>>> {
         if !self.column.expands() && shape.is_none_or(|shape| shape == self.shape) {
             return Ok(std::iter::once(0..array.len()).collect());
         }
-        let rows = Rows::of(&self.column, array)?;
+        let rows = ColumnRows::of(&self.column, array)?;
         let bytes = |row| {
             let shape = shape.or_else(|| rows.shape(row, self.shape));
             shape.map_or(0, |shape| shape.values() * self.pixel_type.bytes())
@@ -179,13 +179,13 @@ impl Reading {
         Ok(parts)
     }
 
-    fn gather_any<T: Transform>(&self, rows: &Rows, transform: &T, shape: ImageShape) -> ImageBatch {
+    fn gather_any<T: Transform>(&self, rows: &ColumnRows, transform: &T, shape: ImageShape) -> ImageBatch {
         with_pixel_type!(self.pixel_type, P => self.gather::<P, T>(rows, transform, shape))
     }
 
     /// A place for every row; those of defects are zero.
-    fn gather<P: PixelValue, T: Transform>(&self, rows: &Rows, transform: &T, shape: ImageShape) -> ImageBatch {
-        let accept = |found: ImageShape| same(transform.shape(found)?, shape);
+    fn gather<P: PixelValue, T: Transform>(&self, rows: &ColumnRows, transform: &T, shape: ImageShape) -> ImageBatch {
+        let accept = |found: ImageShape| check_same_shape(transform.shape(found)?, shape);
         let mut all = vec![P::default(); rows.len() * shape.values()];
         let places = all.par_chunks_exact_mut(shape.values()).enumerate();
         let defects = places.map_init(
@@ -200,7 +200,7 @@ impl Reading {
         ImageBatch::new(shape, rows.len(), P::wrap(all.into()), true, defects)
     }
 
-    fn group<P: PixelValue, T: Transform>(&self, rows: &Rows, transform: &T, channels: usize) -> Ragged {
+    fn group<P: PixelValue, T: Transform>(&self, rows: &ColumnRows, transform: &T, channels: usize) -> Ragged {
         let accept = |found: ImageShape| match transform.shape(found)?.channels() {
             own if own == channels => Ok(()),
             own => Err(format!("{own} channels, {channels} are needed")),
@@ -238,7 +238,7 @@ impl Reading {
     /// Reads the image of one row and transforms it.
     fn load<P: PixelValue, T: Transform>(
         &self,
-        rows: &Rows,
+        rows: &ColumnRows,
         row: usize,
         transform: &T,
         accept: &dyn Fn(ImageShape) -> Result<(), String>,
@@ -268,6 +268,6 @@ impl ImageBatch {
         let declared = Declared { shape: Some(shape), pixel_type: Some(pixel_type), ..Declared::default() };
         let mut survey = Survey::new(column, declared)?;
         survey.count(array)?;
-        survey.settle()?.read(array)
+        survey.into_reader()?.read(array)
     }
 }

@@ -40,14 +40,14 @@ macro_rules! by_leaf {
 pub(super) use by_leaf;
 
 /// One level of lists: where the items of entry `i` begin and end.
-enum Level {
+enum ListLevel {
     Fixed { size: usize, nulls: Option<NullBuffer> },
     Offsets32 { ends: ScalarBuffer<i32>, nulls: Option<NullBuffer> },
     Offsets64 { ends: ScalarBuffer<i64>, nulls: Option<NullBuffer> },
     Views { ranges: Vec<(usize, usize)>, nulls: Option<NullBuffer> },
 }
 
-impl Level {
+impl ListLevel {
     fn list<O: OffsetSizeTrait>(
         list: &GenericListArray<O>,
         of: impl Fn(ScalarBuffer<O>, Option<NullBuffer>) -> Self,
@@ -70,7 +70,7 @@ impl Level {
 
     /// The same level with its items one after another, which those of list views need not be.
     fn in_order(self, items: ArrayRef) -> Result<(Self, ArrayRef), String> {
-        let Level::Views { ranges, nulls } = self else { return Ok((self, items)) };
+        let ListLevel::Views { ranges, nulls } = self else { return Ok((self, items)) };
         let mut ends = Vec::with_capacity(ranges.len() + 1);
         if ranges.windows(2).all(|pair| pair[0].1 == pair[1].0) {
             ends.push(ranges.first().map_or(0, |range| range.0 as i64));
@@ -96,30 +96,30 @@ impl Level {
 
     fn range(&self, i: usize) -> (usize, usize) {
         match self {
-            Level::Fixed { size, .. } => (i * size, (i + 1) * size),
-            Level::Offsets32 { ends, .. } => (ends[i] as usize, ends[i + 1] as usize),
-            Level::Offsets64 { ends, .. } => (ends[i] as usize, ends[i + 1] as usize),
-            Level::Views { ranges, .. } => ranges[i],
+            ListLevel::Fixed { size, .. } => (i * size, (i + 1) * size),
+            ListLevel::Offsets32 { ends, .. } => (ends[i] as usize, ends[i + 1] as usize),
+            ListLevel::Offsets64 { ends, .. } => (ends[i] as usize, ends[i + 1] as usize),
+            ListLevel::Views { ranges, .. } => ranges[i],
         }
     }
 
     fn is_null(&self, i: usize) -> bool {
-        let (Level::Fixed { nulls, .. }
-        | Level::Offsets32 { nulls, .. }
-        | Level::Offsets64 { nulls, .. }
-        | Level::Views { nulls, .. }) = self;
+        let (ListLevel::Fixed { nulls, .. }
+        | ListLevel::Offsets32 { nulls, .. }
+        | ListLevel::Offsets64 { nulls, .. }
+        | ListLevel::Views { nulls, .. }) = self;
         nulls.as_ref().is_some_and(|n| n.is_null(i))
     }
 }
 
 /// The kind of a column of lists, by its type alone.
-pub(super) struct Kind<'a> {
+pub(super) struct ListKind<'a> {
     pub depth: usize,
     pub leaf: &'a DataType,
     pub raw_bytes: bool,
 }
 
-impl<'a> Kind<'a> {
+impl<'a> ListKind<'a> {
     pub fn of(data_type: &'a DataType) -> Self {
         match data_type {
             DataType::List(item)
@@ -150,16 +150,16 @@ impl<'a> Kind<'a> {
 }
 
 /// An array of lists taken apart.
-pub(super) struct Lists {
-    levels: Vec<Level>,
+pub(super) struct NestedLists {
+    levels: Vec<ListLevel>,
     leaf: ArrayRef,
 }
 
-impl Lists {
+impl NestedLists {
     /// Fails with what is wrong where inner lists are views that overlap.
     pub fn of(array: &ArrayRef) -> Result<Self, String> {
         let mut lists = Self { levels: Vec::new(), leaf: array.clone() };
-        while let Some((level, below)) = Lists::descend(&lists.leaf) {
+        while let Some((level, below)) = NestedLists::descend(&lists.leaf) {
             let (level, below) = if lists.levels.is_empty() { (level, below) } else { level.in_order(below)? };
             lists.levels.push(level);
             lists.leaf = below;
@@ -167,46 +167,49 @@ impl Lists {
         Ok(lists)
     }
 
-    fn descend(array: &ArrayRef) -> Option<(Level, ArrayRef)> {
+    fn descend(array: &ArrayRef) -> Option<(ListLevel, ArrayRef)> {
         let raw = |values: &arrow_buffer::Buffer| -> ArrayRef {
             Arc::new(UInt8Array::new(ScalarBuffer::from(values.clone()), None))
         };
         Some(match array.data_type() {
             DataType::List(_) => {
                 let list = array.as_list::<i32>();
-                (Level::list(list, |ends, nulls| Level::Offsets32 { ends, nulls }), list.values().clone())
+                (ListLevel::list(list, |ends, nulls| ListLevel::Offsets32 { ends, nulls }), list.values().clone())
             }
             DataType::LargeList(_) => {
                 let list = array.as_list::<i64>();
-                (Level::list(list, |ends, nulls| Level::Offsets64 { ends, nulls }), list.values().clone())
+                (ListLevel::list(list, |ends, nulls| ListLevel::Offsets64 { ends, nulls }), list.values().clone())
             }
             DataType::FixedSizeList(_, size) => {
                 let list = array.as_fixed_size_list();
-                (Level::Fixed { size: *size as usize, nulls: list.nulls().cloned() }, list.values().clone())
+                (ListLevel::Fixed { size: *size as usize, nulls: list.nulls().cloned() }, list.values().clone())
             }
             DataType::ListView(_) => {
                 let list = array.as_list_view::<i32>();
-                (Level::views(list), list.values().clone())
+                (ListLevel::views(list), list.values().clone())
             }
             DataType::LargeListView(_) => {
                 let list = array.as_list_view::<i64>();
-                (Level::views(list), list.values().clone())
+                (ListLevel::views(list), list.values().clone())
             }
             DataType::Binary => {
                 let bytes = array.as_binary::<i32>();
-                (Level::bytes(bytes, |ends, nulls| Level::Offsets32 { ends, nulls }), raw(bytes.values()))
+                (ListLevel::bytes(bytes, |ends, nulls| ListLevel::Offsets32 { ends, nulls }), raw(bytes.values()))
             }
             DataType::LargeBinary => {
                 let bytes = array.as_binary::<i64>();
-                (Level::bytes(bytes, |ends, nulls| Level::Offsets64 { ends, nulls }), raw(bytes.values()))
+                (ListLevel::bytes(bytes, |ends, nulls| ListLevel::Offsets64 { ends, nulls }), raw(bytes.values()))
             }
             DataType::BinaryView => {
                 let together = LargeBinaryArray::from_iter(array.as_binary_view().iter());
-                (Level::bytes(&together, |ends, nulls| Level::Offsets64 { ends, nulls }), raw(together.values()))
+                (
+                    ListLevel::bytes(&together, |ends, nulls| ListLevel::Offsets64 { ends, nulls }),
+                    raw(together.values()),
+                )
             }
             DataType::FixedSizeBinary(size) => {
                 let bytes = array.as_fixed_size_binary();
-                (Level::Fixed { size: *size as usize, nulls: bytes.nulls().cloned() }, raw(bytes.values()))
+                (ListLevel::Fixed { size: *size as usize, nulls: bytes.nulls().cloned() }, raw(bytes.values()))
             }
             _ => return None,
         })
@@ -220,7 +223,7 @@ impl Lists {
     /// The lengths at each level, where the type tells them all.
     pub fn fixed_dims(&self) -> Option<Vec<usize>> {
         let dims = self.levels.iter().map(|level| match level {
-            Level::Fixed { size, .. } => Some(*size),
+            ListLevel::Fixed { size, .. } => Some(*size),
             _ => None,
         });
         dims.collect::<Option<Vec<_>>>().filter(|dims| !dims.is_empty())
@@ -274,7 +277,7 @@ impl Lists {
     }
 
     /// Where the values of entry `i` begin in the leaf, if every level has the lengths that `shape` wants (see
-    /// [`Lists::wanted`]) and no nulls; else the defect of row `row`.
+    /// [`NestedLists::wanted`]) and no nulls; else the defect of row `row`.
     pub fn locate(&self, i: usize, row: usize, wanted: &[usize], shape: ImageShape) -> Result<usize, Defect> {
         if self.levels.first().is_none_or(|first| first.is_null(i)) {
             return Err(Defect::new(row, Reason::NullImage, "null"));

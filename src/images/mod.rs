@@ -18,6 +18,6 @@ pub use column::{Encoding, default_pixel_type, describe_column};
 pub(crate) use column::{ImageColumn, SHAPE_KEY};
 pub(crate) use gather::{ImageBuffer, Ragged, Transform};
 pub use survey::infer_shape;
-pub(crate) use survey::{Declared, Reading, Survey};
+pub(crate) use survey::{ColumnReader, Declared, Survey};
 pub use tensor::DimensionOrder;
 pub(crate) use values::PixelValue;

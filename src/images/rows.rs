@@ -8,7 +8,7 @@ use arrow_schema::DataType;
 
 use super::batch::ImageBatch;
 use super::column::{Form, ImageColumn};
-use super::lists::{Lists, by_leaf};
+use super::lists::{NestedLists, by_leaf};
 use super::tensor::{AxisOrder, DimensionOrder};
 use super::values::{PixelValue, Value, check};
 use crate::base::error::Result;
@@ -21,40 +21,40 @@ use crate::images::defect::Defect;
 pub(super) type Dims = Vec<usize>;
 
 /// The rows of one array of an image column.
-pub(crate) struct Rows {
+pub(crate) struct ColumnRows {
     rows: usize,
     /// Of a dictionary: which of its values each row is.
     keys: Option<Vec<Option<usize>>>,
     /// Of a struct: its own nulls.
     nulls: Option<NullBuffer>,
-    images: Images,
+    storage: Storage,
 }
 
-enum Images {
-    Lists(Lists, Sizes),
-    Encoded(Encoded),
+enum Storage {
+    Lists(NestedLists, ShapeSource),
+    Encoded(EncodedColumn),
 }
 
 /// Where the shape of a row is told.
-enum Sizes {
+enum ShapeSource {
     /// By the nesting of its lists; flat ones have the run's.
     Nesting,
     /// By the column.
     All { dims: Dims, order: AxisOrder },
     /// By a list beside the values.
-    Each { shapes: Lists, lengths: Vec<Option<i64>>, order: AxisOrder },
+    Each { shapes: NestedLists, lengths: Vec<Option<i64>>, order: AxisOrder },
     /// By numbers beside the values.
     Sides { height: Vec<Option<i64>>, width: Vec<Option<i64>>, channels: Option<Vec<Option<i64>>> },
 }
 
 /// Encoded images.
-enum Encoded {
+enum EncodedColumn {
     Offsets32(BinaryArray),
     Offsets64(LargeBinaryArray),
     Views(BinaryViewArray),
 }
 
-impl Encoded {
+impl EncodedColumn {
     fn of(array: &ArrayRef) -> Option<Self> {
         Some(match array.data_type() {
             DataType::Binary => Self::Offsets32(array.as_binary().clone()),
@@ -66,9 +66,9 @@ impl Encoded {
 
     fn value(&self, i: usize) -> Option<&[u8]> {
         match self {
-            Encoded::Offsets32(array) => array.is_valid(i).then(|| array.value(i)),
-            Encoded::Offsets64(array) => array.is_valid(i).then(|| array.value(i)),
-            Encoded::Views(array) => array.is_valid(i).then(|| array.value(i)),
+            EncodedColumn::Offsets32(array) => array.is_valid(i).then(|| array.value(i)),
+            EncodedColumn::Offsets64(array) => array.is_valid(i).then(|| array.value(i)),
+            EncodedColumn::Views(array) => array.is_valid(i).then(|| array.value(i)),
         }
     }
 }
@@ -79,7 +79,7 @@ struct Placement {
     strides: Option<[usize; 3]>,
 }
 
-impl Rows {
+impl ColumnRows {
     /// Opens an array of the column.
     ///
     /// # Errors
@@ -104,31 +104,33 @@ impl Rows {
             }
             None => (array, None),
         };
-        let open = || -> Result<(Images, Option<NullBuffer>), String> {
+        let open = || -> Result<(Storage, Option<NullBuffer>), String> {
             let child = |at: usize| array.as_struct().column(at);
-            let lists = |array: &ArrayRef, sizes| Lists::of(array).map(|lists| Images::Lists(lists, sizes));
+            let lists = |array: &ArrayRef, sizes| NestedLists::of(array).map(|lists| Storage::Lists(lists, sizes));
             let nulls = array.nulls().filter(|_| matches!(array.data_type(), DataType::Struct(_))).cloned();
-            let encoded = |array| Encoded::of(array).map(Images::Encoded).ok_or_else(|| "no bytes".to_owned());
-            let images = match &column.form {
-                Form::Lists => lists(&array, Sizes::Nesting)?,
-                Form::Tensor { dims, order } => lists(&array, Sizes::All { dims: dims.clone(), order: order.clone() })?,
+            let encoded = |array| EncodedColumn::of(array).map(Storage::Encoded).ok_or_else(|| "no bytes".to_owned());
+            let storage = match &column.form {
+                Form::Lists => lists(&array, ShapeSource::Nesting)?,
+                Form::Tensor { dims, order } => {
+                    lists(&array, ShapeSource::All { dims: dims.clone(), order: order.clone() })?
+                }
                 Form::Tensors { data, shape, order } => {
-                    let shapes = Lists::of(child(*shape))?;
+                    let shapes = NestedLists::of(child(*shape))?;
                     let lengths = integers(shapes.leaf());
-                    lists(child(*data), Sizes::Each { shapes, lengths, order: order.clone() })?
+                    lists(child(*data), ShapeSource::Each { shapes, lengths, order: order.clone() })?
                 }
                 Form::Sides { data, height, width, channels } => {
                     let (height, width) = (integers(child(*height)), integers(child(*width)));
                     let channels = channels.map(|at| integers(child(at)));
-                    lists(child(*data), Sizes::Sides { height, width, channels })?
+                    lists(child(*data), ShapeSource::Sides { height, width, channels })?
                 }
                 Form::Bytes | Form::Encoded(None) => encoded(&array)?,
                 Form::Encoded(Some(at)) => encoded(child(*at))?,
             };
-            Ok((images, nulls))
+            Ok((storage, nulls))
         };
-        let (images, nulls) = open().map_err(|why| column.unsupported(why))?;
-        Ok(Self { rows, keys, nulls, images })
+        let (storage, nulls) = open().map_err(|why| column.unsupported(why))?;
+        Ok(Self { rows, keys, nulls, storage })
     }
 
     /// How many there are.
@@ -147,16 +149,16 @@ impl Rows {
 
     /// What the bytes of a row are, in a column of bytes.
     pub(super) fn bytes(&self, row: usize) -> Option<&[u8]> {
-        match &self.images {
-            Images::Encoded(encoded) => encoded.value(self.place(row)?),
-            Images::Lists(..) => None,
+        match &self.storage {
+            Storage::Encoded(encoded) => encoded.value(self.place(row)?),
+            Storage::Lists(..) => None,
         }
     }
 
     /// The lengths at each level of lists, where the type tells them all.
     pub(super) fn fixed_dims(&self) -> Option<Dims> {
-        match &self.images {
-            Images::Lists(lists, Sizes::Nesting) => lists.fixed_dims(),
+        match &self.storage {
+            Storage::Lists(lists, ShapeSource::Nesting) => lists.fixed_dims(),
             _ => None,
         }
     }
@@ -164,17 +166,17 @@ impl Rows {
     /// The dimensions of a row as it tells them, if it does; of nested lists those of its first items.
     pub(super) fn dims(&self, row: usize) -> Option<Dims> {
         let place = self.place(row)?;
-        match &self.images {
-            Images::Lists(lists, sizes) => sizes.dims(lists, place)?.ok(),
-            Images::Encoded(_) => None,
+        match &self.storage {
+            Storage::Lists(lists, sizes) => sizes.dims(lists, place)?.ok(),
+            Storage::Encoded(_) => None,
         }
     }
 
     /// The shape of a row's image, so far as it can be told before the row is read; `run` is the run's shape.
     pub fn shape(&self, row: usize, run: ImageShape) -> Option<ImageShape> {
-        match &self.images {
-            Images::Encoded(_) => decode::open(self.bytes(row)?).ok().map(|image| image.shape()),
-            Images::Lists(lists, sizes) => {
+        match &self.storage {
+            Storage::Encoded(_) => decode::open(self.bytes(row)?).ok().map(|image| image.shape()),
+            Storage::Lists(lists, sizes) => {
                 sizes.placement(lists, self.place(row)?, run).ok().map(|placement| placement.shape)
             }
         }
@@ -193,8 +195,8 @@ impl Rows {
         let null = |why: &str| Defect::new(row, Reason::NullImage, why);
         let wrong_length = |why| Defect::new(row, Reason::WrongLength, why);
         let place = self.place(row).ok_or_else(|| null("null"))?;
-        match &self.images {
-            Images::Lists(lists, sizes) => {
+        match &self.storage {
+            Storage::Lists(lists, sizes) => {
                 // Before any shape: a null has none.
                 lists.range(place).ok_or_else(|| null("null"))?;
                 let placement = sizes.placement(lists, place, run).map_err(wrong_length)?;
@@ -203,14 +205,14 @@ impl Rows {
                 by_leaf!(lists.leaf(), values => copy(values, row, start, &placement, pixels))?;
                 Ok(placement.shape)
             }
-            Images::Encoded(encoded) => {
+            Storage::Encoded(encoded) => {
                 let bytes = encoded.value(place).ok_or_else(|| null("null"))?;
                 let undecodable = |why| Defect::new(row, Reason::Undecodable, why);
                 let image = decode::open(bytes).map_err(undecodable)?;
                 if image.pixel_type() != T::TYPE {
                     let detail = format!("{} pixels, the run's are {}", image.pixel_type(), T::TYPE);
                     let fits = (image.pixel_type() == PixelType::U16).then_some(PixelType::U16);
-                    return Err(Defect::new(row, Reason::WrongDepth, detail).fits(fits));
+                    return Err(Defect::new(row, Reason::WrongDepth, detail).with_fits(fits));
                 }
                 let shape = image.shape();
                 accept(shape).map_err(wrong_length)?;
@@ -222,11 +224,11 @@ impl Rows {
 
     /// The rows as interleaved pixels of the run's shape, if the column has them so: such rows can be read in place.
     pub fn interleaved(&self) -> Option<Interleaved<'_>> {
-        let Images::Lists(lists, sizes) = &self.images else { return None };
+        let Storage::Lists(lists, sizes) = &self.storage else { return None };
         let interleaved = match sizes {
-            Sizes::Nesting | Sizes::Sides { .. } => true,
-            Sizes::All { dims, order } => order.axes(dims).is_ok_and(|axes| axes.strides(dims).is_none()),
-            Sizes::Each { order, .. } => matches!(order, AxisOrder::Known(axes) if axes.is_interleaved()),
+            ShapeSource::Nesting | ShapeSource::Sides { .. } => true,
+            ShapeSource::All { dims, order } => order.axes(dims).is_ok_and(|axes| axes.strides(dims).is_none()),
+            ShapeSource::Each { order, .. } => matches!(order, AxisOrder::Known(axes) if axes.is_interleaved()),
         };
         interleaved.then_some(Interleaved { rows: self, lists, sizes })
     }
@@ -234,9 +236,9 @@ impl Rows {
 
 /// Rows whose pixels are interleaved.
 pub(crate) struct Interleaved<'a> {
-    rows: &'a Rows,
-    lists: &'a Lists,
-    sizes: &'a Sizes,
+    rows: &'a ColumnRows,
+    lists: &'a NestedLists,
+    sizes: &'a ShapeSource,
 }
 
 impl Interleaved<'_> {
@@ -289,24 +291,24 @@ impl Interleaved<'_> {
     }
 }
 
-impl Sizes {
+impl ShapeSource {
     /// The stored dimensions of the image at `place`; `None` where it has none.
-    fn dims(&self, lists: &Lists, place: usize) -> Option<Result<Dims, String>> {
+    fn dims(&self, lists: &NestedLists, place: usize) -> Option<Result<Dims, String>> {
         let side = |name: &str, lengths: &[Option<i64>], at: usize| {
             let length = lengths.get(at).copied().flatten().ok_or_else(|| format!("its {name} is null"))?;
             usize::try_from(length).map_err(|_| format!("its {name} is {length}"))
         };
         match self {
-            Sizes::Nesting => lists.dims(place).map(Ok),
-            Sizes::All { dims, .. } => Some(Ok(dims.clone())),
-            Sizes::Each { shapes, lengths, .. } => {
+            ShapeSource::Nesting => lists.dims(place).map(Ok),
+            ShapeSource::All { dims, .. } => Some(Ok(dims.clone())),
+            ShapeSource::Each { shapes, lengths, .. } => {
                 let Some((start, end)) = shapes.range(place) else { return Some(Err("its shape is null".to_owned())) };
                 if end - start > 3 {
                     return Some(Err(format!("its shape has {} dimensions", end - start)));
                 }
                 Some((start..end).map(|at| side("shape", lengths, at)).collect())
             }
-            Sizes::Sides { height, width, channels } => Some((|| {
+            ShapeSource::Sides { height, width, channels } => Some((|| {
                 let channels = channels.as_ref().map_or(Ok(1), |channels| side("channel", channels, place))?;
                 Ok(vec![side("height", height, place)?, side("width", width, place)?, channels])
             })()),
@@ -315,11 +317,11 @@ impl Sizes {
 
     /// The shape and strides of the image at `place`; `run` is the run's shape, which counts where the row has none of
     /// its own.
-    fn placement(&self, lists: &Lists, place: usize, run: ImageShape) -> Result<Placement, String> {
+    fn placement(&self, lists: &NestedLists, place: usize, run: ImageShape) -> Result<Placement, String> {
         let order = match self {
-            Sizes::Nesting => return lists.own_shape(place, run).map(|shape| Placement { shape, strides: None }),
-            Sizes::All { order, .. } | Sizes::Each { order, .. } => order,
-            Sizes::Sides { .. } => &AxisOrder::Known(DimensionOrder::HWC),
+            ShapeSource::Nesting => return lists.own_shape(place, run).map(|shape| Placement { shape, strides: None }),
+            ShapeSource::All { order, .. } | ShapeSource::Each { order, .. } => order,
+            ShapeSource::Sides { .. } => &AxisOrder::Known(DimensionOrder::HWC),
         };
         let dims = self.dims(lists, place).unwrap_or_else(|| Err("null".to_owned()))?;
         // A flat one is like any flat list.
@@ -331,17 +333,17 @@ impl Sizes {
     }
 
     /// That the image at `place` has the run's shape, so far as it tells one apart from the lengths of its lists.
-    fn check(&self, lists: &Lists, place: usize, row: usize, run: ImageShape) -> Result<(), Defect> {
-        if matches!(self, Sizes::Nesting) {
+    fn check(&self, lists: &NestedLists, place: usize, row: usize, run: ImageShape) -> Result<(), Defect> {
+        if matches!(self, ShapeSource::Nesting) {
             return Ok(());
         }
-        let found = self.placement(lists, place, run).and_then(|placement| same(placement.shape, run));
+        let found = self.placement(lists, place, run).and_then(|placement| check_same_shape(placement.shape, run));
         found.map_err(|why| Defect::new(row, Reason::WrongLength, why))
     }
 }
 
 /// That an image has the shape of the run's.
-pub(crate) fn same(found: ImageShape, wanted: ImageShape) -> Result<(), String> {
+pub(crate) fn check_same_shape(found: ImageShape, wanted: ImageShape) -> Result<(), String> {
     if found == wanted { Ok(()) } else { Err(format!("a {found} image, {wanted} is needed")) }
 }
 

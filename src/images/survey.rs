@@ -6,8 +6,8 @@ use arrow_array::Array;
 use arrow_schema::Field;
 
 use super::column::{Encoding, Form, ImageColumn, default_pixel_type, values_type};
-use super::lists::Kind;
-use super::rows::{Dims, Rows};
+use super::lists::ListKind;
+use super::rows::{ColumnRows, Dims};
 use super::tensor::{AxisOrder, DimensionOrder};
 use crate::base::error::{Error, Result};
 use crate::base::shape::{ImageShape, PixelType};
@@ -15,13 +15,13 @@ use crate::images::decode;
 
 /// How a run reads its image column: all that its schema and its first rows leave open is settled.
 #[derive(Debug, Clone)]
-pub(crate) struct Reading {
+pub(crate) struct ColumnReader {
     pub(super) column: ImageColumn,
     pub(super) shape: ImageShape,
     pub(super) pixel_type: PixelType,
 }
 
-impl Reading {
+impl ColumnReader {
     /// The shape of the images as they are in the column; the most common one where rows have their own.
     pub fn shape(&self) -> ImageShape {
         self.shape
@@ -107,7 +107,7 @@ impl Survey {
     /// Lets the rows of an array vote, as many as are still to; an empty one tells what its type tells.
     pub fn count(&mut self, array: &dyn Array) -> Result<()> {
         let voting = array.len().min(Self::ROWS - self.rows as usize);
-        let rows = Rows::of(&self.column, &array.slice(0, voting))?;
+        let rows = ColumnRows::of(&self.column, &array.slice(0, voting))?;
         self.rows += voting as u64;
         if let Some(dims) = rows.fixed_dims() {
             self.shapes.insert(dims, usize::MAX);
@@ -144,7 +144,7 @@ impl Survey {
     /// # Errors
     /// [`Error::UnknownShape`] if nothing tells the shape, [`Error::UnsupportedColumn`] if the pixel type is none that
     /// the column can have.
-    pub fn settle(mut self) -> Result<Reading> {
+    pub fn into_reader(mut self) -> Result<ColumnReader> {
         let Some(shape) = self.tell_shape()? else {
             let why = match self.rows {
                 0 => "there are no rows to read the image shape from".to_owned(),
@@ -161,18 +161,18 @@ impl Survey {
         if encoded && pixel_type == PixelType::F32 {
             return Err(self.column.unsupported("encoded images are u8 or u16 pixels, not f32"));
         }
-        let raw_bytes = !encoded && Kind::of(values_type(&self.column.data_type)).raw_bytes;
+        let raw_bytes = !encoded && ListKind::of(values_type(&self.column.data_type)).raw_bytes;
         if raw_bytes && pixel_type != PixelType::U8 {
             return Err(self.column.unsupported(format!("raw bytes are u8 pixels, not {pixel_type}")));
         }
         self.order_flat(shape)?;
-        Ok(Reading { column: self.column, shape, pixel_type })
+        Ok(ColumnReader { column: self.column, shape, pixel_type })
     }
 
     /// The shape, if it was declared or anything tells it. Settles what bytes hold and the order of dimensions as well.
     ///
     /// # Errors
-    /// As [`Survey::settle`].
+    /// As [`Survey::into_reader`].
     pub fn tell_shape(&mut self) -> Result<Option<ImageShape>> {
         if self.column.form == Form::Bytes {
             self.column.form = if self.encoded > self.raw { Form::Encoded(None) } else { Form::Lists };
@@ -198,7 +198,7 @@ impl Survey {
 
     /// Flat lists in a declared order are tensors of the dimensions that the run's shape has in that order.
     fn order_flat(&mut self, shape: ImageShape) -> Result<()> {
-        let flat = self.column.form == Form::Lists && Kind::of(values_type(&self.column.data_type)).depth <= 1;
+        let flat = self.column.form == Form::Lists && ListKind::of(values_type(&self.column.data_type)).depth <= 1;
         let Some(order) = self.order.filter(|_| flat) else { return Ok(()) };
         let dims = order.dims(shape);
         let dims =

@@ -38,7 +38,7 @@ where
         return Ok(start);
     }
     let (pixel, value) = values.iter().enumerate().find(|(_, v)| !T::takes_all(&[**v])).unwrap_or((0, &values[0]));
-    Err(Defect::new(row, value.misfit(), format!("pixel {pixel} is {value}")).fits(wider(T::TYPE, values)))
+    Err(Defect::new(row, value.misfit(), format!("pixel {pixel} is {value}")).with_fits(wider(T::TYPE, values)))
 }
 
 /// The narrowest pixel type, wider than `declared`, that takes all of `values`.

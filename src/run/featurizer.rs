@@ -16,6 +16,7 @@ use crate::run::spec::{FeatureSpec, OnInvalid};
 
 /// The features of one array, row for row.
 #[derive(Debug, Clone)]
+#[non_exhaustive]
 pub struct Features {
     /// `FixedSizeList<Float32>` of [`ImageShape::features`] values; null where a row could not be featurized.
     pub features: FixedSizeListArray,
@@ -76,7 +77,7 @@ impl Featurizer {
         }
         let mut survey = Survey::new(ImageColumn::of(field)?, spec.declared())?;
         survey.count(images)?;
-        let plan = ImagePlan::new(spec, survey.settle()?)?;
+        let plan = ImagePlan::new(spec, survey.into_reader()?)?;
         let (mut all, mut defects) = (Computed::empty(), Vec::new());
         for part in plan.parts(images)? {
             let mut images = plan.prepare(&self.engine, &images.slice(part.start, part.len()), part.start as u64)?;

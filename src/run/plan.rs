@@ -14,7 +14,7 @@ use crate::base::shape::{ImageShape, PixelType};
 use crate::engine::{Engine, Shares};
 use crate::features::{Finisher, Layout, feature_fields, metadata, ragged_fields};
 use crate::images::defect::{Defect, is_defects, take_defects};
-use crate::images::{ImageColumn, Reading, Survey};
+use crate::images::{ColumnReader, ImageColumn, Survey};
 use crate::run::compute::{Computed, Images, validity};
 use crate::run::keep::{KeepImage, kept_array, kept_field};
 use crate::run::spec::{FeatureSpec, OnInvalid};
@@ -23,7 +23,7 @@ use crate::stages::{Chain, Draws};
 /// The way from the image column to the engine, settled for a run.
 #[derive(Debug, Clone)]
 pub(crate) struct ImagePlan {
-    reading: Reading,
+    reader: ColumnReader,
     stages: Chain,
     seed: u64,
     ragged: bool,
@@ -31,7 +31,7 @@ pub(crate) struct ImagePlan {
 }
 
 impl ImagePlan {
-    pub fn new(spec: &FeatureSpec, reading: Reading) -> Result<Self> {
+    pub fn new(spec: &FeatureSpec, reader: ColumnReader) -> Result<Self> {
         let refuse = |option, why: &str| Err(Error::InvalidOption { option, why: why.to_owned() });
         if spec.ragged && spec.stages.sets_size() {
             return refuse("ragged", "images that are resized all have one size");
@@ -39,9 +39,9 @@ impl ImagePlan {
         if spec.ragged && spec.layout != Layout::List {
             return refuse("ragged", "features of different lengths are lists, not columns or tensors");
         }
-        let scale = spec.scale.unwrap_or(reading.pixel_type().default_scale());
-        let finisher = Finisher::new(spec.stages.shape(reading.shape())?, scale)?;
-        Ok(Self { reading, stages: spec.stages.clone(), seed: spec.seed, ragged: spec.ragged, finisher })
+        let scale = spec.scale.unwrap_or(reader.pixel_type().default_scale());
+        let finisher = Finisher::new(spec.stages.shape(reader.shape())?, scale)?;
+        Ok(Self { reader, stages: spec.stages.clone(), seed: spec.seed, ragged: spec.ragged, finisher })
     }
 
     /// How the values of an image become features.
@@ -51,7 +51,7 @@ impl ImagePlan {
 
     /// Rows to take at once, so that what they decode to stays bounded.
     pub fn parts(&self, images: &dyn Array) -> Result<Vec<Range<usize>>> {
-        self.reading.parts(images, (!self.ragged).then_some(self.finisher.shape()))
+        self.reader.parts(images, (!self.ragged).then_some(self.finisher.shape()))
     }
 
     /// The images of an array, ready for the engine. `first_row` is the number of its first row in the whole input.
@@ -60,10 +60,10 @@ impl ImagePlan {
         let draws = Draws { seed: self.seed, first_row };
         engine.install(|| {
             if self.ragged {
-                let ragged = self.stages.read_ragged(&self.reading, images, draws, shape.channels());
+                let ragged = self.stages.read_ragged(&self.reader, images, draws, shape.channels());
                 ragged.map(|ragged| Images::Ragged(images.len(), ragged))
             } else {
-                self.stages.read(&self.reading, images, draws, shape).map(Images::Uniform)
+                self.stages.read(&self.reader, images, draws, shape).map(Images::Uniform)
             }
         })
     }
@@ -96,10 +96,10 @@ impl RunPlan {
         Ok(survey)
     }
 
-    pub fn new(spec: FeatureSpec, input: &Schema, reading: Reading) -> Result<Self> {
+    pub fn new(spec: FeatureSpec, input: &Schema, reader: ColumnReader) -> Result<Self> {
         let image_at = input.index_of(&spec.image)?;
-        let images = ImagePlan::new(&spec, reading)?;
-        let (shape, pixel_type) = (images.finisher.shape(), images.reading.pixel_type());
+        let images = ImagePlan::new(&spec, reader)?;
+        let (shape, pixel_type) = (images.finisher.shape(), images.reader.pixel_type());
         let mut fields: Vec<Arc<Field>> = Vec::new();
         for (at, field) in input.fields().iter().enumerate().filter(|(_, f)| !is_defects(f, &spec.image)) {
             match (at == image_at, spec.keep_image) {
@@ -139,7 +139,7 @@ impl RunPlan {
     }
 
     pub fn pixel_type(&self) -> PixelType {
-        self.images.reading.pixel_type()
+        self.images.reader.pixel_type()
     }
 
     pub fn spec(&self) -> &FeatureSpec {
@@ -148,7 +148,7 @@ impl RunPlan {
 
     /// Whether rows of other sizes could be featurized if images were resized or the run were ragged.
     pub fn could_take_other_sizes(&self) -> bool {
-        self.images.reading.column().is_sized() && !self.spec.ragged && !self.spec.stages.sets_size()
+        self.images.reader.column().is_sized() && !self.spec.ragged && !self.spec.stages.sets_size()
     }
 
     /// Rows of a batch to featurize at once, so that what they decode to stays bounded.

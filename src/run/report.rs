@@ -117,7 +117,7 @@ mod tests {
     #[test]
     fn rows_add_up_and_the_widest_need_wins() {
         let mut report = Report::new(ImageShape::gray(1, 1).unwrap(), PixelType::U8);
-        let bad = |row, fits| Defect::new(row, Reason::OutOfRange, "").fits(fits);
+        let bad = |row, fits| Defect::new(row, Reason::OutOfRange, "").with_fits(fits);
         report.count(10, &[bad(1, Some(PixelType::U16))]);
         assert_eq!(report.fits, Some(PixelType::U16));
         report.count(5, &[bad(0, Some(PixelType::F32)), bad(2, None), Defect::new(3, Reason::NullImage, "")]);

@@ -62,6 +62,7 @@ impl RowOrigins {
 
 /// A row that could not be featurized, as a quarantine gets to see it.
 #[derive(Debug)]
+#[non_exhaustive]
 pub struct InvalidRow<'a> {
     /// The file it came from, where the reader names one.
     pub file: Option<Arc<str>>,
@@ -78,11 +79,26 @@ pub type OnInvalidRow = Box<dyn FnMut(&InvalidRow<'_>) -> Result<()> + Send>;
 
 /// What a stream needs beyond its reader.
 #[derive(Default)]
+#[non_exhaustive]
 pub struct StreamOptions {
     /// Names the files of the rows, for errors and the quarantine.
     pub origins: RowOrigins,
     /// Takes the rows that cannot be featurized.
     pub quarantine: Option<OnInvalidRow>,
+}
+
+impl StreamOptions {
+    /// Sets [`origins`](StreamOptions::origins).
+    #[must_use]
+    pub fn with_origins(self, origins: RowOrigins) -> Self {
+        Self { origins, ..self }
+    }
+
+    /// Sets [`quarantine`](StreamOptions::quarantine).
+    #[must_use]
+    pub fn with_quarantine(self, quarantine: OnInvalidRow) -> Self {
+        Self { quarantine: Some(quarantine), ..self }
+    }
 }
 
 impl fmt::Debug for StreamOptions {
@@ -159,7 +175,7 @@ impl Featurizer {
             }
             ahead.push_back(batch);
         }
-        let plan = RunPlan::new(self.spec().clone(), &input, survey.settle()?)?;
+        let plan = RunPlan::new(self.spec().clone(), &input, survey.into_reader()?)?;
         let schema = plan.schema();
         let report = ReportHandle(Arc::new(Mutex::new(Report::new(plan.shape(), plan.pixel_type()))));
         let stage = Stage { plan, engine: self.engine().clone(), options, report: report.clone() };

@@ -8,7 +8,7 @@ use arrow_array::Array;
 use crate::base::error::{Error, Result};
 use crate::base::random::Random;
 use crate::base::shape::ImageShape;
-use crate::images::{ImageBatch, ImageBuffer, PixelValue, Ragged, Reading, Transform};
+use crate::images::{ColumnReader, ImageBatch, ImageBuffer, PixelValue, Ragged, Transform};
 use crate::stages::{Params, Stage, Workspace};
 
 /// The stages that every image goes through, in their order; by default none.
@@ -64,33 +64,33 @@ impl Chain {
     /// defects.
     ///
     /// # Errors
-    /// As [`Reading::read`].
+    /// As [`ColumnReader::read`].
     pub(crate) fn read(
         &self,
-        reading: &Reading,
+        reader: &ColumnReader,
         array: &dyn Array,
         draws: Draws,
         shape: ImageShape,
     ) -> Result<ImageBatch> {
         if self.is_empty() {
-            reading.read(array)
+            reader.read(array)
         } else {
-            reading.read_transformed(array, &Applied { chain: self, draws }, shape)
+            reader.read_transformed(array, &Applied { chain: self, draws }, shape)
         }
     }
 
     /// As [`Chain::read`], for images of any height and width that have `channels` channels afterwards.
     ///
     /// # Errors
-    /// As [`Reading::read`].
+    /// As [`ColumnReader::read`].
     pub(crate) fn read_ragged(
         &self,
-        reading: &Reading,
+        reader: &ColumnReader,
         array: &dyn Array,
         draws: Draws,
         channels: usize,
     ) -> Result<Ragged> {
-        reading.read_ragged(array, &Applied { chain: self, draws }, channels)
+        reader.read_ragged(array, &Applied { chain: self, draws }, channels)
     }
 }
 

@@ -22,6 +22,7 @@ pub struct Resize {
 
 /// How an image is resampled.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+#[non_exhaustive]
 pub enum Filter {
     /// Linear interpolation; where the image gets smaller, over all the pixels that fall under the triangle, as Pillow's
     /// `BILINEAR` does.
