@@ -201,7 +201,7 @@ fn damaged_and_foreign_files_are_named_with_what_is_wrong() {
     }
     fs::write(at("program"), b"\x7fELF\x02\x01\x01\0\0").unwrap();
     let error = failure(&at("program"));
-    assert!(error.contains("program: is neither JSON (plain, gzip or zstd), Parquet, Arrow IPC"), "{error}");
+    assert!(error.contains("program: is in no format that can be read: Parquet, Arrow IPC file,"), "{error}");
     let error = failure(&at("nowhere.parquet"));
     assert!(error.starts_with("cannot open ") && error.contains("nowhere.parquet: No such file"), "{error}");
     fs::create_dir(at("folder")).unwrap();

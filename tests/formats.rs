@@ -716,7 +716,7 @@ fn bad_files_of_every_kind_are_named_with_what_is_wrong() {
         ("magic.npy", npy[..6].to_vec(), "the file ends early"),
         ("cut.idx", idx[..100].to_vec(), "which is 360 bytes, but 84 are there"),
         ("head.idx", idx[..7].to_vec(), "the file ends early"),
-        ("type.idx", [&[0, 0, 0x0a, 3][..], &idx[4..]].concat(), "is neither JSON"),
+        ("type.idx", [&[0, 0, 0x0a, 3][..], &idx[4..]].concat(), "is in no format"),
         ("huge.idx", idx_of(&[u32::MAX, u32::MAX, u32::MAX]), "a row is too long"),
         ("many.idx", idx_of(&[u32::MAX, 28, 28]), "which is 3367254359280 bytes, but 0 are there"),
         ("zero.idx", idx_of(&[7, 0, 28]), "a dimension is zero"),

@@ -1,6 +1,5 @@
-//! Files of encoded images: a row each, their bytes as they are. Whoever reads the column decodes them.
+//! Image files: each file is a row that holds its bytes. The consumer of the column decodes them.
 
-use std::ffi::OsStr;
 use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
@@ -15,7 +14,6 @@ use super::partition;
 use super::progress::Progress;
 use crate::base::error::{Error, Result};
 
-const ENDINGS: [&str; 8] = ["png", "jpg", "jpeg", "jpe", "webp", "bmp", "tif", "tiff"];
 /// The column of the names of the folders that the files lie in.
 const LABEL: &str = "label";
 /// The column of the files' paths.
@@ -25,23 +23,8 @@ const BATCH_BYTES: usize = 16 << 20;
 /// The longest file. With the bytes above it leaves a batch within 32-bit offsets.
 const LONGEST: u64 = 1 << 30;
 
-/// Whether a file is an image by its name.
-pub fn is_image_name(path: &Path) -> bool {
-    let ending = path.extension().and_then(OsStr::to_str);
-    ending.is_some_and(|ending| ENDINGS.iter().any(|image| ending.eq_ignore_ascii_case(image)))
-}
-
-/// Whether bytes begin as a PNG, JPEG, WebP, BMP or TIFF file does.
-pub fn is_image(head: &[u8]) -> bool {
-    const MAGICS: [&[u8]; 4] = [b"\x89PNG\r\n\x1a\n", &[0xff, 0xd8, 0xff], b"II*\0", b"MM\0*"];
-    MAGICS.iter().any(|magic| head.starts_with(magic))
-        || matches!(head, [b'R', b'I', b'F', b'F', _, _, _, _, b'W', b'E', b'B', b'P', ..])
-        // Two letters are little to go by, but the four zeros after the size are in every BMP file.
-        || matches!(head, [b'B', b'M', _, _, _, _, 0, 0, 0, 0, ..])
-}
-
-/// Rows of image files: their bytes, `label`, the name of the folder that each lies in (null for a file without one), as
-/// integers where all names are, and `path`.
+/// Reads image files as rows of three columns: the file's bytes; `label`, the name of the folder that the file is in, as an
+/// integer if all names are integers, null for a file without a folder; and `path`.
 pub fn open(files: Vec<PathBuf>, options: &ReadOptions, progress: &Progress) -> Result<Batches> {
     if [LABEL, PATH].contains(&&*options.image) {
         return Err(Error::ColumnTaken { column: options.image.clone() });
@@ -91,26 +74,4 @@ fn read(path: &Path) -> Result<Vec<u8>> {
         return Err(Error::format(path.display().to_string(), format!("is longer than {LONGEST} bytes")));
     }
     Ok(bytes)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn images_are_told_by_their_first_bytes() {
-        for head in [
-            &b"\x89PNG\r\n\x1a\n\0"[..],
-            b"\xff\xd8\xff\xe0",
-            b"RIFF\x10\0\0\0WEBPVP8 ",
-            b"BM\x36\x10\0\0\0\0\0\0\x36",
-            b"II*\0\x08",
-            b"MM\0*\0",
-        ] {
-            assert!(is_image(head), "{head:?}");
-        }
-        for head in [&b""[..], b"BMW drivers", b"RIFF\x10\0\0\0WAVE", b"PAR1", b"{\"a\": 1}", b"\x93NUMPY"] {
-            assert!(!is_image(head), "{head:?}");
-        }
-    }
 }

@@ -19,19 +19,21 @@ mod arrays;
 mod batches;
 #[cfg(feature = "csv")]
 mod csv;
+mod formats;
 mod images;
 mod input;
 #[cfg(feature = "ipc")]
 mod ipc;
 #[cfg(feature = "json")]
 pub mod json;
+mod magic;
 mod options;
 mod output;
+mod output_file;
 #[cfg(feature = "parquet")]
 mod parquet;
 mod partition;
 mod paths;
-mod place;
 mod progress;
 #[cfg(feature = "json")]
 mod quarantine;
@@ -39,9 +41,10 @@ mod reader;
 mod sample;
 mod write_back;
 
+pub use formats::OutputFormat;
 pub use options::{Compression, ReadOptions, Rows, WriteOptions};
-pub use output::{Prepared, Written, check, prepare, write};
-pub use place::{OutputFile, is_same_file};
+pub use output::{Prepared, Written, check, prepare, write, write_to};
+pub use output_file::{OutputFile, is_same_file};
 pub use progress::Progress;
 #[cfg(feature = "json")]
 pub use quarantine::Quarantine;

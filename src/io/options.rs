@@ -1,5 +1,6 @@
 //! What a caller may ask of readers and writers.
 
+use std::fmt;
 use std::path::PathBuf;
 use std::str::FromStr;
 
@@ -94,19 +95,25 @@ pub enum Compression {
     None,
 }
 
+/// The names of the codecs.
+const CODECS: [(&str, Compression); 4] = [
+    ("zstd", Compression::Zstd),
+    ("snappy", Compression::Snappy),
+    ("gzip", Compression::Gzip),
+    ("none", Compression::None),
+];
+
 impl FromStr for Compression {
     type Err = Error;
 
     fn from_str(text: &str) -> Result<Self> {
-        choose(
-            "compression",
-            text,
-            &[
-                ("zstd", Compression::Zstd),
-                ("snappy", Compression::Snappy),
-                ("gzip", Compression::Gzip),
-                ("none", Compression::None),
-            ],
-        )
+        choose("compression", text, &CODECS)
+    }
+}
+
+impl fmt::Display for Compression {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let name = CODECS.iter().find(|(_, codec)| codec == self).map_or("", |(name, _)| name);
+        f.write_str(name)
     }
 }

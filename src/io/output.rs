@@ -1,12 +1,13 @@
-//! What an output is by its name, and the writer that makes it.
+//! Writes an output in the format that its name tells, or that the caller names.
 
 use std::io::{self, BufWriter, Write};
 use std::path::Path;
 
 use arrow_array::RecordBatchReader;
 
+use super::formats::{self, FileFormat, OutputFormat, STDOUT, Writer, Writing};
 use super::options::{Compression, WriteOptions};
-use super::place::{Counted, OutputFile, OutputFolder};
+use super::output_file::{CountedWriter, OutputFile, OutputFolder};
 use crate::base::error::{Error, Result};
 
 /// What was written.
@@ -32,8 +33,8 @@ pub struct Written {
 /// last. A folder replaces only an empty one and one that holds nothing but the like: `COLUMN=…` with `part-….parquet`.
 ///
 /// # Errors
-/// - [`Error::InvalidOption`] if the name has another ending, the format does not know the compression or partitions, or
-///   NPY is to take features in columns.
+/// - [`Error::InvalidOption`] if the name has another ending, the format is not built in or does not know the compression or
+///   partitions, or NPY is to take features in columns.
 /// - [`Error::UnsupportedColumn`] if the format has no form for a column, or it cannot part a folder.
 /// - [`Error::NoSuchColumn`] if there is no column to partition by.
 /// - [`Error::Format`] if NPY is to take an integer that is null, or a folder has more than 512 partitions.
@@ -43,43 +44,92 @@ pub fn write(path: impl AsRef<Path>, reader: impl RecordBatchReader, options: &W
     prepare(path, reader, options)?.finish()
 }
 
-/// As [`write()`], but the file gets its name only with [`Prepared::finish`]: for what else must be done first.
+/// As [`write()`], but the file gets its name only with [`Prepared::finish`], so that other things can be done before.
 ///
 /// # Errors
 /// As [`write()`].
 pub fn prepare(path: impl AsRef<Path>, reader: impl RecordBatchReader, options: &WriteOptions) -> Result<Prepared> {
     let path = path.as_ref();
-    let format = OutputFormat::of(path, options)?;
-    format.check(options)?;
-    match format {
-        OutputFormat::IpcStream => {
-            let mut out = Counted::new(BufWriter::new(io::stdout()));
-            let rows = format.write(&mut out, path, reader, options)?;
+    let (writing, writer) = chosen(path, options)?;
+    let reader: Box<dyn RecordBatchReader + '_> = Box::new(reader);
+    match (writer, &options.partition_by) {
+        (Writer::Files(write), _) => {
+            let (rows, files) = write(path, reader)?;
+            Ok(Prepared { rows, bytes: files.iter().map(OutputFile::bytes).sum(), files, folder: None })
+        }
+        (Writer::StreamOrPartitions(_, partitions), Some(column)) => {
+            let folder = OutputFolder::create(path, |there| (partitions.may_replace)(there, column))?;
+            let (rows, bytes) = (partitions.write)(folder.path(), path, reader, column, options)?;
+            Ok(Prepared { rows, bytes, files: Vec::new(), folder: Some(folder) })
+        }
+        (Writer::Stream(write) | Writer::StreamOrPartitions(write, _), _) if writing.format == STDOUT => {
+            let mut out = CountedWriter::new(BufWriter::new(io::stdout()));
+            let rows = write(&mut out, path, reader, options)?;
             out.flush().map_err(|e| Error::io("write", path, e))?;
             Ok(Prepared { rows, bytes: out.bytes(), files: Vec::new(), folder: None })
         }
-        #[cfg(feature = "arrays")]
-        OutputFormat::Npy => {
-            let (rows, files) = super::arrays::write(path, reader)?;
-            Ok(Prepared { rows, bytes: files.iter().map(OutputFile::bytes).sum(), files, folder: None })
-        }
-        #[cfg(feature = "parquet")]
-        OutputFormat::Partitions => {
-            let column = options.partition_by.as_deref().unwrap_or_default();
-            let folder = OutputFolder::create(path, |there| super::parquet::is_partitions(there, column))?;
-            let (rows, bytes) = super::parquet::write_partitions(folder.path(), path, reader, column, options)?;
-            Ok(Prepared { rows, bytes, files: Vec::new(), folder: Some(folder) })
-        }
-        _ => {
+        (Writer::Stream(write) | Writer::StreamOrPartitions(write, _), _) => {
             let mut out = OutputFile::create(path)?;
-            let rows = format.write(&mut out, path, reader, options)?;
+            let rows = write(&mut out, path, reader, options)?;
             out.flush().map_err(|e| Error::io("write", path, e))?;
             Ok(Prepared { rows, bytes: out.bytes(), files: vec![out], folder: None })
         }
     }
 }
 
-/// An output that is complete but for its name; dropped unfinished, it leaves no trace. (What went to stdout is gone.)
+/// Writes everything that `reader` yields to `out`, from front to back, and flushes it. `out` should be buffered. It can be
+/// anything: a socket, a child's stdin, a `Vec<u8>`. In contrast to [`write()`] nothing is atomic: after an error `out`
+/// holds a part of the output.
+///
+/// All formats but [`OutputFormat::Npy`] can be written so; NPY has its length at the start and a file for each column.
+///
+/// ```
+/// # #[cfg(feature = "csv")] {
+/// use pixelfeat::{io, synthetic};
+///
+/// let mut csv = Vec::new();
+/// let options = io::WriteOptions::default();
+/// let written = io::write_to(&mut csv, io::OutputFormat::Csv, synthetic::Digits::new(10, 1, 10), &options)?;
+/// assert_eq!((written.rows, written.bytes), (10, csv.len() as u64));
+/// # }
+/// # Ok::<_, pixelfeat::Error>(())
+/// ```
+///
+/// # Errors
+/// - [`Error::InvalidOption`] if the format cannot be written to a stream, does not know the compression or is not built in,
+///   or partitions are asked for.
+/// - [`Error::UnsupportedColumn`] if the format has no form for a column.
+/// - [`Error::Io`] if `out` cannot be written; errors call it `output`.
+/// - Every error that `reader` yields.
+pub fn write_to(
+    out: impl Write + Send,
+    format: OutputFormat,
+    reader: impl RecordBatchReader,
+    options: &WriteOptions,
+) -> Result<Written> {
+    let refuse = |why: String| Err(Error::InvalidOption { option: "output", why });
+    let path = Path::new("output");
+    let Some((row, writing)) = formats::writable().find(|(_, writing)| writing.format == format) else {
+        return refuse(format!("`{format}` is no format that can be written"));
+    };
+    if options.partition_by.is_some() {
+        return refuse("partitions are a folder, not a stream".to_owned());
+    }
+    check_codec(row, writing, options)?;
+    match writing.writer {
+        Some(Writer::Stream(write) | Writer::StreamOrPartitions(write, _)) => {
+            let mut out = CountedWriter::new(out);
+            let rows = write(&mut out, path, Box::new(reader), options)?;
+            out.flush().map_err(|e| Error::io("write", path, e))?;
+            Ok(Written { rows, bytes: out.bytes() })
+        }
+        Some(Writer::Files(_)) => refuse(format!("the format {} needs files, not a stream", row.name)),
+        None => refuse(row.not_built_in()),
+    }
+}
+
+/// A complete output that has no name yet. If it is dropped without [`Prepared::finish`], nothing is left of it, except
+/// for what went to stdout.
 #[derive(Debug)]
 pub struct Prepared {
     rows: u64,
@@ -104,86 +154,55 @@ impl Prepared {
     }
 }
 
-/// Whether `path` names an output that [`write()`] can make with `options`; to find out before any work is done.
+/// Checks that [`write()`] can write `path` with `options`, before any work is done.
 ///
 /// # Errors
 /// [`Error::InvalidOption`] if not.
 pub fn check(path: impl AsRef<Path>, options: &WriteOptions) -> Result<()> {
-    OutputFormat::of(path.as_ref(), options)?.check(options)
+    chosen(path.as_ref(), options).map(drop)
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum OutputFormat {
-    Parquet,
-    /// A folder of Parquet files.
-    Partitions,
-    IpcFile,
-    IpcStream,
-    Npy,
-    Csv,
+/// How `path` is to be written with `options`, checked as far as can be before there is any data.
+fn chosen(path: &Path, options: &WriteOptions) -> Result<(&'static Writing, Writer)> {
+    let is_stdout = path.as_os_str() == "-";
+    let ending = path.extension().and_then(|ending| ending.to_str());
+    let refuse =
+        |why: String| Err(Error::InvalidOption { option: "output", why: format!("{}: {why}", path.display()) });
+    let endings = |writing: &Writing| writing.ending.is_some_and(|known| ending == known.strip_prefix('.'));
+    let (format, writing) = match formats::writable().find(|(_, writing)| match (is_stdout, &options.partition_by) {
+        (true, None) => writing.format == STDOUT,
+        (true, Some(_)) => false,
+        (false, None) => endings(writing),
+        (false, Some(_)) => writing.has_partitions && (ending.is_none() || endings(writing)),
+    }) {
+        Some(found) => found,
+        None if options.partition_by.is_some() => {
+            let known = formats::writable().filter(|(_, writing)| writing.has_partitions);
+            let known = formats::listed(known.filter_map(|(_, writing)| writing.ending), "or");
+            return refuse(format!("the name of a folder of partitions must end in {known}, or have no ending"));
+        }
+        None => {
+            let known = formats::listed(formats::writable().filter_map(|(_, writing)| writing.ending), "or");
+            return refuse(format!("the name must end in {known}, or be - for an Arrow IPC stream on stdout"));
+        }
+    };
+    check_codec(format, writing, options)?;
+    match writing.writer {
+        Some(writer) => Ok((writing, writer)),
+        None => refuse(format.not_built_in()),
+    }
 }
 
-impl OutputFormat {
-    fn of(path: &Path, options: &WriteOptions) -> Result<Self> {
-        let refuse =
-            |why: &str| Err(Error::InvalidOption { option: "output", why: format!("{}: {why}", path.display()) });
-        let ending = path.extension().and_then(|e| e.to_str());
-        let format = match (ending, &options.partition_by) {
-            (None | Some("parquet"), Some(_)) if path.as_os_str() != "-" => OutputFormat::Partitions,
-            (_, Some(_)) => return refuse("partitions are Parquet: the name must end in .parquet or nothing"),
-            (Some("parquet"), None) => OutputFormat::Parquet,
-            (Some("arrow"), None) => OutputFormat::IpcFile,
-            (Some("npy"), None) => OutputFormat::Npy,
-            (Some("csv"), None) => OutputFormat::Csv,
-            _ if path.as_os_str() == "-" => OutputFormat::IpcStream,
-            _ => {
-                return refuse(
-                    "the name must end in .parquet, .arrow, .npy or .csv, or be - for an IPC stream on stdout",
-                );
-            }
-        };
-        let (feature, is_built_in) = match format {
-            OutputFormat::Parquet | OutputFormat::Partitions => ("parquet", cfg!(feature = "parquet")),
-            OutputFormat::IpcFile | OutputFormat::IpcStream => ("ipc", cfg!(feature = "ipc")),
-            OutputFormat::Npy => ("arrays", cfg!(feature = "arrays")),
-            OutputFormat::Csv => ("csv", cfg!(feature = "csv")),
-        };
-        if is_built_in { Ok(format) } else { refuse(&format!("built without the feature `{feature}`")) }
-    }
-
-    fn check(self, options: &WriteOptions) -> Result<()> {
-        let refuse = |why: &str| Err(Error::InvalidOption { option: "compression", why: why.to_owned() });
-        match (self, options.compression) {
-            (_, None | Some(Compression::None)) | (OutputFormat::Parquet | OutputFormat::Partitions, _) => Ok(()),
-            (OutputFormat::IpcFile | OutputFormat::IpcStream, Some(Compression::Zstd)) => Ok(()),
-            (OutputFormat::IpcFile | OutputFormat::IpcStream, _) => refuse("Arrow IPC knows zstd and none"),
-            (OutputFormat::Npy | OutputFormat::Csv, _) => refuse("NPY and CSV know none"),
+fn check_codec(format: &FileFormat, writing: &Writing, options: &WriteOptions) -> Result<()> {
+    match options.compression {
+        Some(codec) if codec != Compression::None && !writing.codecs.contains(&codec) => {
+            let known: Vec<String> =
+                writing.codecs.iter().chain([&Compression::None]).map(Compression::to_string).collect();
+            let known = formats::listed(known.iter().map(String::as_str), "and");
+            let why = format!("the format {} knows {known}, not {codec}", format.name);
+            Err(Error::InvalidOption { option: "compression", why })
         }
-    }
-
-    /// Writes a format of one file that is written from front to back.
-    #[cfg_attr(
-        not(any(feature = "parquet", feature = "ipc")),
-        allow(unused_variables, reason = "no format needs all of it")
-    )]
-    fn write(
-        self,
-        out: impl Write + Send,
-        path: &Path,
-        reader: impl RecordBatchReader,
-        options: &WriteOptions,
-    ) -> Result<u64> {
-        match self {
-            #[cfg(feature = "parquet")]
-            OutputFormat::Parquet => super::parquet::write(out, path, reader, options),
-            #[cfg(feature = "ipc")]
-            OutputFormat::IpcFile => super::ipc::write_file(out, path, reader, options),
-            #[cfg(feature = "ipc")]
-            OutputFormat::IpcStream => super::ipc::write_stream(out, path, reader, options),
-            #[cfg(feature = "csv")]
-            OutputFormat::Csv => super::csv::write(out, path, reader),
-            other => Err(Error::Internal(format!("{other:?} is not written so"))),
-        }
+        _ => Ok(()),
     }
 }
 
@@ -193,10 +212,7 @@ mod tests {
 
     #[test]
     fn names_tell_the_format() {
-        assert_eq!(
-            OutputFormat::of(Path::new("-"), &WriteOptions::default()).ok(),
-            cfg!(feature = "ipc").then_some(OutputFormat::IpcStream)
-        );
+        assert_eq!(check("-", &WriteOptions::default()).is_ok(), cfg!(feature = "ipc"));
         let error = check("features.txt", &WriteOptions::default()).unwrap_err().to_string();
         assert!(error.starts_with("output: features.txt: the name must end in"), "{error}");
         let gzip = WriteOptions { compression: Some(Compression::Gzip), ..WriteOptions::default() };

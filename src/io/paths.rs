@@ -1,39 +1,48 @@
-//! What a caller names → the files it stands for, in a stable order.
+//! Finds the files that a name, a pattern or a folder stands for, in a stable order.
 
-use std::ffi::OsStr;
 use std::fs;
+use std::io::Read;
 use std::path::{Path, PathBuf};
 
-use super::images;
+use super::formats::{Content, content_by_name};
 use crate::base::error::{Error, Result};
 
-/// Something to be opened at once.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Source {
-    Stdin,
+/// One input, to be opened with one reader.
+pub enum InputSource {
+    /// A stream of bytes, and its name in messages.
+    Stream(Box<dyn Read + Send>, String),
     File(PathBuf),
     /// Image files, a row each.
     Images(Vec<PathBuf>),
 }
 
-/// Endings of the files of rows that a folder is searched for.
-const DATA: [&str; 13] =
-    ["parquet", "json", "jsonl", "ndjson", "gz", "zst", "arrow", "arrows", "feather", "ipc", "npy", "npz", "idx"];
+/// The name of a source in messages.
+pub fn name_of(source: &InputSource) -> String {
+    match source {
+        InputSource::Stream(_, name) => name.clone(),
+        InputSource::File(path) => path.display().to_string(),
+        InputSource::Images(files) => files.first().map(|path| path.display().to_string()).unwrap_or_default(),
+    }
+}
+
+fn is_image_name(path: &Path) -> bool {
+    content_by_name(path) == Some(Content::Image)
+}
 
 /// The sources that the names stand for: `-` is stdin, a folder stands for the files in it, a pattern for the files that
-/// match. Image files that follow one another are one source.
-pub fn resolve(names: impl IntoIterator<Item = PathBuf>) -> Result<Vec<Source>> {
+/// match. Consecutive image files are one source.
+pub fn resolve(names: impl IntoIterator<Item = PathBuf>) -> Result<Vec<InputSource>> {
     let mut sources = Vec::new();
     for name in names {
         if name.as_os_str() == "-" {
-            sources.push(Source::Stdin);
+            sources.push(InputSource::Stream(Box::new(std::io::stdin()), "stdin".to_owned()));
             continue;
         }
         for file in files(&name)? {
             match sources.last_mut() {
-                Some(Source::Images(files)) if images::is_image_name(&file) => files.push(file),
-                _ if images::is_image_name(&file) => sources.push(Source::Images(vec![file])),
-                _ => sources.push(Source::File(file)),
+                Some(InputSource::Images(files)) if is_image_name(&file) => files.push(file),
+                _ if is_image_name(&file) => sources.push(InputSource::Images(vec![file])),
+                _ => sources.push(InputSource::File(file)),
             }
         }
     }
@@ -44,17 +53,17 @@ fn files(name: &Path) -> Result<Vec<PathBuf>> {
     let found = match fs::metadata(name) {
         Ok(there) if there.is_dir() => folder(name)?,
         Err(_) if name.to_str().is_some_and(|text| text.contains(['*', '?', '['])) => matching(name)?,
-        // That a file is missing is told when it is opened.
+        // A missing file is an error when it is opened.
         _ => return Ok(vec![name.to_owned()]),
     };
-    // The labels of a file that is read come with it.
+    // A file of labels is read together with its file of images.
     #[cfg(feature = "arrays")]
     let found = super::arrays::without_labels(found);
     Ok(found)
 }
 
-/// The files that match a pattern; if it matches folders only, the files in them. Hidden ones match only where the pattern
-/// names the dot.
+/// The files that match a pattern; if it matches folders only, the files in them. Hidden files match only if the pattern
+/// has the dot.
 fn matching(pattern: &Path) -> Result<Vec<PathBuf>> {
     let name = pattern.display().to_string();
     let options = glob::MatchOptions { require_literal_leading_dot: true, ..glob::MatchOptions::new() };
@@ -75,13 +84,13 @@ fn matching(pattern: &Path) -> Result<Vec<PathBuf>> {
     Ok(within.concat())
 }
 
-/// The files of a folder and those below it: all files of rows, or all images. Other files are passed over, and so is
-/// every name that begins with a dot or an underscore.
+/// The files in a folder and its subfolders that have the ending of a known format: all files of rows, or all images.
+/// Names that begin with a dot or an underscore are skipped.
 fn folder(path: &Path) -> Result<Vec<PathBuf>> {
     let mut found = Vec::new();
     walk(path, &mut Vec::new(), &mut found)?;
-    let (images, others): (Vec<_>, Vec<_>) = found.into_iter().partition(|file| images::is_image_name(file));
-    let data: Vec<PathBuf> = others.into_iter().filter(|file| is_data_name(file)).collect();
+    let (images, others): (Vec<_>, Vec<_>) = found.into_iter().partition(|file| is_image_name(file));
+    let data: Vec<PathBuf> = others.into_iter().filter(|file| content_by_name(file) == Some(Content::Rows)).collect();
     let name = path.display();
     match (data.first(), images.first()) {
         (None, None) => Err(Error::format(name.to_string(), "is a folder without files of a known ending")),
@@ -98,18 +107,12 @@ fn folder(path: &Path) -> Result<Vec<PathBuf>> {
     }
 }
 
-fn is_data_name(file: &Path) -> bool {
-    let ending = file.extension().and_then(OsStr::to_str).map(str::to_ascii_lowercase);
-    ending.is_some_and(|ending| DATA.contains(&&*ending) || ending.ends_with("ubyte"))
-        || file.file_name().and_then(OsStr::to_str).is_some_and(|name| name.ends_with("-ubyte"))
-}
-
 /// All files below a folder, by name; `above` are the folders on the way to it.
 fn walk(folder: &Path, above: &mut Vec<PathBuf>, found: &mut Vec<PathBuf>) -> Result<()> {
     let failed = |e| Error::io("read", folder, e);
     let real = fs::canonicalize(folder).map_err(failed)?;
     if above.contains(&real) {
-        return Err(Error::format(folder.display().to_string(), "is a link to a folder that it lies in"));
+        return Err(Error::format(folder.display().to_string(), "is a link to a folder that contains it"));
     }
     above.push(real);
     let mut entries: Vec<PathBuf> = fs::read_dir(folder)
@@ -148,9 +151,9 @@ mod tests {
         sources
             .iter()
             .map(|source| match source {
-                Source::Stdin => "-".to_owned(),
-                Source::File(file) => names(std::slice::from_ref(file)).concat(),
-                Source::Images(files) => format!("images {}", names(files).join(" ")),
+                InputSource::Stream(_, name) => name.clone(),
+                InputSource::File(file) => names(std::slice::from_ref(file)).concat(),
+                InputSource::Images(files) => format!("images {}", names(files).join(" ")),
             })
             .collect()
     }
@@ -175,12 +178,12 @@ mod tests {
         }
         assert_eq!(found(root.path(), "d/l=?/b*"), [rows[2]]);
         assert_eq!(found(root.path(), "p/*/*.JPG"), ["images p/10/a.JPG"]);
-        assert!(resolve([root.path().join("p/*/*.jpg")]).is_err(), "case counts");
+        assert!(resolve([root.path().join("p/*/*.jpg")]).is_err(), "patterns are case-sensitive");
         assert_eq!(found(root.path(), "d/README.md"), ["d/README.md"]);
         assert_eq!(found(root.path(), "p"), ["images p/10/a.JPG p/2/b.png p/a.png"]);
         assert_eq!(found(root.path(), "q/[1].json"), ["q/[1].json"], "a file of that name comes first");
         assert_eq!(found(root.path(), "missing"), ["missing"]);
-        assert_eq!(resolve([PathBuf::from("-")]).unwrap(), [Source::Stdin]);
+        assert_eq!(found(Path::new(""), "-"), ["stdin"]);
     }
 
     #[test]
@@ -191,7 +194,7 @@ mod tests {
             ("empty", "without files of a known ending"),
             ("both", "holds both images"),
         ] {
-            let error = resolve([root.path().join(name)]).unwrap_err().to_string();
+            let error = resolve([root.path().join(name)]).err().unwrap().to_string();
             assert!(error.contains(why) && error.contains(name), "{error}");
         }
     }
@@ -201,7 +204,7 @@ mod tests {
     fn a_folder_within_itself_is_refused() {
         let root = tree(&["a/b/x.parquet"]);
         std::os::unix::fs::symlink(root.path().join("a"), root.path().join("a/b/up")).unwrap();
-        let error = resolve([root.path().join("a")]).unwrap_err().to_string();
-        assert!(error.contains("a/b/up: is a link to a folder that it lies in"), "{error}");
+        let error = resolve([root.path().join("a")]).err().unwrap().to_string();
+        assert!(error.contains("a/b/up: is a link to a folder that contains it"), "{error}");
     }
 }

@@ -1,4 +1,4 @@
-//! How far a reader has come.
+//! How far a reader has got.
 
 use std::io::{self, Read};
 use std::sync::Arc;
@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 #[cfg(any(feature = "parquet", feature = "arrays"))]
 use super::batches::{Batches, changed};
 
-/// How many bytes of its files a reader has taken in; readable from any thread.
+/// How many bytes of its files a reader has read so far. Any thread may ask.
 #[derive(Debug, Clone)]
 pub struct Progress {
     read: Arc<AtomicU64>,
@@ -24,7 +24,7 @@ impl Progress {
         self.read.load(Ordering::Relaxed)
     }
 
-    /// Bytes of all files together; `None` where a pipe is among them.
+    /// The size of all files together in bytes; `None` if one of them is a pipe.
     pub fn bytes_total(&self) -> Option<u64> {
         self.total
     }
@@ -34,19 +34,19 @@ impl Progress {
     }
 }
 
-/// Counts the bytes that go through it.
-pub struct Counted<R> {
+/// Adds the bytes that are read through it to a [`Progress`].
+pub struct CountedReader<R> {
     inner: R,
     progress: Progress,
 }
 
-impl<R: Read> Counted<R> {
+impl<R: Read> CountedReader<R> {
     pub fn new(inner: R, progress: Progress) -> Self {
         Self { inner, progress }
     }
 }
 
-impl<R: Read> Read for Counted<R> {
+impl<R: Read> Read for CountedReader<R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let read = self.inner.read(buffer)?;
         self.progress.add(read as u64);

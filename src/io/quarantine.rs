@@ -10,7 +10,7 @@ use arrow_json::WriterBuilder;
 use arrow_json::writer::LineDelimited;
 use serde_json::value::RawValue;
 
-use super::place::OutputFile;
+use super::output_file::OutputFile;
 use crate::base::error::{Error, Result};
 use crate::base::reason::Reason;
 use crate::run::stream::{InvalidRow, OnInvalidRow};

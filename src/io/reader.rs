@@ -8,10 +8,10 @@ use arrow_array::{RecordBatch, RecordBatchReader};
 use arrow_schema::{ArrowError, DataType, Field, Schema, SchemaRef};
 
 use super::batches::{Batches, changed};
-use super::input::{self, STDIN};
+use super::input;
 use super::options::{ReadOptions, Rows};
 use super::partition;
-use super::paths::{Source, resolve};
+use super::paths::{InputSource, name_of, resolve};
 use super::progress::Progress;
 use super::sample::Sample;
 use crate::base::error::{Error, Result};
@@ -51,7 +51,7 @@ pub fn open_all<P: AsRef<Path>>(paths: impl IntoIterator<Item = P>, options: &Re
     if options.batch_rows == 0 {
         return refuse("batch size", "must be at least 1");
     }
-    let sources: VecDeque<Source> = resolve(paths.into_iter().map(|path| path.as_ref().to_owned()))?.into();
+    let sources: VecDeque<InputSource> = resolve(paths.into_iter().map(|path| path.as_ref().to_owned()))?.into();
     if options.labels.is_some() && sources.len() > 1 {
         return refuse("labels", "a file of labels belongs to one file of images");
     }
@@ -91,7 +91,7 @@ impl std::fmt::Debug for Reader {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Reader")
             .field("schema", &self.chain.schema)
-            .field("pending", &self.chain.pending)
+            .field("pending", &self.chain.pending.len())
             .field("rows", &self.chain.rows)
             .finish_non_exhaustive()
     }
@@ -168,7 +168,7 @@ struct Chain {
     /// A batch of the current source that is already read.
     ahead: Option<Result<RecordBatch, ArrowError>>,
     current: Option<Batches>,
-    pending: VecDeque<Source>,
+    pending: VecDeque<InputSource>,
     options: ReadOptions,
     /// The columns that stand in the names of folders.
     partitions: Vec<(String, DataType)>,
@@ -181,7 +181,7 @@ struct Chain {
 }
 
 impl Chain {
-    fn open(pending: VecDeque<Source>, options: ReadOptions) -> Result<Self> {
+    fn open(pending: VecDeque<InputSource>, options: ReadOptions) -> Result<Self> {
         let mut chain = Self {
             schema: Arc::new(Schema::empty()),
             ahead: None,
@@ -199,7 +199,7 @@ impl Chain {
         while chain.ahead.is_none()
             && let Some(source) = chain.pending.pop_front()
         {
-            let mut batches = chain.begin(&source)?;
+            let mut batches = chain.begin(source)?;
             chain.schema = batches.schema();
             if !several {
                 chain.current = Some(batches);
@@ -218,17 +218,18 @@ impl Chain {
     }
 
     /// Opens a source, whose rows come next.
-    fn begin(&self, source: &Source) -> Result<Batches> {
+    fn begin(&self, source: InputSource) -> Result<Batches> {
+        let (files, partitioned) = match &source {
+            InputSource::Images(files) => (files.iter().map(|file| file.display().to_string()).collect(), None),
+            InputSource::File(path) => (vec![name_of(&source)], Some(path.clone())),
+            InputSource::Stream(..) => (vec![name_of(&source)], None),
+        };
         let batches = input::open(source, &self.options, &self.progress)?;
-        match source {
-            Source::Images(files) => {
-                (self.rows..).zip(files).for_each(|(row, file)| self.origins.begin(row, file.display().to_string()));
-            }
-            other => self.origins.begin(self.rows, name_of(other)),
-        }
-        let batches = match source {
-            Source::File(path) => with_partitions(batches, path, &self.partitions),
-            _ => batches,
+        // Each image is a row; of any other source all rows are of one file.
+        (self.rows..).zip(files).for_each(|(row, file)| self.origins.begin(row, file));
+        let batches = match partitioned {
+            Some(path) => with_partitions(batches, &path, &self.partitions),
+            None => batches,
         };
         match &self.options.columns {
             Some(columns) => only(batches, columns, &self.options.image),
@@ -254,10 +255,11 @@ impl Chain {
             }
             self.current = None;
             if let Some(source) = self.pending.pop_front() {
-                let mut next = self.begin(&source)?;
+                let name = name_of(&source);
+                let mut next = self.begin(source)?;
                 self.ahead = next.next();
                 if self.ahead.is_some() {
-                    self.order = same_columns(&self.schema, &next.schema(), &source)?;
+                    self.order = same_columns(&self.schema, &next.schema(), &name)?;
                 }
                 self.current = Some(next);
             }
@@ -266,11 +268,11 @@ impl Chain {
 }
 
 /// The columns that the names of the files' folders tell.
-fn partitions(sources: &VecDeque<Source>) -> Result<Vec<(String, DataType)>> {
+fn partitions(sources: &VecDeque<InputSource>) -> Result<Vec<(String, DataType)>> {
     let files: Vec<&PathBuf> = sources
         .iter()
         .filter_map(|source| match source {
-            Source::File(path) => Some(path),
+            InputSource::File(path) => Some(path),
             _ => None,
         })
         .collect();
@@ -335,7 +337,7 @@ fn only(batches: Batches, columns: &[String], image: &str) -> Result<Batches> {
 }
 
 /// Where the columns of `first` are in `other`, if not at the same places.
-fn same_columns(first: &Schema, other: &Schema, source: &Source) -> Result<Option<Vec<usize>>> {
+fn same_columns(first: &Schema, other: &Schema, name: &str) -> Result<Option<Vec<usize>>> {
     let type_of = |name: &str| other.column_with_name(name).map(|(at, field)| (at, field.data_type()));
     let places: Option<Vec<usize>> = first
         .fields()
@@ -351,25 +353,17 @@ fn same_columns(first: &Schema, other: &Schema, source: &Source) -> Result<Optio
             };
             let message =
                 format!("its columns ({}) are not those of the first input ({})", listed(other), listed(first));
-            Err(Error::format(name_of(source), message))
+            Err(Error::format(name, message))
         }
     }
 }
 
-fn name_of(source: &Source) -> String {
-    match source {
-        Source::Stdin => STDIN.to_owned(),
-        Source::File(path) => path.display().to_string(),
-        Source::Images(files) => files.first().map(|path| path.display().to_string()).unwrap_or_default(),
-    }
-}
-
 /// The bytes of a source; `None` for a pipe.
-fn size(source: &Source) -> Option<u64> {
+fn size(source: &InputSource) -> Option<u64> {
     let size = |path: &PathBuf| std::fs::metadata(path).ok().filter(|m| m.is_file()).map(|m| m.len());
     match source {
-        Source::Stdin => None,
-        Source::File(path) => size(path),
-        Source::Images(files) => files.iter().map(size).sum(),
+        InputSource::Stream(..) => None,
+        InputSource::File(path) => size(path),
+        InputSource::Images(files) => files.iter().map(size).sum(),
     }
 }

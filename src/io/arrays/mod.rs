@@ -24,7 +24,7 @@ use flate2::bufread::{GzDecoder, MultiGzDecoder};
 
 use self::element::Element;
 use super::batches::{Batches, made};
-use super::input::is_array;
+use super::magic::{is_idx, is_npy};
 use super::options::ReadOptions;
 use crate::base::error::{Error, Result};
 
@@ -131,14 +131,14 @@ impl std::fmt::Display for Header {
     }
 }
 
-/// Whether bytes begin a gzip file with an array in it.
-pub fn is_packed_array(head: &[u8]) -> bool {
+/// The first bytes of what a gzip file holds, by the first bytes of that file; empty if it is no gzip file.
+pub fn unpacked_head(head: &[u8]) -> Vec<u8> {
     let mut first = Vec::new();
-    // The head breaks off within the data, which is an error only behind what could be unpacked.
     if head.starts_with(&GZIP) {
+        // The head ends in the middle of the data. That is an error only after what could be unpacked.
         let _ = GzDecoder::new(head).take(8).read_to_end(&mut first);
     }
-    is_array(&first)
+    first
 }
 
 /// Files without those that are the labels of others among them.
@@ -199,7 +199,7 @@ impl Column {
             false => input,
         };
         let (magic, mut input) = peek(input, 4).map_err(failed)?;
-        if !is_array(&magic) && !npy::MAGIC.starts_with(&magic) {
+        if !is_idx(&magic) && !is_npy(&magic) && !npy::MAGIC.starts_with(&magic) {
             return Err(Error::format(name, "is neither IDX nor NPY"));
         }
         let is_idx = magic.first() == Some(&0);

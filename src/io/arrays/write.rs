@@ -14,8 +14,8 @@ use half::f16;
 use super::npy;
 use crate::base::error::{Error, Result};
 use crate::features::{FEATURE_NAMES_KEY, FEATURES};
+use crate::io::output_file::OutputFile;
 use crate::io::partition;
-use crate::io::place::OutputFile;
 
 /// The most dimensions of a row. With them a head is within 128 bytes, however many rows there turn out to be.
 const MOST_DIMENSIONS: usize = 3;

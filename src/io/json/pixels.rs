@@ -15,7 +15,7 @@ use super::scan::{Fault, Number, Scan, Scanner};
 use crate::base::error::Result;
 use crate::base::reason::Reason;
 use crate::base::shape::PixelType;
-use crate::io::images::is_image;
+use crate::io::magic::is_image;
 
 /// The deepest nesting of an image: rows, pixels, channels.
 pub(super) const DEEPEST: usize = 3;

@@ -16,7 +16,7 @@ use crate::base::error::{Error, Result};
 /// `.NAME.….partial`.)
 #[derive(Debug)]
 pub struct OutputFile {
-    out: Counted<BufWriter<Place>>,
+    out: CountedWriter<BufWriter<Destination>>,
     /// The name it was asked for by.
     path: PathBuf,
     /// The name it is to have: that of the target where `path` is a link.
@@ -24,7 +24,7 @@ pub struct OutputFile {
 }
 
 #[derive(Debug)]
-enum Place {
+enum Destination {
     Beside(NamedTempFile, WriteBack),
     /// What is no regular file cannot be replaced by one.
     Direct(File),
@@ -41,12 +41,12 @@ impl OutputFile {
         let existing = fs::metadata(&target).ok();
         let place = match &existing {
             Some(there) if there.is_dir() => Err(io::Error::from(io::ErrorKind::IsADirectory)),
-            Some(there) if !there.is_file() => File::options().write(true).open(&target).map(Place::Direct),
+            Some(there) if !there.is_file() => File::options().write(true).open(&target).map(Destination::Direct),
             _ => Self::beside(&target, existing.map(|there| there.permissions()))
-                .map(|file| Place::Beside(file, WriteBack::default())),
+                .map(|file| Destination::Beside(file, WriteBack::default())),
         };
         let place = place.map_err(|e| Error::io("write", path, e))?;
-        let out = Counted::new(BufWriter::with_capacity(64 << 10, place));
+        let out = CountedWriter::new(BufWriter::with_capacity(64 << 10, place));
         Ok(Self { out, path: path.to_owned(), target })
     }
 
@@ -74,8 +74,8 @@ impl OutputFile {
     pub(super) fn replace_start(&mut self, bytes: &[u8]) -> Result<()> {
         let out = &mut self.out.inner;
         let replaced = out.flush().and_then(|()| match out.get_mut() {
-            Place::Beside(file, _) => file.seek(SeekFrom::Start(0)).and_then(|_| file.write_all(bytes)),
-            Place::Direct(file) => file.seek(SeekFrom::Start(0)).and_then(|_| file.write_all(bytes)),
+            Destination::Beside(file, _) => file.seek(SeekFrom::Start(0)).and_then(|_| file.write_all(bytes)),
+            Destination::Direct(file) => file.seek(SeekFrom::Start(0)).and_then(|_| file.write_all(bytes)),
         });
         replaced.map_err(|e| Error::io("write", &self.path, e))
     }
@@ -88,13 +88,13 @@ impl OutputFile {
         let (path, target, bytes) = (self.path, self.target, self.out.bytes);
         let finish = || {
             match self.out.inner.into_inner().map_err(io::IntoInnerError::into_error)? {
-                Place::Beside(file, write_back) => {
+                Destination::Beside(file, write_back) => {
                     write_back.finish()?;
                     file.as_file().sync_all()?;
                     file.persist(&target).map_err(|e| e.error)?;
                 }
                 // A device may not know how to sync.
-                Place::Direct(mut file) => file.flush()?,
+                Destination::Direct(mut file) => file.flush()?,
             }
             Ok(bytes)
         };
@@ -222,34 +222,34 @@ impl Write for OutputFile {
     }
 }
 
-impl Write for Place {
+impl Write for Destination {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         match self {
-            Place::Beside(file, write_back) => {
+            Destination::Beside(file, write_back) => {
                 let written = file.write(bytes)?;
                 write_back.note(file.as_file(), written);
                 Ok(written)
             }
-            Place::Direct(file) => file.write(bytes),
+            Destination::Direct(file) => file.write(bytes),
         }
     }
 
     fn flush(&mut self) -> io::Result<()> {
         match self {
-            Place::Beside(file, _) => file.flush(),
-            Place::Direct(file) => file.flush(),
+            Destination::Beside(file, _) => file.flush(),
+            Destination::Direct(file) => file.flush(),
         }
     }
 }
 
 /// Counts the bytes that go through it.
 #[derive(Debug)]
-pub struct Counted<W> {
+pub struct CountedWriter<W> {
     inner: W,
     bytes: u64,
 }
 
-impl<W> Counted<W> {
+impl<W> CountedWriter<W> {
     pub fn new(inner: W) -> Self {
         Self { inner, bytes: 0 }
     }
@@ -259,7 +259,7 @@ impl<W> Counted<W> {
     }
 }
 
-impl<W: Write> Write for Counted<W> {
+impl<W: Write> Write for CountedWriter<W> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let written = self.inner.write(bytes)?;
         self.bytes += written as u64;
