@@ -1,4 +1,4 @@
-//! The short ways of reading, held against the Arrow reader.
+//! Images decoded from their pages, compared with what the Arrow reader reads.
 
 use std::fs::{self, File};
 use std::path::Path;

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::io::Write;
+use std::ops::ControlFlow;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::mpsc::{SyncSender, sync_channel};
@@ -22,7 +23,7 @@ use parquet::file::properties::{EnabledStatistics, WriterProperties};
 use parquet::file::writer::SerializedFileWriter;
 use parquet::schema::types::{ColumnDescPtr, ColumnPath, SchemaDescriptor};
 
-use super::lists::{self, Compressor, ListPage};
+use super::list_pages::{self, Compressor, ListPage};
 use crate::base::error::{Error, Result};
 use crate::base::ordered::{self, Ordered};
 use crate::io::options::{Compression, WriteOptions};
@@ -35,8 +36,8 @@ const GROUP_BYTES: usize = 4 << 20;
 const GROUPS_OF_A_SIZE: usize = 4096;
 /// Blocks that may be on their way into the file: enough for the encoders to go on while a disk takes its time.
 const IN_FLIGHT: usize = 16;
-/// More could not be fed by the one thread that cuts the blocks.
-const MOST_ENCODERS: usize = 8;
+/// The maximum of encoding threads: the one thread that cuts the blocks could not feed more.
+const MAX_ENCODERS: usize = 8;
 
 /// Writes all batches; returns the rows.
 ///
@@ -62,7 +63,7 @@ pub fn write(
     let (cut, written) = thread::scope(|scope| {
         let assembling = scope.spawn(|| assemble(&mut file, &fields, encoded, codec(compression), &failed));
         let mut cutter =
-            Cutter { columns, fields: &fields, tasks, block: Block::default(), others: Vec::new(), ended: 0 };
+            Cutter { columns, fields: &fields, tasks, block: RowBlock::default(), others: Vec::new(), ended: 0 };
         let cut = cutter.take_all(reader);
         // With nothing more to encode, the encoders and then the assembling end.
         drop(cutter);
@@ -93,7 +94,7 @@ struct Fields {
     schema: SchemaRef,
     /// For each field what its values are called in the file, leaf by leaf.
     leaves: Vec<Vec<ColumnDescPtr>>,
-    /// Whether it is encoded as [`lists`].
+    /// Whether it is encoded by [`list_pages`].
     is_list: Vec<bool>,
 }
 
@@ -103,7 +104,7 @@ impl Fields {
         for leaf in 0..columns.num_columns() {
             leaves[columns.get_column_root_idx(leaf)].push(columns.column(leaf));
         }
-        let is_list = schema.fields().iter().map(|field| lists::is_list(field)).collect();
+        let is_list = schema.fields().iter().map(|field| list_pages::is_list(field)).collect();
         Self { schema: schema.clone(), leaves, is_list }
     }
 
@@ -148,7 +149,7 @@ impl Cutting {
 
 /// Rows on their way to being encoded.
 #[derive(Default)]
-struct Block {
+struct RowBlock {
     parts: Vec<RecordBatch>,
     rows: usize,
 }
@@ -171,15 +172,12 @@ struct Cutter<'a> {
     columns: ArrowRowGroupWriterFactory,
     fields: &'a Fields,
     tasks: SyncSender<Task>,
-    block: Block,
+    block: RowBlock,
     /// Of the row group on its way, block by block: the columns that are encoded whole.
     others: Vec<RecordBatch>,
     /// Row groups before it.
     ended: usize,
 }
-
-/// Whether the encoders still take work; if not, they have left their error.
-type Taken = bool;
 
 impl Cutter<'_> {
     /// Returns the rows, and for each column whether it has a null; less than all there are if the encoders end early.
@@ -200,22 +198,27 @@ impl Cutter<'_> {
                 self.block.parts.push(batch.slice(at, taken));
                 self.block.rows += taken;
                 at += taken;
-                if self.block.rows == cutting.block_rows && !self.end_block(cutting)? {
+                if self.block.rows == cutting.block_rows && self.end_block(cutting)?.is_break() {
                     return Ok((rows, has_nulls));
                 }
             }
         }
         if let Some(cutting) = cutting {
-            let _ = (self.block.rows == 0 || self.end_block(cutting)?) && self.end_group()?;
+            if self.block.rows > 0 && self.end_block(cutting)?.is_break() {
+                return Ok((rows, has_nulls));
+            }
+            // If the encoders end early, they have left their error.
+            let _ = self.end_group()?;
         }
         Ok((rows, has_nulls))
     }
 
-    fn end_block(&mut self, cutting: Cutting) -> Result<Taken> {
+    /// Hands the block in hand to the encoders. Breaks off if they no longer take work; then they have left their error.
+    fn end_block(&mut self, cutting: Cutting) -> Result<ControlFlow<()>> {
         let parts = Arc::new(std::mem::take(&mut self.block).parts);
         for field in self.fields.lists() {
             if self.tasks.send(Task::Page { parts: parts.clone(), field }).is_err() {
-                return Ok(false);
+                return Ok(ControlFlow::Break(()));
             }
         }
         let others: Vec<_> = self.fields.others().collect();
@@ -224,13 +227,14 @@ impl Cutter<'_> {
             Ok([block]) => block,
             Err(parts) => concat_batches(&Arc::new(self.fields.schema.project(&others)?), &parts)?,
         });
-        Ok(self.others.len() < cutting.blocks_in(self.ended) || self.end_group()?)
+        if self.others.len() < cutting.blocks_in(self.ended) { Ok(ControlFlow::Continue(())) } else { self.end_group() }
     }
 
-    fn end_group(&mut self) -> Result<Taken> {
+    /// Ends the row group in hand, as [`Cutter::end_block`] does.
+    fn end_group(&mut self) -> Result<ControlFlow<()>> {
         let blocks = std::mem::take(&mut self.others);
         if blocks.is_empty() {
-            return Ok(true);
+            return Ok(ControlFlow::Continue(()));
         }
         let writers = self.columns.create_column_writers(self.ended).map_err(|e| Error::Internal(e.to_string()))?;
         self.ended += 1;
@@ -244,16 +248,19 @@ impl Cutter<'_> {
                 blocks: blocks.iter().map(|block| block.column(at).clone()).collect(),
             };
             if self.tasks.send(task).is_err() {
-                return Ok(false);
+                return Ok(ControlFlow::Break(()));
             }
         }
-        Ok(self.tasks.send(Task::EndOfGroup).is_ok())
+        Ok(match self.tasks.send(Task::EndOfGroup) {
+            Ok(()) => ControlFlow::Continue(()),
+            Err(_) => ControlFlow::Break(()),
+        })
     }
 }
 
 /// Starts the threads that encode: where their work is handed in, and what they make of it, in order.
 fn start_encoders(path: &Path, compression: Compression) -> Result<(SyncSender<Task>, Ordered<Encoded>)> {
-    let threads = thread::available_parallelism().map_or(1, |n| n.get()).min(MOST_ENCODERS);
+    let threads = thread::available_parallelism().map_or(1, |n| n.get()).min(MAX_ENCODERS);
     let (tasks, handed_in) = sync_channel(0);
     let file = path.display().to_string();
     let worker = move || {
@@ -273,7 +280,7 @@ fn encode(task: Task, compressor: &mut Option<Compressor>, compression: Compress
                 Some(compressor) => compressor,
                 None => compressor.insert(Compressor::new(compression)?),
             };
-            lists::page(&parts, field, compressor).map(Encoded::Page)
+            list_pages::page(&parts, field, compressor).map(Encoded::Page)
         }
         Task::Column { field, mut writers, blocks } => {
             for block in blocks {
@@ -325,7 +332,7 @@ fn append<W: Write + Send>(
     let mut group = file.next_row_group()?;
     for (is_list, leaves) in fields.is_list.iter().zip(&fields.leaves) {
         if *is_list {
-            let (bytes, close) = lists::chunk(lists.next().unwrap_or_default(), leaves[0].clone(), codec)?;
+            let (bytes, close) = list_pages::chunk(lists.next().unwrap_or_default(), leaves[0].clone(), codec)?;
             group.append_column(&bytes, close)?;
         } else {
             for chunk in columns.next().unwrap_or_default() {

@@ -1,4 +1,4 @@
-//! Pages of lists of one length, made of whole rows: what a features column is.
+//! Pages of fixed-size lists of floats, made of whole rows: what a features column is.
 //!
 //! The Arrow writer makes two levels for each value and looks at each again. Here a row's levels are two runs, and its
 //! values go to the compressor as they lie.
@@ -74,7 +74,7 @@ pub struct ListPage {
 
 /// Makes a page of the lists in column `at` of some batches.
 pub fn page(parts: &[RecordBatch], at: usize, compressor: &mut Compressor) -> Result<ListPage> {
-    let (mut repetition, mut definition) = (Runs::default(), Runs::default());
+    let (mut repetition, mut definition) = (LevelRuns::default(), LevelRuns::default());
     let (mut rows, mut levels, mut values) = (0, 0, Vec::new());
     for part in parts {
         let lists = part.column(at).as_fixed_size_list();
@@ -115,13 +115,13 @@ pub fn page(parts: &[RecordBatch], at: usize, compressor: &mut Compressor) -> Re
 
 /// Levels as runs of Parquet's hybrid encoding, of values that fit a byte.
 #[derive(Default)]
-struct Runs {
+struct LevelRuns {
     bytes: Vec<u8>,
     value: u8,
     length: usize,
 }
 
-impl Runs {
+impl LevelRuns {
     fn push(&mut self, value: u8, length: usize) {
         if value != self.value {
             self.flush();

@@ -1,35 +1,36 @@
-//! Where the pages of a column chunk are and how much is in each, told by their headers alone.
+//! Where the pages of a column chunk are and how much each holds, found by reading only their headers.
 
 use parquet::file::metadata::ColumnChunkMetaData;
 
-use super::{Irregular, SharedFile};
+use super::Irregular;
+use super::shared_file::SharedFile;
 
-/// What is read to find a header: the first is enough for most; those with long statistics take a second look.
+/// How many bytes are read to find a header. The first number is enough for most; headers with long statistics need more.
 const HEADER_BYTES: [usize; 4] = [256, 4 << 10, 64 << 10, 1 << 20];
-/// Larger pages are left to the Arrow reader: whoever writes them has no use for pages, or lies.
-const LARGEST_PAGE: i32 = 64 << 20;
+/// The maximum size of a page. Larger ones are left to the Arrow reader: such a size is unusual or wrong.
+const MAX_PAGE_BYTES: i32 = 64 << 20;
 
 /// A data page.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Page {
+pub struct PageInfo {
     /// Where its header begins.
     pub offset: u64,
     /// Header and data, as in the file.
     pub bytes: i32,
-    /// Levels, which is values where nothing is null.
+    /// The number of levels, which is that of values if nothing is null.
     pub levels: usize,
-    /// Rows, where the header tells; it does in version 2.
+    /// The number of rows, if the header tells; it does in version 2.
     pub rows: Option<usize>,
-    /// Whether the values stand for themselves, and are not numbers of values of the dictionary.
+    /// Whether the page holds values, not indices of values in the dictionary.
     pub plain: bool,
 }
 
 /// The pages of a column chunk.
 #[derive(Debug, Default)]
 pub struct Pages {
-    /// Whether a dictionary lies before the first of them.
+    /// Whether there is a dictionary page before the first of them.
     pub dictionary: bool,
-    pub data: Vec<Page>,
+    pub data: Vec<PageInfo>,
 }
 
 /// Finds the pages by going from header to header.
@@ -45,13 +46,15 @@ pub fn find(file: &SharedFile, chunk: &ColumnChunkMetaData) -> Result<Pages, Irr
         let bytes = i32::try_from(header.length).ok().and_then(|length| length.checked_add(header.compressed));
         let bytes = bytes.filter(|&bytes| bytes as u64 <= end - at).ok_or(Irregular)?;
         match header.kind {
-            Kind::Dictionary if at == start => pages.dictionary = true,
-            Kind::Data { levels, rows, plain } => pages.data.push(Page { offset: at, bytes, levels, rows, plain }),
+            PageKind::Dictionary if at == start => pages.dictionary = true,
+            PageKind::Data { levels, rows, plain } => {
+                pages.data.push(PageInfo { offset: at, bytes, levels, rows, plain })
+            }
             _ => return Err(Irregular),
         }
         at += bytes as u64;
     }
-    // The chunk's own word on whether it has a dictionary decides where others begin to read.
+    // Other readers start where the chunk's metadata says, so it must agree on whether there is a dictionary.
     if pages.data.is_empty() || pages.dictionary != (pages.data[0].offset != start) {
         return Err(Irregular);
     }
@@ -59,21 +62,21 @@ pub fn find(file: &SharedFile, chunk: &ColumnChunkMetaData) -> Result<Pages, Irr
 }
 
 #[derive(Debug, PartialEq, Eq)]
-enum Kind {
+enum PageKind {
     Dictionary,
     Data { levels: usize, rows: Option<usize>, plain: bool },
 }
 
 #[derive(Debug, PartialEq, Eq)]
-struct Header {
-    kind: Kind,
+struct PageHeader {
+    kind: PageKind,
     /// Of the data behind it.
     compressed: i32,
     /// Of itself.
     length: usize,
 }
 
-fn read_header(file: &SharedFile, at: u64, end: u64) -> Result<Header, Irregular> {
+fn read_header(file: &SharedFile, at: u64, end: u64) -> Result<PageHeader, Irregular> {
     let mut buffer = Vec::new();
     for most in HEADER_BYTES {
         let length = usize::try_from(end - at).unwrap_or(most).min(most);
@@ -96,7 +99,7 @@ fn read_header(file: &SharedFile, at: u64, end: u64) -> Result<Header, Irregular
 }
 
 /// Reads a page header; `None` if it is none, or goes on beyond `bytes`.
-fn parse(bytes: &[u8]) -> Option<Header> {
+fn parse(bytes: &[u8]) -> Option<PageHeader> {
     let mut thrift = Thrift { bytes };
     let (mut page_type, mut size, mut compressed) = (None, None, None);
     let (mut levels, mut rows, mut encoding) = (None, None, None);
@@ -117,14 +120,14 @@ fn parse(bytes: &[u8]) -> Option<Header> {
     let count = |value: Option<i32>| usize::try_from(value?).ok();
     let plain = encoding == Some(0);
     let kind = match page_type? {
-        0 => Kind::Data { levels: count(levels)?, rows: None, plain },
-        2 => Kind::Dictionary,
-        3 => Kind::Data { levels: count(levels)?, rows: Some(count(rows)?), plain },
+        0 => PageKind::Data { levels: count(levels)?, rows: None, plain },
+        2 => PageKind::Dictionary,
+        3 => PageKind::Data { levels: count(levels)?, rows: Some(count(rows)?), plain },
         _ => return None,
     };
     let compressed = compressed.filter(|&size| size >= 0)?;
-    size.filter(|size| (0..=LARGEST_PAGE).contains(size))?;
-    Some(Header { kind, compressed, length: bytes.len() - thrift.bytes.len() })
+    size.filter(|size| (0..=MAX_PAGE_BYTES).contains(size))?;
+    Some(PageHeader { kind, compressed, length: bytes.len() - thrift.bytes.len() })
 }
 
 /// Thrift's compact protocol, as far as it takes to find numbers in structs.
@@ -214,8 +217,8 @@ mod tests {
     fn headers_are_read_past_what_they_also_say() {
         let mut bytes = V1.to_vec();
         bytes.extend([7; 100]);
-        let kind = Kind::Data { levels: 400, rows: None, plain: false };
-        assert_eq!(parse(&bytes), Some(Header { kind, compressed: 100, length: 34 }));
+        let kind = PageKind::Data { levels: 400, rows: None, plain: false };
+        assert_eq!(parse(&bytes), Some(PageHeader { kind, compressed: 100, length: 34 }));
         for cut in 0..V1.len() {
             assert_eq!(parse(&V1[..cut]), None);
         }
@@ -227,8 +230,8 @@ mod tests {
             0x15, 0x06, 0x15, 0x10, 0x15, 0x10, 0x5c, 0x15, 0x14, 0x15, 0x00, 0x15, 0x04, 0x15, 0x00, 0x15, 0x02, 0x15,
             0x02, 0x11, 0x00, 0x00,
         ];
-        let kind = Kind::Data { levels: 10, rows: Some(2), plain: true };
-        assert_eq!(parse(&bytes), Some(Header { kind, compressed: 8, length: bytes.len() }));
+        let kind = PageKind::Data { levels: 10, rows: Some(2), plain: true };
+        assert_eq!(parse(&bytes), Some(PageHeader { kind, compressed: 8, length: bytes.len() }));
     }
 
     #[test]

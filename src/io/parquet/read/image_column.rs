@@ -1,0 +1,71 @@
+//! How the image column is stored, as far as the schema tells.
+
+use arrow_schema::{DataType, FieldRef};
+use parquet::arrow::arrow_reader::ArrowReaderMetadata;
+use parquet::basic::Type;
+
+use super::values;
+
+/// The image column, if it can be read in parts.
+#[derive(Clone)]
+pub struct ImageColumn {
+    /// Its place among the top-level columns.
+    pub root: usize,
+    /// Its place among the columns of values.
+    pub leaf: usize,
+    pub field: FieldRef,
+    pub kind: ImageKind,
+}
+
+#[derive(Clone, Copy, PartialEq)]
+pub enum ImageKind {
+    /// Lists of numbers. The level is that of a value that is not null.
+    List { max_definition: u8 },
+    /// Raw bytes. The level is that of a value that is not null.
+    Bytes { max_definition: u8 },
+    /// Any other type that is not nested.
+    Flat,
+}
+
+impl ImageColumn {
+    /// The column of that name; `None` if there is none, or only the Arrow reader can read it.
+    pub fn find(metadata: &ArrowReaderMetadata, name: &str) -> Option<Self> {
+        let (schema, columns) = (metadata.schema(), metadata.parquet_schema());
+        let root = schema.fields().iter().position(|field| field.name() == name)?;
+        // The columns of the file and those of the Arrow schema are the same ones.
+        if schema.fields().len() != columns.root_schema().get_fields().len() {
+            return None;
+        }
+        let mut leaves = (0..columns.num_columns()).filter(|&leaf| columns.get_column_root_idx(leaf) == root);
+        let (Some(leaf), None) = (leaves.next(), leaves.next()) else { return None };
+        let (field, column) = (&schema.fields()[root], columns.column(leaf));
+        let kind = match (column.max_rep_level(), item(field.data_type())) {
+            (0, None) if is_bytes(field.data_type(), column.physical_type()) => {
+                ImageKind::Bytes { max_definition: u8::try_from(column.max_def_level()).ok()? }
+            }
+            (0, None) if !field.data_type().is_nested() => ImageKind::Flat,
+            (1, Some((item, _))) if values::is_leaf(item, column.physical_type()) => {
+                ImageKind::List { max_definition: u8::try_from(column.max_def_level()).ok()? }
+            }
+            _ => return None,
+        };
+        Some(Self { root, leaf, field: field.clone(), kind })
+    }
+}
+
+/// The item type of a list, and its length where that is the type's.
+pub fn item(list: &DataType) -> Option<(&DataType, Option<usize>)> {
+    match list {
+        DataType::List(item) | DataType::LargeList(item) => Some((item.data_type(), None)),
+        DataType::FixedSizeList(item, length) => Some((item.data_type(), usize::try_from(*length).ok())),
+        _ => None,
+    }
+}
+
+fn is_bytes(data_type: &DataType, stored: Type) -> bool {
+    matches!(
+        (data_type, stored),
+        (DataType::Binary | DataType::LargeBinary, Type::BYTE_ARRAY)
+            | (DataType::FixedSizeBinary(1..), Type::FIXED_LEN_BYTE_ARRAY)
+    )
+}
