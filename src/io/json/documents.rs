@@ -1,9 +1,10 @@
-//! The documents of a block, one after another, whichever way they lie in it.
+//! The documents of a block one after another, whether they are lines or elements of an array.
 
 use memchr::{memchr, memchr_iter};
 
+use super::blocks::{Block, BlockLayout, Boundaries, Boundary};
 use super::scan::{Fault, Scan, Scanner};
-use super::source::{Block, Boundaries, Boundary, Layout};
+
 use crate::base::error::{Error, Result};
 
 /// Where in its block a document's text is.
@@ -46,8 +47,8 @@ impl<'a> Documents<'a> {
     /// Where the text is not what it should be and broken documents are not kept, or no end of one can be found.
     pub(super) fn read(&self, visitor: &mut impl Visitor) -> Result<()> {
         match self.block.layout {
-            Layout::Lines => self.lines(visitor),
-            Layout::Elements { first, last } => self.elements(visitor, first, last),
+            BlockLayout::Lines => self.lines(visitor),
+            BlockLayout::Elements { first, last } => self.elements(visitor, first, last),
         }
     }
 
@@ -64,7 +65,7 @@ impl<'a> Documents<'a> {
                     scanner.skip_whitespace();
                     if scanner.at < end { scanner.expected("the end of the line") } else { Ok(()) }
                 });
-                self.settle(
+                self.hand_over(
                     visitor,
                     Row { start: begin, end: begin + text[begin..end].trim_ascii_end().len(), line },
                     outcome,
@@ -104,7 +105,7 @@ impl<'a> Documents<'a> {
                 };
                 end = begin + text[begin..scanner.at].trim_ascii_end().len();
             }
-            self.settle(visitor, Row { start: begin, end, line }, outcome)?;
+            self.hand_over(visitor, Row { start: begin, end, line }, outcome)?;
             if scanner.at == text.len() {
                 return Ok(());
             }
@@ -116,7 +117,8 @@ impl<'a> Documents<'a> {
         }
     }
 
-    fn settle(&self, visitor: &mut impl Visitor, row: Row, outcome: Scan<()>) -> Result<()> {
+    /// Tells the visitor what became of a document.
+    fn hand_over(&self, visitor: &mut impl Visitor, row: Row, outcome: Scan<()>) -> Result<()> {
         let Err(Fault { at, message }) = outcome else { return visitor.keep(row, None) };
         visitor.undo();
         if self.keep_broken {

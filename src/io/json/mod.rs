@@ -4,13 +4,18 @@
 //! One thread reads, decompresses and cuts the input into blocks of whole documents, others parse them, and the batches
 //! come out in the order of the input.
 
-mod columns;
+mod blocks;
+mod builder;
 mod documents;
+mod infer;
+mod members;
 mod naturals;
 mod nested;
+mod numbers;
+mod pixel;
 mod pixels;
+mod plan;
 mod scan;
-mod source;
 #[cfg(test)]
 mod tests;
 
@@ -23,9 +28,11 @@ use std::thread;
 use arrow_array::{RecordBatch, RecordBatchReader};
 use arrow_schema::{ArrowError, SchemaRef};
 
-use self::columns::{Plan, Rows};
-use self::pixels::Target;
-use self::source::{Block, Source, Tuning};
+use self::blocks::{Block, BlockReader, Tuning};
+use self::builder::BatchBuilder;
+use self::infer::infer;
+use self::pixel::JsonPixel;
+use self::plan::JsonPlan;
 use super::options::ReadOptions;
 use crate::base::error::{Error, Result};
 use crate::base::ordered::{self, Ordered};
@@ -79,7 +86,7 @@ pub fn open(input: Box<dyn Read + Send>, name: &str, options: &ReadOptions) -> R
 }
 
 fn open_with(input: Box<dyn Read + Send>, name: &str, options: &ReadOptions, tuning: Tuning) -> Result<JsonReader> {
-    let mut source = Source::new(input, name, options.batch_rows.max(1), tuning)?;
+    let mut source = BlockReader::new(input, name, options.batch_rows.max(1), tuning)?;
     let mut blocks = Vec::new();
     let mut failure = None;
     let mut bytes = 0;
@@ -98,7 +105,7 @@ fn open_with(input: Box<dyn Read + Send>, name: &str, options: &ReadOptions, tun
             None => break,
         }
     }
-    let plan = Arc::new(Plan::infer(&blocks, name, options)?);
+    let plan = Arc::new(infer(&blocks, name, options)?);
     let mut ahead: VecDeque<Result<Block>> = blocks.into_iter().map(Ok).chain(failure).collect();
     let blocks = move || ahead.pop_front().or_else(|| source.next_block());
     let threads = match options.threads {
@@ -115,16 +122,16 @@ fn open_with(input: Box<dyn Read + Send>, name: &str, options: &ReadOptions, tun
     Ok(JsonReader { schema: plan.schema.clone(), batches, ready: VecDeque::new() })
 }
 
-fn parse<T: Target>(
+fn parse<T: JsonPixel>(
     blocks: impl FnMut() -> Option<Result<Block>> + Send + 'static,
-    plan: &Arc<Plan>,
+    plan: &Arc<JsonPlan>,
     threads: usize,
 ) -> std::io::Result<Ordered<Vec<RecordBatch>>> {
     let plan = plan.clone();
     ordered::map(threads, threads, blocks, move || {
-        let mut rows = Rows::<T>::new(plan.clone());
-        move |block: Block| match &mut rows {
-            Ok(rows) => rows.parse(&block),
+        let mut builder = BatchBuilder::<T>::new(plan.clone());
+        move |block: Block| match &mut builder {
+            Ok(builder) => builder.parse(&block),
             Err(error) => Err(Error::Internal(error.to_string())),
         }
     })

@@ -1,12 +1,12 @@
-//! Runs of small non-negative integers, which is what images are written as: many bytes of text at a step.
+//! Reads runs of small non-negative integers, which images consist of, many bytes of text at a time.
 
 use std::sync::OnceLock;
 
-use super::pixels::Target;
+use super::pixel::JsonPixel;
 
-/// How the text is stepped over. All read the same.
+/// The instructions that read the text. All levels give the same result.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Level {
+pub(super) enum TextLevel {
     Portable,
     #[cfg_attr(not(target_arch = "x86_64"), allow(dead_code))]
     Avx2,
@@ -14,55 +14,57 @@ pub(super) enum Level {
     Avx512,
 }
 
-impl Level {
-    const ALL: [Level; 3] = [Level::Portable, Level::Avx2, Level::Avx512];
+impl TextLevel {
+    const ALL: [TextLevel; 3] = [TextLevel::Portable, TextLevel::Avx2, TextLevel::Avx512];
 
     fn is_available(self) -> bool {
         match self {
-            Level::Portable => true,
+            TextLevel::Portable => true,
             #[cfg(target_arch = "x86_64")]
-            Level::Avx2 => x86::Avx2::detect().is_some(),
+            TextLevel::Avx2 => x86::Avx2::detect().is_some(),
             #[cfg(target_arch = "x86_64")]
-            Level::Avx512 => x86::Avx512::detect().is_some(),
+            TextLevel::Avx512 => x86::Avx512::detect().is_some(),
             #[cfg(not(target_arch = "x86_64"))]
-            Level::Avx2 | Level::Avx512 => false,
+            TextLevel::Avx2 | TextLevel::Avx512 => false,
         }
     }
 
-    /// The best that this CPU has.
-    fn detect() -> Level {
-        static BEST: OnceLock<Level> = OnceLock::new();
-        *BEST.get_or_init(|| Level::ALL.into_iter().rfind(|level| level.is_available()).unwrap_or(Level::Portable))
+    /// The best that this CPU supports.
+    fn detect() -> TextLevel {
+        static BEST: OnceLock<TextLevel> = OnceLock::new();
+        *BEST.get_or_init(|| {
+            TextLevel::ALL.into_iter().rfind(|level| level.is_available()).unwrap_or(TextLevel::Portable)
+        })
     }
 }
 
-/// Reads plain non-negative integers, each with its comma, for as long as they come; returns where it stopped, which is
-/// at the start of an item. The last item of a list is never taken.
-pub(super) fn read<T: Target>(text: &[u8], at: usize, pixels: &mut Vec<T>) -> usize {
-    read_at(Level::detect(), text, at, pixels)
+/// Reads plain non-negative integers, each with its comma, until something else comes. Returns where it stopped, which is
+/// the start of an item. The last item of a list has no comma and is never read.
+pub(super) fn read<T: JsonPixel>(text: &[u8], at: usize, pixels: &mut Vec<T>) -> usize {
+    read_at(TextLevel::detect(), text, at, pixels)
 }
 
-fn read_at<T: Target>(level: Level, text: &[u8], mut at: usize, pixels: &mut Vec<T>) -> usize {
-    /// Items after which it is worth a try whether vectors can go on.
+fn read_at<T: JsonPixel>(level: TextLevel, text: &[u8], mut at: usize, pixels: &mut Vec<T>) -> usize {
+    /// After so many items it is worth trying vectors again.
     const ITEMS: usize = 16;
     loop {
         let start = at;
         match level {
-            Level::Portable => {}
+            TextLevel::Portable => {}
             #[cfg(target_arch = "x86_64")]
-            Level::Avx2 => {
+            TextLevel::Avx2 => {
                 if let Some(avx2) = x86::Avx2::detect() {
                     at = in_vectors(text, at, pixels, |text, at, values| avx2.step(text, at, values));
                 }
             }
             #[cfg(target_arch = "x86_64")]
-            Level::Avx512 => {
+            TextLevel::Avx512 => {
                 if let Some(avx512) = x86::Avx512::detect() {
                     at = in_vectors(text, at, pixels, |text, at, values| avx512.step(text, at, values));
                 }
             }
             #[cfg(not(target_arch = "x86_64"))]
-            Level::Avx2 | Level::Avx512 => {}
+            TextLevel::Avx2 | TextLevel::Avx512 => {}
         }
         at = one_by_one(text, at, pixels, ITEMS);
         // Whitespace other than one space.
@@ -75,8 +77,8 @@ fn read_at<T: Target>(level: Level, text: &[u8], mut at: usize, pixels: &mut Vec
     }
 }
 
-/// At most `most` items, or a few more.
-fn one_by_one<T: Target>(text: &[u8], mut at: usize, pixels: &mut Vec<T>, most: usize) -> usize {
+/// Reads about `most` items: a few more at most.
+fn one_by_one<T: JsonPixel>(text: &[u8], mut at: usize, pixels: &mut Vec<T>, most: usize) -> usize {
     // Images have wide dark margins.
     const ZEROS: &[u8; 15] = b"0, 0, 0, 0, 0, ";
     const CLOSE_ZEROS: &[u8; 8] = b"0,0,0,0,";
@@ -123,14 +125,14 @@ fn one_by_one<T: Target>(text: &[u8], mut at: usize, pixels: &mut Vec<T>, most: 
     at
 }
 
-/// The most values of a step.
+/// The maximum of values in one step.
 const LANES: usize = 64;
 
-/// Steps of a vector each. A step fills the front of its values and says how many those are and how many bytes of text
-/// they took, or nothing where the text is not the plainest.
+/// Reads one vector of text after another. A step writes the values to the front of its array and returns the bytes of text
+/// that it read and the number of values, or `None` if the text is not plain enough for it.
 #[cfg(target_arch = "x86_64")]
 #[inline(always)]
-fn in_vectors<T: Target>(
+fn in_vectors<T: JsonPixel>(
     text: &[u8],
     mut at: usize,
     pixels: &mut Vec<T>,
@@ -308,7 +310,7 @@ mod x86 {
         let mut places = [0u8; 32];
         // SAFETY: 32 bytes, as many as `places` has.
         unsafe { _mm256_storeu_si256(places.as_mut_ptr().cast(), value) };
-        // Dark margins again: nothing to pick where every number is zero.
+        // Images have wide dark margins: if every number is zero, nothing has to be picked.
         if units & !bits(_mm256_cmpeq_epi8(value, _mm256_setzero_si256())) == 0 {
             values[..32].fill(0);
             return Some((64 - ends.leading_zeros() as usize, found));
@@ -327,18 +329,18 @@ mod tests {
 
     use super::*;
 
-    fn read_by<T: Target>(level: Level, text: &[u8], at: usize) -> (usize, Vec<T>) {
+    fn read_by<T: JsonPixel>(level: TextLevel, text: &[u8], at: usize) -> (usize, Vec<T>) {
         let mut pixels = vec![T::from(7)];
         let at = read_at(level, text, at, &mut pixels);
         (at, pixels)
     }
 
-    fn levels_agree<T: Target + PartialEq + std::fmt::Debug>(text: &[u8], at: usize) {
+    fn levels_agree<T: JsonPixel + PartialEq + std::fmt::Debug>(text: &[u8], at: usize) {
         // Near its end a text leaves no room for a vector, or for what the portable code looks at: then each stops where
         // it must and leaves the rest to the grammar.
         let text = &[text, b"]", &[b' '; 80]].concat();
-        let expected = read_by::<T>(Level::Portable, text, at);
-        for level in Level::ALL.into_iter().filter(|level| level.is_available()) {
+        let expected = read_by::<T>(TextLevel::Portable, text, at);
+        for level in TextLevel::ALL.into_iter().filter(|level| level.is_available()) {
             assert_eq!(
                 read_by::<T>(level, text, at),
                 expected,
@@ -355,7 +357,7 @@ mod tests {
             text.extend(format!("{value},{}", if value % 3 == 0 { "" } else { " " }).bytes());
         }
         text.extend([b' '; 80]);
-        for level in Level::ALL.into_iter().filter(|level| level.is_available()) {
+        for level in TextLevel::ALL.into_iter().filter(|level| level.is_available()) {
             for skip in 0..=255usize {
                 // From the start of the item `skip` on.
                 let at = 1 + (0..skip).map(|v| v.to_string().len() + 1 + usize::from(v % 3 != 0)).sum::<usize>();

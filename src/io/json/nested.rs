@@ -1,32 +1,32 @@
-//! An image under a key of an object: the walk to it, and what else the object has.
+//! An image inside an object: the walk to it, and the rest of the object.
 
 use super::scan::{Scan, Scanner};
 
-/// Where in a document the image is: under a key, and under these keys of the objects there.
+/// Where in a document the image is: a key of the document, and keys of the objects below it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Place {
+pub(super) struct KeyPath {
     pub(super) key: String,
     pub(super) below: Vec<String>,
 }
 
-impl Place {
+impl KeyPath {
     /// The key of that very name.
     pub(super) fn plain(name: &str) -> Self {
         Self { key: name.to_owned(), below: Vec::new() }
     }
 
-    /// The keys that the dots of the name part, if it is not too many.
+    /// The keys that the dots separate in a name; `None` if there is no dot, or there are too many.
     pub(super) fn nested(name: &str) -> Option<Self> {
-        const MOST: usize = 16;
+        const MAX: usize = 16;
         let mut keys = name.split('.').map(str::to_owned);
         let place = Self { key: keys.next()?, below: keys.collect() };
-        (1..MOST).contains(&place.below.len()).then_some(place)
+        (1..MAX).contains(&place.below.len()).then_some(place)
     }
 }
 
-/// Walks over the value at the scanner's place, and with `image` over what lies under the keys in it; adds the value
-/// without that to `rest`. `depth` arrays and objects lie around it. Says whether there is a number with a fraction or
-/// exponent in the rest.
+/// Walks over the value at the scanner's place and calls `image` at the value that the keys lead to. Appends the rest of the
+/// value to `rest`. The value is inside `depth` arrays and objects. Returns whether the rest has a number with a fraction or
+/// exponent.
 pub(super) fn walk(
     scanner: &mut Scanner<'_>,
     keys: &[String],
@@ -85,7 +85,7 @@ mod tests {
 
     /// What is left of a text, and the images in it.
     fn walked(text: &str, name: &str) -> (String, Vec<String>) {
-        let place = Place::nested(name).unwrap();
+        let place = KeyPath::nested(name).unwrap();
         let mut scanner = Scanner::new(text.as_bytes(), 0);
         let (mut rest, mut images) = (Vec::new(), Vec::new());
         walk(&mut scanner, &place.below, 1, &mut rest, &mut |scanner| {
@@ -119,7 +119,7 @@ mod tests {
 
     #[test]
     fn a_name_without_dots_or_with_too_many_is_no_path() {
-        assert_eq!(Place::nested("pixels"), None);
-        assert_eq!(Place::nested(&"a.".repeat(200)), None);
+        assert_eq!(KeyPath::nested("pixels"), None);
+        assert_eq!(KeyPath::nested(&"a.".repeat(200)), None);
     }
 }

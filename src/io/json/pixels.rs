@@ -1,93 +1,31 @@
-//! From the text of an image to pixels in an Arrow list.
+//! The text of an image becomes pixels in an Arrow list.
 
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use arrow_array::types::{ArrowPrimitiveType, Float32Type, UInt8Type, UInt16Type};
 use arrow_array::{ArrayRef, BinaryArray, ListArray, PrimitiveArray};
-use arrow_buffer::{ArrowNativeType, NullBuffer, OffsetBuffer, ScalarBuffer};
+use arrow_buffer::{NullBuffer, OffsetBuffer, ScalarBuffer};
 use arrow_schema::{DataType, Field, FieldRef};
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use base64::{DecodeError, Engine, alphabet};
 
 use super::naturals;
+use super::pixel::JsonPixel;
 use super::scan::{Fault, Number, Scan, Scanner};
 use crate::base::error::Result;
 use crate::base::reason::Reason;
 use crate::base::shape::PixelType;
 use crate::io::magic::is_image;
 
-/// The deepest nesting of an image: rows, pixels, channels.
-pub(super) const DEEPEST: usize = 3;
+/// The maximum nesting of an image: rows, pixels, channels.
+pub(super) const MAX_DEPTH: usize = 3;
 
-/// The nesting of what is no list at all: the bytes of an encoded image, as base64 in a string.
+/// The nesting of an image that is no list: the bytes of an encoded image, as base64 in a string.
 pub(super) const ENCODED: usize = 0;
-
-/// A type that JSON numbers become pixels of.
-pub(super) trait Target: ArrowNativeType + From<u8> {
-    const TYPE: PixelType;
-    type Arrow: ArrowPrimitiveType<Native = Self>;
-
-    /// The pixel of a non-negative integer below 10⁹.
-    fn natural(value: u32) -> Option<Self>;
-
-    /// The pixel of any number, taken as its nearest f64.
-    fn number(value: f64) -> Result<Self, Reason>;
-}
-
-macro_rules! integer_target {
-    ($native:ty, $arrow:ty, $variant:ident) => {
-        impl Target for $native {
-            const TYPE: PixelType = PixelType::$variant;
-            type Arrow = $arrow;
-
-            #[inline(always)]
-            fn natural(value: u32) -> Option<Self> {
-                Self::try_from(value).ok()
-            }
-
-            fn number(value: f64) -> Result<Self, Reason> {
-                if !value.is_finite() {
-                    Err(Reason::NotFinite)
-                } else if value.fract() != 0.0 {
-                    Err(Reason::NotAnInteger)
-                } else if value < 0.0 || value > f64::from(Self::MAX) {
-                    Err(Reason::OutOfRange)
-                } else {
-                    Ok(value as Self)
-                }
-            }
-        }
-    };
-}
-
-integer_target!(u8, UInt8Type, U8);
-integer_target!(u16, UInt16Type, U16);
-
-impl Target for f32 {
-    const TYPE: PixelType = PixelType::F32;
-    type Arrow = Float32Type;
-
-    #[inline(always)]
-    fn natural(value: u32) -> Option<Self> {
-        Some(value as f32)
-    }
-
-    fn number(value: f64) -> Result<Self, Reason> {
-        let pixel = value as f32;
-        if !value.is_finite() {
-            Err(Reason::NotFinite)
-        } else if pixel.is_infinite() {
-            Err(Reason::OutOfRange)
-        } else {
-            Ok(pixel)
-        }
-    }
-}
 
 /// What became of the value of an image's key.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) enum Image {
+pub(super) enum ImageValue {
     /// Its pixels are in the lists.
     Pixels,
     /// It is null.
@@ -109,21 +47,21 @@ impl From<Fault> for Stop {
 }
 
 /// The images of a batch: `depth` levels of lists and the pixels in the innermost.
-pub(super) struct Lists<T> {
+pub(super) struct PixelLists<T> {
     depth: usize,
     pixels: Vec<T>,
     /// For each level of lists inside an image, outermost first, where each ends among the items of the next level.
-    inner: [Vec<i32>; DEEPEST - 1],
+    inner: [Vec<i32>; MAX_DEPTH - 1],
 }
 
-/// The length of [`Lists`] at some time, to go back to.
+/// The length of [`PixelLists`] at some time, to go back to.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Mark {
     pixels: usize,
-    inner: [usize; DEEPEST - 1],
+    inner: [usize; MAX_DEPTH - 1],
 }
 
-impl<T: Target> Lists<T> {
+impl<T: JsonPixel> PixelLists<T> {
     pub(super) fn new(depth: usize) -> Self {
         Self { depth, pixels: Vec::new(), inner: Default::default() }
     }
@@ -149,7 +87,7 @@ impl<T: Target> Lists<T> {
         if self.depth <= 1 { self.pixels.len() as i32 } else { self.inner[0].len() as i32 }
     }
 
-    /// The Arrow column of what was read, and the lists empty again. `ends` holds [`Lists::end`] of every row.
+    /// The Arrow column of what was read, and the lists empty again. `ends` holds [`PixelLists::end`] of every row.
     pub(super) fn finish(&mut self, ends: Vec<i32>, valid: Option<NullBuffer>) -> Result<ArrayRef> {
         // The next batch is likely to be as long as this one.
         let room = self.pixels.len();
@@ -170,13 +108,13 @@ impl<T: Target> Lists<T> {
     ///
     /// # Errors
     /// Where it is not JSON; the lists may then hold a part of it.
-    pub(super) fn image(&mut self, scanner: &mut Scanner<'_>) -> Scan<Image> {
+    pub(super) fn image(&mut self, scanner: &mut Scanner<'_>) -> Scan<ImageValue> {
         let refused =
-            |what: &str| Ok(Image::Refused { reason: Reason::Unparsable, detail: what.to_owned(), fits: None });
+            |what: &str| Ok(ImageValue::Refused { reason: Reason::Unparsable, detail: what.to_owned(), fits: None });
         match scanner.peek() {
             Some(b'"') if self.depth == ENCODED => return self.encoded(scanner),
             Some(b'[') if self.depth > ENCODED => {}
-            Some(b'n') => return scanner.literal("null").map(|()| Image::Null),
+            Some(b'n') => return scanner.literal("null").map(|()| ImageValue::Null),
             Some(byte) => {
                 scanner.value(1)?;
                 return refused(kind(byte));
@@ -184,8 +122,8 @@ impl<T: Target> Lists<T> {
             None => return scanner.expected("a value"),
         }
         let (start, mark) = (scanner.at, self.mark());
-        match self.list(scanner, 1, &mut [0; DEEPEST], mark.pixels) {
-            Ok(()) => Ok(Image::Pixels),
+        match self.list(scanner, 1, &mut [0; MAX_DEPTH], mark.pixels) {
+            Ok(()) => Ok(ImageValue::Pixels),
             Err(Stop::Fault(fault)) => Err(fault),
             Err(Stop::Refused(reason, detail)) => {
                 self.rewind(mark);
@@ -197,21 +135,21 @@ impl<T: Target> Lists<T> {
                     }
                     _ => None,
                 };
-                Ok(Image::Refused { reason, detail, fits })
+                Ok(ImageValue::Refused { reason, detail, fits })
             }
         }
     }
 
     /// Reads the string at the scanner's place as the bytes of an encoded image.
-    fn encoded(&mut self, scanner: &mut Scanner<'_>) -> Scan<Image> {
+    fn encoded(&mut self, scanner: &mut Scanner<'_>) -> Scan<ImageValue> {
         match decoded(scanner)? {
             Ok(bytes) => {
                 self.pixels.extend(bytes.into_iter().filter_map(|byte| T::natural(u32::from(byte))));
-                Ok(Image::Pixels)
+                Ok(ImageValue::Pixels)
             }
             Err(why) => {
                 let detail = format!("a string that is no base64: {why}");
-                Ok(Image::Refused { reason: Reason::Unparsable, detail, fits: None })
+                Ok(ImageValue::Refused { reason: Reason::Unparsable, detail, fits: None })
             }
         }
     }
@@ -222,7 +160,7 @@ impl<T: Target> Lists<T> {
         &mut self,
         scanner: &mut Scanner<'_>,
         level: usize,
-        path: &mut [usize; DEEPEST],
+        path: &mut [usize; MAX_DEPTH],
         start: usize,
     ) -> Result<(), Stop> {
         scanner.at += 1;
@@ -344,20 +282,20 @@ pub(super) fn depth(scanner: &mut Scanner<'_>) -> Scan<Option<usize>> {
         ahead.at += 1;
         ahead.skip_whitespace();
     }
-    if !(1..=DEEPEST).contains(&depth) || !matches!(ahead.peek(), Some(b'-' | b'0'..=b'9')) {
+    if !(1..=MAX_DEPTH).contains(&depth) || !matches!(ahead.peek(), Some(b'-' | b'0'..=b'9')) {
         return scanner.value(1).map(|()| None);
     }
-    Ok(match Lists::<f32>::new(depth).image(scanner)? {
-        Image::Refused { reason: Reason::Unparsable, .. } => None,
+    Ok(match PixelLists::<f32>::new(depth).image(scanner)? {
+        ImageValue::Refused { reason: Reason::Unparsable, .. } => None,
         _ => Some(depth),
     })
 }
 
 /// The narrowest type wider than `narrow` that takes all pixels of the image at `at`.
 fn wider(narrow: PixelType, depth: usize, text: &[u8], at: usize) -> Option<PixelType> {
-    fn takes<T: Target>(depth: usize, text: &[u8], at: usize) -> bool {
-        let mut lists = Lists::<T>::new(depth);
-        lists.list(&mut Scanner::new(text, at), 1, &mut [0; DEEPEST], 0).is_ok()
+    fn takes<T: JsonPixel>(depth: usize, text: &[u8], at: usize) -> bool {
+        let mut lists = PixelLists::<T>::new(depth);
+        lists.list(&mut Scanner::new(text, at), 1, &mut [0; MAX_DEPTH], 0).is_ok()
     }
     match narrow {
         PixelType::U8 if takes::<u16>(depth, text, at) => Some(PixelType::U16),
@@ -366,7 +304,7 @@ fn wider(narrow: PixelType, depth: usize, text: &[u8], at: usize) -> Option<Pixe
     }
 }
 
-fn pixel<T: Target>(number: Number<'_>) -> Result<T, Reason> {
+fn pixel<T: JsonPixel>(number: Number<'_>) -> Result<T, Reason> {
     T::number(number.as_f64())
 }
 
@@ -383,7 +321,7 @@ fn kind(first: u8) -> &'static str {
 }
 
 /// Where among the lists of an image an item of the given level lies.
-fn place(path: &[usize; DEEPEST], level: usize) -> String {
+fn place(path: &[usize; MAX_DEPTH], level: usize) -> String {
     if level == 1 { format!("row {}", path[1]) } else { format!("row {}, column {}", path[1], path[2]) }
 }
 

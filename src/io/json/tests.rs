@@ -590,11 +590,11 @@ fn documents_longer_than_a_block_are_read_and_too_long_ones_refused() {
 
 #[test]
 fn raw_text_is_cut_only_when_it_is_enormous_and_says_so() {
-    let text = format!("{{\"image\": [1]}}\n{{\"image\": \"{}\"}}\n", "é".repeat(columns::LONGEST_RAW / 2 + 100));
+    let text = format!("{{\"image\": [1]}}\n{{\"image\": \"{}\"}}\n", "é".repeat(builder::MAX_RAW_BYTES / 2 + 100));
     let found = collect(open_bytes(text.as_bytes(), &options(PixelType::U8), Tuning::default()).unwrap());
-    let (raw, len) = (found.defects[0].raw.as_ref().unwrap(), columns::LONGEST_RAW + 202);
+    let (raw, len) = (found.defects[0].raw.as_ref().unwrap(), builder::MAX_RAW_BYTES + 202);
     let kept = raw.len();
-    assert!(kept > columns::LONGEST_RAW - 4 && raw.ends_with('é'));
+    assert!(kept > builder::MAX_RAW_BYTES - 4 && raw.ends_with('é'));
     assert_eq!(found.defects[0].detail, format!("a string; only the first {kept} of {len} bytes are kept"));
 }
 
@@ -709,7 +709,7 @@ fn oracle(value: &Value, highest: f64) -> std::result::Result<Vec<f64>, Reason> 
         .collect()
 }
 
-fn agrees_with_the_oracle<T: Target>(images: &[String], highest: f64, as_f64: fn(T) -> f64) {
+fn agrees_with_the_oracle<T: JsonPixel>(images: &[String], highest: f64, as_f64: fn(T) -> f64) {
     let mut text = "{\"image\": [0, 1, 2]}\n".repeat(images.len() + 1);
     for image in images {
         text += &format!("{{ \"image\" :{image}}}\n");
@@ -740,7 +740,7 @@ fn accepted(text: &[u8]) -> (bool, bool) {
     struct Nothing;
     impl scan::Members for Nothing {
         fn image(&mut self, scanner: &mut scan::Scanner<'_>) -> scan::Scan<()> {
-            pixels::Lists::<u8>::new(1).image(scanner).map(drop)
+            pixels::PixelLists::<u8>::new(1).image(scanner).map(drop)
         }
         fn other(&mut self, _: scan::Key<'_>, _: &[u8], _: bool) {}
     }

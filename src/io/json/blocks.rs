@@ -1,4 +1,4 @@
-//! From a byte stream to blocks of whole documents: decompression and splitting.
+//! A stream of bytes becomes blocks of whole documents: decompression and splitting.
 
 use std::io::{self, BufReader, Cursor, Read};
 use std::path::PathBuf;
@@ -30,7 +30,7 @@ impl Default for Tuning {
 
 /// How documents lie in a block.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Layout {
+pub(super) enum BlockLayout {
     /// One on a line.
     Lines,
     /// Elements of an array, each followed by a comma but the last of the array.
@@ -46,7 +46,7 @@ pub(super) enum Layout {
 pub(super) struct Block {
     bytes: Vec<u8>,
     len: usize,
-    pub(super) layout: Layout,
+    pub(super) layout: BlockLayout,
     /// The line of its first byte, from 1.
     pub(super) line: u64,
     /// The bytes of that line that lie before the block.
@@ -72,7 +72,7 @@ impl Drop for Block {
     }
 }
 
-/// A place, as the line from 1 and the bytes before it in that line, moved over `passed`.
+/// Moves a position, given as the line from 1 and the bytes before it in that line, past `passed`.
 fn past((line, column): (u64, u64), passed: &[u8]) -> (u64, u64) {
     match memrchr(b'\n', passed) {
         None => (line, column + passed.len() as u64),
@@ -80,7 +80,7 @@ fn past((line, column): (u64, u64), passed: &[u8]) -> (u64, u64) {
     }
 }
 
-/// Block buffers for another use: fresh ones cost a page fault every 4 KiB.
+/// Buffers of blocks that can be used again: fresh ones cost a page fault every 4 KiB.
 #[derive(Clone, Default)]
 struct Spare(Arc<Mutex<Vec<Vec<u8>>>>);
 
@@ -150,7 +150,7 @@ fn read_error(error: io::Error, name: &str, encoding: Encoding) -> Error {
 }
 
 /// Cuts an input into blocks, decompressing it on the way.
-pub(super) struct Source {
+pub(super) struct BlockReader {
     input: Box<dyn Read + Send>,
     encoding: Encoding,
     name: String,
@@ -183,7 +183,7 @@ enum Stage {
     Done(Option<Error>),
 }
 
-impl Source {
+impl BlockReader {
     pub(super) fn new(input: Box<dyn Read + Send>, name: &str, batch_rows: usize, tuning: Tuning) -> Result<Self> {
         let mut input = Marked(input);
         let mut magic = Vec::with_capacity(4);
@@ -249,7 +249,7 @@ impl Source {
                 self.fill(goal)?;
             }
             if matches!(self.stage, Stage::Blank) {
-                self.settle();
+                self.find_layout();
             }
             let block = match &mut self.stage {
                 Stage::Blank | Stage::Lines => self.cut_lines(),
@@ -297,8 +297,8 @@ impl Source {
         Ok(())
     }
 
-    /// Finds out by the first byte that is not whitespace whether the input is an array.
-    fn settle(&mut self) {
+    /// Decides by the first byte that is not whitespace whether the input is an array.
+    fn find_layout(&mut self) {
         let Some(at) = self.buffer[..self.filled].iter().position(|b| !b" \t\r\n".contains(b)) else { return };
         if self.buffer[at] != b'[' {
             self.stage = Stage::Lines;
@@ -314,11 +314,11 @@ impl Source {
     fn cut_lines(&mut self) -> Option<Block> {
         if self.ended {
             self.stage = Stage::Done(None);
-            return (self.filled > 0).then(|| self.cut(self.filled, Layout::Lines));
+            return (self.filled > 0).then(|| self.cut(self.filled, BlockLayout::Lines));
         }
         match memrchr(b'\n', &self.buffer[self.searched..self.filled]) {
             Some(last) => {
-                let block = self.cut(self.searched + last + 1, Layout::Lines);
+                let block = self.cut(self.searched + last + 1, BlockLayout::Lines);
                 // What is left holds no line end.
                 self.searched = self.filled;
                 Some(block)
@@ -339,7 +339,7 @@ impl Source {
                     self.documents_cut += 1;
                 }
                 Some(Boundary::Close(at)) => {
-                    let layout = Layout::Elements { first: *first, last: true };
+                    let layout = BlockLayout::Elements { first: *first, last: true };
                     let after = at + 1;
                     let rest = self.after_the_array(after);
                     let block = self.cut(at, layout);
@@ -354,7 +354,7 @@ impl Source {
             }
         }
         if *cut > 0 {
-            let (at, layout) = (*cut, Layout::Elements { first: *first, last: false });
+            let (at, layout) = (*cut, BlockLayout::Elements { first: *first, last: false });
             (*cut, *first) = (0, false);
             let block = self.cut(at, layout);
             self.searched -= at;
@@ -386,7 +386,7 @@ impl Source {
     }
 
     /// Cuts `buffer[..at]` off as a block and keeps the rest for the next.
-    fn cut(&mut self, at: usize, layout: Layout) -> Block {
+    fn cut(&mut self, at: usize, layout: BlockLayout) -> Block {
         let mut next = self.spare.take();
         let rest = self.filled - at;
         if next.len() < rest {
@@ -398,7 +398,7 @@ impl Source {
         let (line, column) = self.start;
         self.start = past(self.start, &bytes[..at]);
         self.bytes_cut += at as u64;
-        if layout == Layout::Lines {
+        if layout == BlockLayout::Lines {
             self.documents_cut += self.start.0 - line;
             self.searched = 0;
         }

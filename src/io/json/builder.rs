@@ -1,0 +1,323 @@
+//! Documents become batches.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use arrow_array::{ArrayRef, RecordBatch};
+use arrow_buffer::NullBuffer;
+use arrow_json::reader::Decoder;
+use arrow_schema::{ArrowError, DataType};
+use serde_json::Value;
+
+use super::blocks::Block;
+use super::documents::{Documents, Row, Visitor};
+use super::members::{append_member, around, close_members};
+use super::numbers::{has_long_number, inexact};
+use super::pixel::JsonPixel;
+use super::pixels::{self, ImageValue, PixelLists};
+use super::plan::{JsonPlan, message_of};
+use super::scan::{Key, Members, Scan, Scanner};
+use crate::base::error::{Error, Result};
+use crate::base::reason::Reason;
+use crate::images::defect::{Defect, defects_array};
+
+/// The maximum of bytes of text that a defect carries: a 1024×1024 image of bytes, written with spaces.
+pub(super) const MAX_RAW_BYTES: usize = 5 << 20;
+
+/// Batches are closed at this many bytes of pixels.
+const BATCH_BYTES: usize = 16 << 20;
+
+/// The text of a row for its defect, and a remark if it had to be cut.
+fn raw(text: &[u8]) -> (String, Option<String>) {
+    if text.len() <= MAX_RAW_BYTES {
+        return (String::from_utf8_lossy(text).into_owned(), None);
+    }
+    let mut cut = MAX_RAW_BYTES;
+    // Not within a character: its later bytes are 0b10……
+    while text[cut] & 0xC0 == 0x80 && cut > MAX_RAW_BYTES - 4 {
+        cut -= 1;
+    }
+    let remark = format!("; only the first {cut} of {} bytes are kept", text.len());
+    (String::from_utf8_lossy(&text[..cut]).into_owned(), Some(remark))
+}
+
+/// A row of the current batch: where its text is, and the message if it is broken.
+struct Taken {
+    row: Row,
+    broken: Option<String>,
+}
+
+/// Builds batches from the documents of one block after another.
+pub(super) struct BatchBuilder<T> {
+    plan: Arc<JsonPlan>,
+    decoder: Decoder,
+    batches: Vec<RecordBatch>,
+    lists: PixelLists<T>,
+    ends: Vec<i32>,
+    valid: Vec<bool>,
+    /// The other members of each row: one object on each line.
+    members: Vec<u8>,
+    member_ends: Vec<usize>,
+    taken: Vec<Taken>,
+    defects: Vec<Defect>,
+    /// BatchBuilder with a number that the type of its column may change.
+    doubtful: Vec<usize>,
+    /// Of the current document: what became of the image, and where its text is.
+    image: Option<(ImageValue, std::ops::Range<usize>)>,
+    mark: pixels::Mark,
+    doubt: bool,
+}
+
+impl<T: JsonPixel> BatchBuilder<T> {
+    pub(super) fn new(plan: Arc<JsonPlan>) -> Result<Self> {
+        let lists = PixelLists::new(plan.depth);
+        Ok(Self {
+            decoder: plan.decoder(plan.batch_rows)?,
+            batches: Vec::new(),
+            mark: lists.mark(),
+            lists,
+            ends: Vec::new(),
+            valid: Vec::new(),
+            members: Vec::new(),
+            member_ends: Vec::new(),
+            taken: Vec::new(),
+            defects: Vec::new(),
+            doubtful: Vec::new(),
+            image: None,
+            doubt: false,
+            plan,
+        })
+    }
+
+    /// The batches of a block.
+    pub(super) fn parse(&mut self, block: &Block) -> Result<Vec<RecordBatch>> {
+        let plan = self.plan.clone();
+        let mut rows = InBlock { builder: self, block };
+        Documents::new(block, &plan.file, plan.keep_broken).read(&mut rows)?;
+        self.flush(block)?;
+        Ok(std::mem::take(&mut self.batches))
+    }
+
+    fn members_start(&self) -> usize {
+        self.member_ends.last().copied().unwrap_or(0)
+    }
+
+    fn read(&mut self, scanner: &mut Scanner<'_>) -> Scan<()> {
+        self.mark = self.lists.mark();
+        self.image = None;
+        self.doubt = false;
+        let plan = self.plan.clone();
+        scanner.document(&plan.image_path.key, self)
+    }
+
+    fn undo(&mut self) {
+        self.lists.rewind(self.mark);
+        self.members.truncate(self.members_start());
+    }
+
+    /// Takes the document that was read last as the next row, with a message if it is broken.
+    fn keep(&mut self, row: Row, broken: Option<String>, text: &[u8]) {
+        let index = self.ends.len();
+        let mut defect = |reason, detail: String, fits, source: Option<&[u8]>| {
+            let (raw, remark) = source.map(raw).unzip();
+            let detail = detail + &remark.flatten().unwrap_or_default();
+            self.defects.push(Defect { row: index, reason, detail, fits, line: Some(row.line), raw });
+        };
+        let valid = match (&broken, self.image.take()) {
+            (Some(message), _) => {
+                defect(Reason::BrokenLine, message.clone(), None, Some(&text[row.start..row.end]));
+                false
+            }
+            (None, Some((ImageValue::Pixels, _))) => true,
+            (None, Some((ImageValue::Null, at))) => {
+                defect(Reason::NullImage, "null".to_owned(), None, Some(&text[at]));
+                false
+            }
+            (None, Some((ImageValue::Refused { reason, detail, fits }, at))) => {
+                defect(reason, detail, fits, Some(&text[at]));
+                false
+            }
+            (None, None) => {
+                defect(Reason::NullImage, "the key is missing".to_owned(), None, None);
+                false
+            }
+        };
+        if self.doubt && broken.is_none() {
+            self.doubtful.push(index);
+        }
+        let start = self.members_start();
+        close_members(&mut self.members, start);
+        self.member_ends.push(self.members.len());
+        self.ends.push(self.lists.end());
+        self.valid.push(valid);
+        self.taken.push(Taken { row, broken });
+    }
+
+    fn full(&self) -> bool {
+        self.ends.len() >= self.plan.batch_rows || self.lists.pixel_bytes() >= BATCH_BYTES
+    }
+
+    /// Makes a batch of the current rows.
+    fn flush(&mut self, block: &Block) -> Result<()> {
+        if self.ends.is_empty() {
+            return Ok(());
+        }
+        let mut others = if self.doubtful.is_empty() { self.decode() } else { Err(None) };
+        if let Err(error) = others {
+            let broken = self.broken_rows()?;
+            others = match (broken.first_key_value(), error) {
+                (None, Some(error)) => return Err(error.into()),
+                (None, None) => self.decode(),
+                (Some((&row, message)), _) if !self.plan.keep_broken => {
+                    let (line, column) = block.position(self.taken[row].row.start);
+                    let (file, message) = (self.plan.file.clone(), message.clone());
+                    return Err(Error::Syntax { file, line, column, message });
+                }
+                (Some(_), _) => {
+                    self.again_without(broken, block);
+                    self.decode()
+                }
+            };
+        }
+        let others = others.map_err(|error| match error {
+            Some(error) => error.into(),
+            None => Error::Internal("no reason not to decode".to_owned()),
+        })?;
+        let batch = self.assemble(others)?;
+        self.batches.push(batch);
+        self.clear();
+        Ok(())
+    }
+
+    fn clear(&mut self) {
+        self.lists.rewind(PixelLists::<T>::new(self.plan.depth).mark());
+        self.ends.clear();
+        self.valid.clear();
+        self.members.clear();
+        self.member_ends.clear();
+        self.taken.clear();
+        self.defects.clear();
+        self.doubtful.clear();
+    }
+
+    fn assemble(&mut self, others: RecordBatch) -> Result<RecordBatch> {
+        let rows = self.ends.len();
+        let valid = self.valid.contains(&false).then(|| NullBuffer::from(std::mem::take(&mut self.valid)));
+        let ends = std::mem::take(&mut self.ends);
+        let mut columns: Vec<ArrayRef> = others.columns().to_vec();
+        columns.insert(self.plan.image_at, self.lists.finish(ends, valid)?);
+        columns.push(defects_array(rows, &self.defects));
+        Ok(RecordBatch::try_new(self.plan.schema.clone(), columns)?)
+    }
+
+    /// The columns beside the image.
+    fn decode(&mut self) -> Result<RecordBatch, Option<ArrowError>> {
+        let decoded = self.decoder.decode(&self.members).and_then(|_| self.decoder.flush());
+        if decoded.is_err() {
+            // The state of a decoder after a failure is unknown.
+            self.decoder = self.plan.decoder(self.plan.batch_rows).map_err(|error| Some(error.into()))?;
+        }
+        match decoded {
+            Ok(Some(batch)) if batch.num_rows() == self.ends.len() => Ok(batch),
+            Ok(batch) => {
+                let rows = batch.map_or(0, |batch| batch.num_rows());
+                Err(Some(ArrowError::JsonError(format!("{rows} of {} rows were decoded", self.ends.len()))))
+            }
+            Err(error) => Err(Some(error)),
+        }
+    }
+
+    /// Finds the rows that do not fit the columns by decoding each on its own.
+    fn broken_rows(&self) -> Result<BTreeMap<usize, String>> {
+        let mut broken = BTreeMap::new();
+        let mut decoder = self.plan.decoder(1)?;
+        let mut start = 0;
+        for (row, &end) in self.member_ends.iter().enumerate() {
+            let text = &self.members[start..end];
+            start = end;
+            if let Err(error) = decoder.decode(text).and_then(|_| decoder.flush()) {
+                broken.insert(row, message_of(error));
+                decoder = self.plan.decoder(1)?;
+            } else if self.doubtful.binary_search(&row).is_ok()
+                && let Some(message) = self.inexact_in(text)
+            {
+                broken.insert(row, message);
+            }
+        }
+        Ok(broken)
+    }
+
+    fn inexact_in(&self, text: &[u8]) -> Option<String> {
+        let value: Value = serde_json::from_slice(text).ok()?;
+        inexact(&value, &DataType::Struct(self.plan.others.fields().clone()))
+    }
+
+    /// Takes the current rows again, those in `broken` as broken lines.
+    fn again_without(&mut self, mut broken: BTreeMap<usize, String>, block: &Block) {
+        let taken = std::mem::take(&mut self.taken);
+        self.clear();
+        for (index, Taken { row, broken: message }) in taken.into_iter().enumerate() {
+            let mut message = message.or_else(|| broken.remove(&index));
+            if message.is_none()
+                && let Err(fault) = self.read(&mut Scanner::new(&block.text()[..row.end], row.start))
+            {
+                message = Some(fault.message);
+                self.undo();
+            }
+            self.keep(row, message, block.text());
+        }
+    }
+}
+
+impl<T: JsonPixel> Members for BatchBuilder<T> {
+    fn image(&mut self, scanner: &mut Scanner<'_>) -> Scan<()> {
+        let (lists, mark, found) = (&mut self.lists, self.mark, &mut self.image);
+        let mut image = |scanner: &mut Scanner<'_>| {
+            // If the key is there several times, the last one counts.
+            lists.rewind(mark);
+            let start = scanner.at;
+            let image = lists.image(scanner)?;
+            *found = Some((image, start..scanner.at));
+            Ok(())
+        };
+        if self.plan.image_path.below.is_empty() {
+            return image(scanner);
+        }
+        let plan = self.plan.clone();
+        around(scanner, &plan.image_path, &mut image)?.hand_to(&plan.image_path, self);
+        Ok(())
+    }
+
+    fn other(&mut self, key: Key<'_>, text: &[u8], fractional: bool) {
+        if !self.doubt {
+            self.doubt = if fractional {
+                self.plan.holds(key, &DataType::Int64)
+            } else {
+                has_long_number(text) && self.plan.holds(key, &DataType::Float64)
+            };
+        }
+        let start = self.members_start();
+        append_member(&mut self.members, start, text);
+    }
+}
+
+/// A [`BatchBuilder`] and the block that it takes documents from.
+struct InBlock<'a, T> {
+    builder: &'a mut BatchBuilder<T>,
+    block: &'a Block,
+}
+
+impl<T: JsonPixel> Visitor for InBlock<'_, T> {
+    fn read(&mut self, scanner: &mut Scanner<'_>) -> Scan<()> {
+        self.builder.read(scanner)
+    }
+
+    fn undo(&mut self) {
+        self.builder.undo();
+    }
+
+    fn keep(&mut self, row: Row, broken: Option<String>) -> Result<()> {
+        self.builder.keep(row, broken, self.block.text());
+        if self.builder.full() { self.builder.flush(self.block) } else { Ok(()) }
+    }
+}

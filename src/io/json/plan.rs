@@ -1,0 +1,55 @@
+//! What every batch of an input is made by.
+
+use arrow_json::ReaderBuilder;
+use arrow_json::reader::Decoder;
+use arrow_schema::{ArrowError, DataType, SchemaRef};
+
+use super::nested::KeyPath;
+use super::numbers::has;
+use super::scan::Key;
+use crate::base::error::Result;
+use crate::base::shape::PixelType;
+
+/// The maximum rows of a batch, whatever was asked for: arrow-json allocates room for all of them at the start.
+pub(super) const MAX_ROWS: usize = 1 << 16;
+
+/// The columns of an input, and how its batches are made.
+#[derive(Debug)]
+pub(super) struct JsonPlan {
+    pub(super) file: String,
+    /// Where the image is in a document.
+    pub(super) image_path: KeyPath,
+    pub(super) pixel_type: PixelType,
+    /// Whether a broken document is a row, not an error.
+    pub(super) keep_broken: bool,
+    /// The levels of lists of the image column; 0 for encoded images.
+    pub(super) depth: usize,
+    pub(super) batch_rows: usize,
+    /// The columns of a batch.
+    pub(super) schema: SchemaRef,
+    /// The columns that arrow-json decodes.
+    pub(super) others: SchemaRef,
+    /// The place of the image column in the schema; the others keep their order around it.
+    pub(super) image_at: usize,
+}
+
+impl JsonPlan {
+    /// A decoder of the other columns, for batches of so many rows.
+    pub(super) fn decoder(&self, rows: usize) -> Result<Decoder> {
+        let builder = ReaderBuilder::new(self.others.clone()).with_batch_size(rows).with_strict_mode(true);
+        Ok(builder.build_decoder()?)
+    }
+
+    /// Whether the column of that key has numbers of a type in it.
+    pub(super) fn holds(&self, key: Key<'_>, number: &DataType) -> bool {
+        self.others.field_with_name(&key.name()).is_ok_and(|field| has(field.data_type(), number))
+    }
+}
+
+/// The message of an error of arrow-json.
+pub(super) fn message_of(error: ArrowError) -> String {
+    match error {
+        ArrowError::JsonError(message) => message,
+        other => other.to_string(),
+    }
+}
