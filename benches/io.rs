@@ -79,7 +79,7 @@ fn reader(batches: &[RecordBatch]) -> impl RecordBatchReader {
 
 fn write(path: &Path, batches: &[RecordBatch], compression: Option<Compression>, rows: u64) {
     assert_eq!(
-        io::write(path, reader(batches), &WriteOptions { compression, ..WriteOptions::default() }).unwrap().rows,
+        io::write(path, reader(batches), &WriteOptions::default().with_compression(compression)).unwrap().rows,
         rows
     );
 }
@@ -151,7 +151,7 @@ fn writers(c: &mut Criterion) {
         let path = folder.path().join(name);
         group.bench_function(format, |b| b.iter(|| write(&path, &features, None, PARQUET_ROWS)));
     }
-    let options = WriteOptions { partition_by: Some("label".to_owned()), ..WriteOptions::default() };
+    let options = WriteOptions::default().with_partition_by("label");
     let path = folder.path().join("features");
     group.bench_function("partitioned parquet", |b| {
         b.iter(|| assert_eq!(io::write(&path, reader(&features), &options).unwrap().rows, PARQUET_ROWS));
@@ -187,7 +187,7 @@ fn formats(c: &mut Criterion) {
     npz.start_file("images.npy", packing).unwrap();
     npz.write_all(&npy("False", &pixels)).unwrap();
     npz.finish().unwrap();
-    let parts = WriteOptions { partition_by: Some("label".to_owned()), ..WriteOptions::default() };
+    let parts = WriteOptions::default().with_partition_by("label");
     assert_eq!(io::write(path("parts"), reader(&batches), &parts).unwrap().rows, PARQUET_ROWS);
     write(&path("images.arrow"), &batches, None, PARQUET_ROWS);
 

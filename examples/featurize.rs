@@ -125,7 +125,9 @@ fn at_least_one(text: &str) -> Result<usize, String> {
 
 fn main() -> ExitCode {
     let args = Args::parse();
-    let options = io::WriteOptions { compression: args.compression, partition_by: args.partition_by.clone() };
+    let mut options = io::WriteOptions::default();
+    options.compression = args.compression;
+    options.partition_by = args.partition_by.clone();
     let usable = io::check(&args.output, &options).map_err(|e| e.to_string()).and_then(|()| distinct(&args));
     if let Err(message) = usable {
         eprintln!("error: {message}");
@@ -204,30 +206,26 @@ fn open(args: &Args, quarantine: Option<&io::Quarantine>) -> Result<(FeatureStre
         .with_keep_image(args.keep_image)
         .with_on_invalid(args.on_invalid);
     let featurizer = Featurizer::new(engine, spec);
-    let mut options = StreamOptions::default();
-    options.quarantine = quarantine.map(|q| q.sink(&args.image));
     if args.inputs.is_empty() {
         let digits = synthetic::Digits::new(10_000, 1, args.batch_size);
+        let mut options = StreamOptions::default();
+        options.quarantine = quarantine.map(|q| q.sink(&args.image));
         return Ok((featurizer.stream_with(digits, options)?, None));
     }
-    let read = io::ReadOptions {
-        pixel_type: args.pixel_type,
-        batch_rows: args.batch_size,
-        threads,
-        keep_broken_lines: quarantine.is_some(),
-        columns: args.columns.clone(),
-        rows: match (args.limit, args.sample) {
-            (Some(rows), _) => io::Rows::First(rows),
-            (None, Some(rows)) => io::Rows::Sample { rows, seed: args.seed },
-            (None, None) => io::Rows::All,
-        },
-        labels: args.labels.clone(),
-        ..io::ReadOptions::image(&args.image)
+    let mut read = io::ReadOptions::default().with_batch_rows(args.batch_size).with_threads(threads);
+    read.columns = args.columns.clone();
+    read.labels = args.labels.clone();
+    read.rows = match (args.limit, args.sample) {
+        (Some(rows), _) => io::Rows::First(rows),
+        (None, Some(rows)) => io::Rows::Sample { rows, seed: args.seed },
+        (None, None) => io::Rows::All,
     };
-    let reader = io::open_all(&args.inputs, &read)?;
-    let progress = reader.progress();
-    options.origins = reader.origins();
-    Ok((featurizer.stream_with(reader, options)?, Some(progress)))
+    let mut files = io::FeatureFiles::new(&featurizer).with_read_options(read);
+    if let Some(quarantine) = quarantine {
+        files = files.with_quarantine(quarantine);
+    }
+    let (stream, progress) = files.open(&args.inputs)?;
+    Ok((stream, Some(progress)))
 }
 
 /// The stages that the options name: those of --stages, or --gray and then --resize.

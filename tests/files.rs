@@ -72,7 +72,7 @@ fn features_read_back_as_written_in_every_format_layout_and_codec() {
             ("h.arrow", Some(Compression::None)),
         ] {
             let path = folder.path().join(name);
-            let written = io::write(&path, run(), &WriteOptions { compression, ..WriteOptions::default() }).unwrap();
+            let written = io::write(&path, run(), &WriteOptions::default().with_compression(compression)).unwrap();
             assert_eq!((written.rows, written.bytes), (257, fs::metadata(&path).unwrap().len()));
             let back = all(open(&path));
             assert_eq!(back.schema().metadata()["pixelfeat.shape"], "28x28", "{name}");
@@ -121,7 +121,7 @@ fn images_from_parquet_and_ipc_give_the_features_of_those_in_memory() {
             let reader = RecordBatchIterator::new([Ok(batch.clone())], batch.schema());
             io::write(&path, reader, &WriteOptions::default()).unwrap();
             for batch_rows in [1000, 64] {
-                let options = ReadOptions { batch_rows, ..ReadOptions::default() };
+                let options = ReadOptions::default().with_batch_rows(batch_rows);
                 let reader = io::open(&path, &options).unwrap();
                 let got = all(featurizer(FeatureSpec::default()).stream(reader).unwrap());
                 assert_eq!(got.columns(), expected.columns(), "{}", path.display());
@@ -300,6 +300,88 @@ fn a_failed_write_leaves_what_was_there() {
     assert!(error.starts_with("cannot write ") && error.contains("features.parquet: No such file"), "{error}");
     let error = io::write(folder.path().join("x.txt"), digits(1), &WriteOptions::default()).unwrap_err().to_string();
     assert!(error.contains("x.txt: the name must end in .parquet, .arrow, .npy or .csv"), "{error}");
+}
+
+#[test]
+fn any_stream_of_bytes_can_be_written_and_read() {
+    use io::OutputFormat::{ArrowFile, ArrowStream, Csv, Npy, Parquet};
+    let folder = tempfile::tempdir().unwrap();
+    let plain = WriteOptions::default();
+    for (format, name) in [(Parquet, "x.parquet"), (ArrowFile, "x.arrow"), (Csv, "x.csv")] {
+        if format == Csv && !cfg!(feature = "csv") {
+            continue;
+        }
+        let path = folder.path().join(name);
+        let run = || featurizer(FeatureSpec::default()).stream(digits(300)).unwrap();
+        let written = io::write(&path, run(), &plain).unwrap();
+        let mut bytes = Vec::new();
+        assert_eq!(io::write_to(&mut bytes, format, run(), &plain).unwrap(), written, "{format}");
+        assert_eq!(bytes, fs::read(&path).unwrap(), "{format}");
+    }
+    let mut bytes = Vec::new();
+    io::write_to(&mut bytes, ArrowStream, digits(300), &plain.clone().with_compression(Compression::Zstd)).unwrap();
+    let reader = io::read(std::io::Cursor::new(bytes.clone()), "socket", &ReadOptions::default()).unwrap();
+    assert_eq!(reader.origins().locate(7), (Some("socket".into()), 7));
+    assert_eq!(all(reader), all(digits(300)));
+
+    bytes.truncate(bytes.len() - 8);
+    let mut reader = io::read(std::io::Cursor::new(bytes), "socket", &ReadOptions::default()).unwrap();
+    let error = reader.find_map(Result::err).unwrap().to_string();
+    assert!(error.contains("socket: the stream breaks off"), "{error}");
+    let parquet = fs::read(folder.path().join("x.parquet")).unwrap();
+    let error = io::read(std::io::Cursor::new(parquet), "socket", &ReadOptions::default()).unwrap_err().to_string();
+    assert_eq!(
+        error,
+        "socket: the format Parquet needs a regular file; a pipe can carry Arrow IPC stream, NPY, IDX and JSON"
+    );
+    let refused = |format, options: &WriteOptions| {
+        io::write_to(std::io::sink(), format, digits(1), options).unwrap_err().to_string()
+    };
+    assert_eq!(
+        refused(ArrowFile, &plain.clone().with_compression(Compression::Snappy)),
+        "compression: the format Arrow IPC file knows zstd and none, not snappy"
+    );
+    assert_eq!(
+        refused(Parquet, &plain.clone().with_partition_by("label")),
+        "output: partitions are a folder, not a stream"
+    );
+    if cfg!(feature = "arrays") {
+        assert_eq!(refused(Npy, &plain), "output: the format NPY needs files, not a stream");
+    }
+}
+
+#[cfg(feature = "json")]
+#[test]
+fn files_are_featurized_with_the_names_of_their_files_and_a_quarantine() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name);
+    fs::write(at("a.json"), "{\"pixels\": [0, 300, 2, 3]}\nno JSON\n").unwrap();
+    fs::write(at("b.json"), "{\"pixels\": [1]}\n{\"pixels\": [1, 2, 3, 4]}\n").unwrap();
+    let spec = FeatureSpec::new(ImageShape::gray(2, 2).unwrap())
+        .with_image("pixels")
+        .with_pixel_type(pixelfeat::PixelType::U16);
+    let featurizer = featurizer(spec);
+    // What the spec says counts, not these.
+    let options = ReadOptions::image("other").with_pixel_type(pixelfeat::PixelType::U8).with_batch_rows(1);
+    let quarantine = io::Quarantine::create(at("bad.ndjson")).unwrap();
+    let files = io::FeatureFiles::new(&featurizer).with_read_options(options.clone()).with_quarantine(&quarantine);
+    let (stream, progress) = files.open([at("a.json"), at("b.json")]).unwrap();
+    let batch = all(stream);
+    quarantine.finish().unwrap();
+    assert_eq!((batch.num_rows(), batch.column(0).null_count()), (3, 1));
+    assert_eq!(Some(progress.bytes_read()), progress.bytes_total());
+    let entries: Vec<serde_json::Value> =
+        fs::read_to_string(at("bad.ndjson")).unwrap().lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let found: Vec<_> = entries.iter().map(|e| (e["reason"].as_str().unwrap(), e["row"].as_u64().unwrap())).collect();
+    assert_eq!(found, [("broken_line", 1), ("wrong_length", 0)]);
+    assert!(entries[1]["file"].as_str().unwrap().ends_with("b.json"));
+
+    let text = fs::read(at("b.json")).unwrap();
+    let (stream, _) =
+        io::FeatureFiles::new(&featurizer).with_read_options(options).read(std::io::Cursor::new(text), "text").unwrap();
+    assert_eq!(all(stream).num_rows(), 2);
+    let broken = io::FeatureFiles::new(&featurizer).open([at("a.json")]);
+    assert!(broken.unwrap_err().to_string().contains("a.json: line 2"));
 }
 
 #[cfg(target_os = "linux")]

@@ -135,7 +135,7 @@ fn arrays_of_every_type_and_order_hold_the_same_images() {
             }
             seen += 1;
             for batch_rows in [1, 5, 100] {
-                let options = ReadOptions { batch_rows, ..ReadOptions::default() };
+                let options = ReadOptions::default().with_batch_rows(batch_rows);
                 let batch = read(&name, &options);
                 assert_eq!(batch.column(0), &expected, "{name}");
                 assert_eq!(features(io::open(fixture(&name), &options).unwrap(), "image"), expected_features, "{name}");
@@ -167,7 +167,7 @@ fn arrays_of_every_type_and_order_hold_the_same_images() {
 #[test]
 fn idx_images_find_their_labels() {
     for name in ["idx/train-images-idx3-ubyte", "idx/t10k-images-idx3-ubyte.gz"] {
-        let batch = read(name, &ReadOptions { batch_rows: 5, ..ReadOptions::default() });
+        let batch = read(name, &ReadOptions::default().with_batch_rows(5));
         assert_eq!(numbers(&batch, "label"), labels(), "{name}");
         assert_eq!(batch.column(0), &images(&DataType::UInt8), "{name}");
     }
@@ -178,13 +178,13 @@ fn idx_images_find_their_labels() {
     }
     // Without a file of that name there is no such column; a file that is named is taken whatever its format.
     assert_eq!(read("idx/i4.idx", &ReadOptions::default()).num_columns(), 1);
-    let options = ReadOptions { labels: Some(fixture("npy/labels.npy")), ..ReadOptions::default() };
+    let options = ReadOptions::default().with_labels(fixture("npy/labels.npy"));
     for name in ["idx/i4.idx", "npy/u1.npy", "npy/packed.npy.gz"] {
         assert_eq!(numbers(&read(name, &options), "label"), labels(), "{name}");
     }
     let error = failure_with(&fixture("idx/train-labels-idx1-ubyte"), &ReadOptions::default());
     assert!(error.ends_with("holds 12 u8, which are labels and no images"), "{error}");
-    let options = ReadOptions { labels: Some(fixture("npy/u1.npy")), ..ReadOptions::default() };
+    let options = ReadOptions::default().with_labels(fixture("npy/u1.npy"));
     let error = failure_with(&fixture("idx/i4.idx"), &options);
     assert!(error.ends_with("npy/u1.npy: holds 12×6×5 u8, not a label for each of 12 images"), "{error}");
     let several = io::open_all([fixture("idx/i4.idx"), fixture("idx/i2.idx")], &options).unwrap_err().to_string();
@@ -205,7 +205,7 @@ fn arrays_of_an_archive_are_columns() {
         assert!(error.ends_with(expected), "{error}");
     }
     // The only array of images is the image column; text is a column, Python objects are none.
-    let batch = read("npz/one.npz", &ReadOptions { batch_rows: 5, ..ReadOptions::default() });
+    let batch = read("npz/one.npz", &ReadOptions::default().with_batch_rows(5));
     assert_eq!(batch.column_by_name("image").unwrap(), &images(&DataType::UInt8));
     assert_eq!(batch.num_columns(), 2);
     assert_eq!(strings(&batch, "names"), (0..N).map(|n| format!("image {n} é")).collect::<Vec<_>>());
@@ -331,7 +331,7 @@ fn strings_that_are_no_encoded_images_are_named_row_by_row() {
 #[test]
 fn image_files_are_rows_with_their_folders_as_labels() {
     let names: Vec<_> = [0, 3, 6, 9, 1, 4, 7, 10, 2, 5, 8, 11].map(|n| format!("images/{}/{n:02}.png", n % 3)).into();
-    let options = ReadOptions { batch_rows: 5, ..ReadOptions::default() };
+    let options = ReadOptions::default().with_batch_rows(5);
     let reader = io::open(fixture("images"), &options).unwrap();
     let (origins, progress) = (reader.origins(), reader.progress());
     let batch = all(reader);
@@ -376,7 +376,7 @@ fn the_first_rows_and_a_sample_are_the_same_however_they_are_cut() {
     let folder = tempfile::tempdir().unwrap();
     let files = numbered(folder.path());
     let rows_of = |rows, batch_rows, threads| {
-        let options = ReadOptions { rows, batch_rows, threads, ..ReadOptions::default() };
+        let options = ReadOptions::default().with_rows(rows).with_batch_rows(batch_rows).with_threads(threads);
         numbers(&all(io::open_all(&files, &options).unwrap()), "row")
     };
     for batch_rows in [64, 8192] {
@@ -406,7 +406,7 @@ fn a_bad_row_of_a_sample_is_named_by_its_own_file_and_row() {
     fs::write(&b, (100..200).map(line).collect::<String>()).unwrap();
     let mut named = 0;
     for seed in 0..8 {
-        let options = ReadOptions { rows: Rows::Sample { rows: 100, seed }, ..ReadOptions::default() };
+        let options = ReadOptions::default().with_rows(Rows::Sample { rows: 100, seed });
         let reader = io::open_all([&a, &b], &options).unwrap();
         let stream = StreamOptions::default().with_origins(reader.origins());
         let spec = FeatureSpec::default().with_on_invalid(OnInvalid::Error);
@@ -424,10 +424,9 @@ fn only_the_columns_that_are_wanted_are_read() {
     let folder = tempfile::tempdir().unwrap();
     let files = numbered(folder.path());
     let names = |batch: &RecordBatch| batch.schema().fields().iter().map(|f| f.name().clone()).collect::<Vec<_>>();
-    let columns = |columns: &[&str]| Some(columns.iter().map(|c| (*c).to_owned()).collect());
     let whole = all(io::open_all(&files, &ReadOptions::default()).unwrap());
     for wanted in [&[][..], &["label"], &["row", "label"], &["text"], &["image", "text", "label", "row"]] {
-        let options = ReadOptions { columns: columns(wanted), ..ReadOptions::default() };
+        let options = ReadOptions::default().with_columns(wanted.iter().copied());
         let batch = all(io::open_all(&files, &options).unwrap());
         let kept = ["text", "image", "label", "row"].into_iter().filter(|c| *c == "image" || wanted.contains(c));
         assert_eq!(names(&batch), kept.collect::<Vec<_>>());
@@ -435,11 +434,11 @@ fn only_the_columns_that_are_wanted_are_read() {
             assert_eq!(batch.column_by_name(&name), whole.column_by_name(&name));
         }
     }
-    let options = ReadOptions { columns: columns(&["colour"]), ..ReadOptions::default() };
+    let options = ReadOptions::default().with_columns(["colour"]);
     let error = io::open_all(&files, &options).unwrap_err().to_string();
     assert!(error.starts_with("no column `colour`; there is"), "{error}");
     // The same of a column that a folder tells, and of JSON.
-    let options = ReadOptions { columns: columns(&["label"]), ..ReadOptions::default() };
+    let options = ReadOptions::default().with_columns(["label"]);
     assert_eq!(names(&read("hive-pyarrow", &options)), ["image", "label"]);
     assert_eq!(names(&read("json/base64.ndjson", &options)), ["image", "label", "image.defect"]);
     // Damage in a column that nobody wants is not seen: it is not read.
@@ -475,7 +474,7 @@ fn with_nulls() -> pixelfeat::FeatureStream {
 }
 
 fn parted(column: &str) -> WriteOptions {
-    WriteOptions { partition_by: Some(column.to_owned()), ..WriteOptions::default() }
+    WriteOptions::default().with_partition_by(column)
 }
 
 #[test]
@@ -591,7 +590,9 @@ fn npy_output_reads_back_as_it_was() {
     // Through the reader, with each of the other files as the labels.
     for name in beside.into_iter().filter(|name| *name != "image") {
         let labels = Some(folder.path().join(format!("features.{name}.npy")));
-        let back = all(io::open(&out, &ReadOptions { labels, ..ReadOptions::default() }).unwrap());
+        let mut options = ReadOptions::default();
+        options.labels = labels;
+        let back = all(io::open(&out, &options).unwrap());
         assert_eq!(back.column_by_name("label").unwrap(), expected.column_by_name(name).unwrap(), "{name}");
         let features = expected.column_by_name("features").unwrap().as_fixed_size_list();
         assert_eq!(back.column(0).as_fixed_size_list().values(), features.values());
@@ -748,7 +749,7 @@ fn survive(name: &str, bytes: &[u8]) {
     let path = folder.path().join(Path::new(name).file_name().unwrap());
     fs::write(&path, bytes).unwrap();
     for image in ["image", "x_train"] {
-        let Ok(reader) = io::open(&path, &ReadOptions { threads: 1, ..ReadOptions::image(image) }) else { continue };
+        let Ok(reader) = io::open(&path, &ReadOptions::image(image).with_threads(1)) else { continue };
         let mut rows = 0;
         for batch in reader.take(64) {
             let Ok(batch) = batch else { break };

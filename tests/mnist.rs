@@ -69,7 +69,7 @@ fn mnist_features_are_within_a_millionth_of_numpys_and_the_same_on_every_backend
 fn mnist_is_the_same_in_any_pixel_type_that_holds_it() {
     let Some(images) = data("mnist_handwritten_test.json.gz") else { return };
     let run = |pixel_type| {
-        let options = ReadOptions { pixel_type: Some(pixel_type), ..ReadOptions::default() };
+        let options = ReadOptions::default().with_pixel_type(pixel_type);
         let spec = FeatureSpec::default().with_pixel_type(pixel_type).with_scale(255.0);
         let engine = Engine::new(EngineOptions::backend(Backend::Cpu)).unwrap();
         all(Featurizer::new(engine, spec).stream(io::open(&images, &options).unwrap()).unwrap())

@@ -93,13 +93,11 @@ fn run(args: &Args) -> Result<()> {
 }
 
 fn reader(args: &Args, image: &str) -> Result<io::Reader> {
-    let options = io::ReadOptions {
-        pixel_type: args.pixel_type,
-        keep_broken_lines: true,
-        rows: args.rows.map_or(io::Rows::All, io::Rows::First),
-        labels: args.labels.clone(),
-        ..io::ReadOptions::image(image)
-    };
+    let mut options = io::ReadOptions::image(image)
+        .with_pixel_type(args.pixel_type)
+        .with_keep_broken_lines(true)
+        .with_rows(args.rows.map_or(io::Rows::All, io::Rows::First));
+    options.labels = args.labels.clone();
     io::open_all(&args.inputs, &options)
 }
 

@@ -1,4 +1,4 @@
-//! What every reader of a file hands out.
+//! Batches: what every reader of a file yields.
 
 use arrow_array::{RecordBatch, RecordBatchIterator, RecordBatchReader};
 use arrow_schema::{ArrowError, SchemaRef};
@@ -8,7 +8,7 @@ use crate::base::error::Result;
 /// The batches of one file.
 pub type Batches = Box<dyn RecordBatchReader + Send>;
 
-/// The batches as `change` makes them, each of `schema`.
+/// Changes each batch; the results have the schema `schema`.
 pub fn changed(
     batches: Batches,
     schema: SchemaRef,
@@ -17,7 +17,7 @@ pub fn changed(
     made(schema, batches.map(move |batch| change(batch?).map_err(ArrowError::from)))
 }
 
-/// The batches that an iterator makes, each of `schema`. After an error there is nothing more.
+/// The batches of an iterator, which have the schema `schema`. After an error there are no more.
 pub fn made(
     schema: SchemaRef,
     batches: impl Iterator<Item = Result<RecordBatch, ArrowError>> + Send + 'static,

@@ -1,4 +1,4 @@
-//! CSV, out: a line a row, with a head.
+//! Writes CSV: a header line, then a line for each row.
 
 use std::io::Write;
 use std::path::Path;
@@ -26,7 +26,7 @@ pub fn write(mut out: impl Write, path: &Path, reader: impl RecordBatchReader) -
     let flat = Arc::new(flat_schema(&schema));
     let mut rows = 0;
     let mut text = Vec::new();
-    // An empty batch before all others, so that there is a head even if none comes.
+    // An empty batch comes before all others, so that there is a header even if there are no rows.
     let batches = std::iter::once(Ok(RecordBatch::new_empty(schema))).chain(reader);
     for (at, batch) in batches.enumerate() {
         let batch = batch.map_err(Error::from)?;

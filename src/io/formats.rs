@@ -50,12 +50,15 @@ pub struct Reading {
     pub open: Open,
 }
 
+type OpenStream = fn(ByteStream<'_>, &ReadOptions) -> Result<Batches>;
+type OpenFile = fn(RegularFile<'_>, &ReadOptions, &Progress) -> Result<Batches>;
+
 /// What a reader needs. The functions are `None` where they are not built in.
 pub enum Open {
     /// Any stream of bytes, so a pipe will do.
-    Stream(Option<fn(ByteStream<'_>, &ReadOptions) -> Result<Batches>>),
+    Stream(Option<OpenStream>),
     /// A regular file, in which it can seek.
-    File(Option<fn(RegularFile<'_>, &ReadOptions, &Progress) -> Result<Batches>>),
+    File(Option<OpenFile>),
 }
 
 /// A stream of bytes to be read.
@@ -94,9 +97,14 @@ pub struct Writing {
     pub writer: Option<Writer>,
 }
 
+/// A reader of any type, whose batches are to be written.
+pub type AnyReader<'a> = Box<dyn RecordBatchReader + 'a>;
+
 /// Writes everything that a reader yields; returns the rows. The path is for messages.
-type WriteStream =
-    for<'a> fn(&mut (dyn Write + Send), &Path, Box<dyn RecordBatchReader + 'a>, &WriteOptions) -> Result<u64>;
+type WriteStream = fn(&mut (dyn Write + Send), &Path, AnyReader<'_>, &WriteOptions) -> Result<u64>;
+
+type WriteFiles = fn(&Path, AnyReader<'_>) -> Result<(u64, Vec<OutputFile>)>;
+type WriteFolder = fn(&Path, &Path, AnyReader<'_>, &str, &WriteOptions) -> Result<(u64, u64)>;
 
 /// The functions that write a format.
 #[derive(Clone, Copy)]
@@ -110,7 +118,7 @@ pub enum Writer {
     /// As [`Writer::Stream`], or a folder of partitions.
     StreamOrPartitions(WriteStream, WritePartitions),
     /// Files of their own, of which the one with the given name comes last; returns the rows as well.
-    Files(for<'a> fn(&Path, Box<dyn RecordBatchReader + 'a>) -> Result<(u64, Vec<OutputFile>)>),
+    Files(WriteFiles),
 }
 
 /// The functions that write a folder of partitions.
@@ -120,7 +128,7 @@ pub struct WritePartitions {
     pub may_replace: fn(&Path, &str) -> io::Result<bool>,
     /// Writes everything that a reader yields into a folder, partitioned by a column; returns the rows and bytes. The second
     /// path is for messages.
-    pub write: for<'a> fn(&Path, &Path, Box<dyn RecordBatchReader + 'a>, &str, &WriteOptions) -> Result<(u64, u64)>,
+    pub write: WriteFolder,
 }
 
 /// The bytes that are enough to recognise a format: longer than any magic number, and enough text to see past leading
@@ -140,9 +148,6 @@ macro_rules! built_in {
         VALUE
     }};
 }
-
-type OpenStream = fn(ByteStream<'_>, &ReadOptions) -> Result<Batches>;
-type OpenFile = fn(RegularFile<'_>, &ReadOptions, &Progress) -> Result<Batches>;
 
 /// All formats. Files are recognised by the first row that matches, so JSON, which takes any text, is the last to be read.
 static FORMATS: [FileFormat; 9] = [

@@ -30,11 +30,11 @@ pub fn open_stream(input: Box<dyn Read + Send>, name: &str, options: &ReadOption
     Ok(Box::new(Split { end: Some(last), ..Split::new(reader, name, options) }))
 }
 
-/// What ends a stream. The format allows a writer to just stop, but then a writer that died looks like one that was
-/// done, so a stream without it is refused.
+/// The mark at the end of a stream. The format allows a writer to stop without it. But then a stream of a writer that died
+/// looks complete, so a stream without the mark is an error.
 const END_OF_STREAM: [u8; 8] = [0xff, 0xff, 0xff, 0xff, 0, 0, 0, 0];
 
-/// Remembers the last bytes that went through.
+/// Remembers the last bytes that were read through it.
 struct Tail {
     input: Box<dyn Read + Send>,
     last: Arc<AtomicU64>,
@@ -54,13 +54,13 @@ fn damaged(name: &str, error: &ArrowError) -> Error {
     Error::Format { file: name.to_owned(), message: format!("not readable Arrow IPC: {error}") }
 }
 
-/// Cuts the file's batches, which may be of any size, and puts its name into errors.
+/// Cuts the batches of a file, which may have any size, and names the file in errors.
 struct Split<R> {
     batches: R,
     rest: Option<RecordBatch>,
     rows: usize,
     name: String,
-    /// The last bytes of a stream, to be those that end one.
+    /// The last bytes of a stream, which must be the mark at its end.
     end: Option<Arc<AtomicU64>>,
 }
 
@@ -115,8 +115,8 @@ pub fn write_file(out: impl Write, path: &Path, reader: impl RecordBatchReader, 
     Ok(rows)
 }
 
-/// A file has one dictionary for each column, but the batches of a run may each have their own: such columns are written
-/// as their values.
+/// The schema with dictionaries replaced by their values: a file has one dictionary for each column, but each batch of a run
+/// may have its own.
 fn plain_schema(schema: &Schema) -> Schema {
     let fields: Vec<_> = schema
         .fields()
@@ -138,7 +138,7 @@ fn plain(batch: &RecordBatch, schema: &SchemaRef) -> Result<RecordBatch, ArrowEr
     RecordBatch::try_new(schema.clone(), columns)
 }
 
-/// Each batch is flushed, so that the reading end of a pipe gets it when it is ready.
+/// Writes a stream. Each batch is flushed, so that the reader of a pipe gets it at once.
 pub fn write_stream(
     out: impl Write,
     path: &Path,

@@ -1,24 +1,29 @@
-//! Files and streams: readers that yield record batches, writers that finish atomically.
+//! Files and streams: readers that yield record batches, and writers whose files appear only when they are complete.
 //!
-//! | format | read | written |
+//! | format | read from | written to |
 //! |---|---|---|
-//! | NDJSON, JSON array; plain, gzip, zstd | file, stdin | |
-//! | Parquet | file | file, folder of partitions |
-//! | Arrow IPC file | file | file |
-//! | Arrow IPC stream | file, stdin | stdout |
-//! | IDX and NPY, plain or gzip | file, stdin | NPY file |
-//! | NPZ | file | |
-//! | image files | file | |
-//! | CSV | | file |
+//! | NDJSON, JSON array; plain, gzip, zstd | files, pipes | |
+//! | Parquet | files | files, folders of partitions, pipes |
+//! | Arrow IPC file | files | files, pipes |
+//! | Arrow IPC stream | files, pipes | pipes |
+//! | IDX and NPY, plain or gzip | files, pipes | NPY files |
+//! | NPZ | files | |
+//! | image files | files | |
+//! | CSV | | files, pipes |
 //!
-//! What an input is, its first bytes tell; what an output is to be, its name. Several files are named one by one, by a
-//! pattern such as `data/**/*.parquet`, or by their folder ([`open_all`]).
+//! The format of an input is recognised by its first bytes. The format of an output is chosen by the ending of its name.
+//!
+//! - [`FeatureFiles`] opens files and featurizes their rows.
+//! - [`open`] and [`open_all`] read files as they are. They take names, patterns such as `data/**/*.parquet`, and folders.
+//!   [`read`] takes any `Read`.
+//! - [`write()`] writes a file that appears when it is complete. [`write_to`] takes any `Write`.
 
 #[cfg(feature = "arrays")]
 mod arrays;
 mod batches;
 #[cfg(feature = "csv")]
 mod csv;
+mod feature_files;
 mod formats;
 mod images;
 mod input;
@@ -41,6 +46,7 @@ mod reader;
 mod sample;
 mod write_back;
 
+pub use feature_files::FeatureFiles;
 pub use formats::OutputFormat;
 pub use options::{Compression, ReadOptions, Rows, WriteOptions};
 pub use output::{Prepared, Written, check, prepare, write, write_to};
@@ -48,4 +54,4 @@ pub use output_file::{OutputFile, is_same_file};
 pub use progress::Progress;
 #[cfg(feature = "json")]
 pub use quarantine::Quarantine;
-pub use reader::{Reader, open, open_all};
+pub use reader::{Reader, open, open_all, read};

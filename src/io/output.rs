@@ -5,7 +5,7 @@ use std::path::Path;
 
 use arrow_array::RecordBatchReader;
 
-use super::formats::{self, FileFormat, OutputFormat, STDOUT, Writer, Writing};
+use super::formats::{self, AnyReader, FileFormat, OutputFormat, STDOUT, Writer, Writing};
 use super::options::{Compression, WriteOptions};
 use super::output_file::{CountedWriter, OutputFile, OutputFolder};
 use crate::base::error::{Error, Result};
@@ -20,24 +20,26 @@ pub struct Written {
     pub bytes: u64,
 }
 
-/// Writes everything that `reader` yields to `path`, as its ending says:
+/// Writes everything that `reader` yields to `path`. The ending of the name decides the format:
 ///
-/// - `.parquet`: Parquet. With [`WriteOptions::partition_by`] a folder of Parquet files; its name ends so or in nothing.
-/// - `.arrow`: an Arrow IPC file; `-`: an IPC stream on stdout.
-/// - `.npy`: the column `features` (or, for what are no features, the first of fixed-size lists) as an N×F array in C
-///   order. Each other column is a file beside it, `label` in `features.label.npy`. A null among floats is not a number.
-/// - `.csv`: a line for each row behind a head. A fixed-size list becomes a column for each item; nulls are empty.
+/// - `.parquet`: Parquet. With [`WriteOptions::partition_by`] a folder of Parquet files; such a name may also have no ending.
+/// - `.arrow`: an Arrow IPC file.
+/// - `-`: an Arrow IPC stream on stdout.
+/// - `.npy`: the column `features` as an N×F array in C order, or the first column of fixed-size lists if there are no
+///   features. Each other column is a file beside it: `label` is in `features.label.npy`. A null float is NaN.
+/// - `.csv`: a header line and a line for each row. A fixed-size list becomes a column for each item; a null is empty.
 ///
-/// The file appears under its name only when it is complete: it is written beside it, flushed to the disk and renamed.
-/// A failed or killed run leaves what was there. A device or pipe is written directly. Of several NPY files, `path` comes
-/// last. A folder replaces only an empty one and one that holds nothing but the like: `COLUMN=…` with `part-….parquet`.
+/// The file appears under its name only when it is complete: it is written under a temporary name in the same folder,
+/// flushed to the disk and renamed. A failed or killed run leaves the old file in place. A device or pipe is written directly.
+/// Of several NPY files, `path` gets its name last. A folder replaces only an empty folder or one that holds nothing but
+/// partitions by the same column: `COLUMN=…` with `part-….parquet`.
 ///
 /// # Errors
 /// - [`Error::InvalidOption`] if the name has another ending, the format is not built in or does not know the compression or
 ///   partitions, or NPY is to take features in columns.
-/// - [`Error::UnsupportedColumn`] if the format has no form for a column, or it cannot part a folder.
+/// - [`Error::UnsupportedColumn`] if the format has no form for a column, or partitions cannot be by a column of its type.
 /// - [`Error::NoSuchColumn`] if there is no column to partition by.
-/// - [`Error::Format`] if NPY is to take an integer that is null, or a folder has more than 512 partitions.
+/// - [`Error::Format`] if a null integer is to be written as NPY, or a folder has more than 512 partitions.
 /// - [`Error::Io`] if the file cannot be written, or a folder holds something else.
 /// - Every error that `reader` yields.
 pub fn write(path: impl AsRef<Path>, reader: impl RecordBatchReader, options: &WriteOptions) -> Result<Written> {
@@ -51,7 +53,7 @@ pub fn write(path: impl AsRef<Path>, reader: impl RecordBatchReader, options: &W
 pub fn prepare(path: impl AsRef<Path>, reader: impl RecordBatchReader, options: &WriteOptions) -> Result<Prepared> {
     let path = path.as_ref();
     let (writing, writer) = chosen(path, options)?;
-    let reader: Box<dyn RecordBatchReader + '_> = Box::new(reader);
+    let reader: AnyReader<'_> = Box::new(reader);
     match (writer, &options.partition_by) {
         (Writer::Files(write), _) => {
             let (rows, files) = write(path, reader)?;

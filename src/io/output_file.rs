@@ -1,4 +1,4 @@
-//! Outputs that appear under their name only when they are complete.
+//! Files and folders that appear under their names only when they are complete.
 
 use std::ffi::OsString;
 use std::fs::{self, File};
@@ -12,26 +12,26 @@ use tempfile::{NamedTempFile, TempDir};
 use super::write_back::WriteBack;
 use crate::base::error::{Error, Result};
 
-/// A file being written, beside its name; dropped unfinished, it leaves no trace. (A process that is killed leaves a hidden
-/// `.NAME.….partial`.)
+/// A file that is written under a temporary name in the same folder. If it is dropped before [`OutputFile::finish`], it is
+/// removed. (A process that is killed leaves a hidden `.NAME.….partial`.)
 #[derive(Debug)]
 pub struct OutputFile {
     out: CountedWriter<BufWriter<Destination>>,
-    /// The name it was asked for by.
+    /// The name that the caller gave.
     path: PathBuf,
-    /// The name it is to have: that of the target where `path` is a link.
+    /// The final name: that of the target if `path` is a link.
     target: PathBuf,
 }
 
 #[derive(Debug)]
 enum Destination {
     Beside(NamedTempFile, WriteBack),
-    /// What is no regular file cannot be replaced by one.
+    /// A device or pipe, which cannot be replaced by a regular file.
     Direct(File),
 }
 
 impl OutputFile {
-    /// Starts a file that is to be called `path`. What is no regular file, such as a device or a pipe, is opened itself.
+    /// Starts a file whose final name is `path`. A device or a pipe is opened and written directly.
     ///
     /// # Errors
     /// [`Error::Io`] if it cannot be created.
@@ -69,7 +69,7 @@ impl OutputFile {
         self.out.bytes
     }
 
-    /// Writes over the first bytes once more, for a format that tells at its start what is known at its end.
+    /// Overwrites the first bytes, for a format whose start contains what is known only at its end.
     #[cfg(feature = "arrays")]
     pub(super) fn replace_start(&mut self, bytes: &[u8]) -> Result<()> {
         let out = &mut self.out.inner;
@@ -80,7 +80,7 @@ impl OutputFile {
         replaced.map_err(|e| Error::io("write", &self.path, e))
     }
 
-    /// Makes the file complete and gives it its name; returns its size in bytes.
+    /// Completes the file and gives it its name; returns its size in bytes.
     ///
     /// # Errors
     /// [`Error::Io`] if the disk does not take it.
@@ -102,7 +102,7 @@ impl OutputFile {
     }
 }
 
-/// A folder being written, beside its name; dropped unfinished, it leaves no trace.
+/// A folder that is written under a temporary name beside its own. If it is dropped before it is finished, it is removed.
 #[derive(Debug)]
 pub struct OutputFolder {
     folder: TempDir,
@@ -188,7 +188,7 @@ fn hidden_prefix(target: &Path) -> OsString {
     prefix
 }
 
-/// The file that a name stands for: where it is a link, what that points to, be it there or not.
+/// The file that a name stands for. If it is a link, that is its target, whether it exists or not.
 fn target_of(path: &Path) -> PathBuf {
     fs::canonicalize(path).unwrap_or_else(|_| match fs::read_link(path) {
         Ok(to) => path.parent().unwrap_or(Path::new("")).join(to),
@@ -242,7 +242,7 @@ impl Write for Destination {
     }
 }
 
-/// Counts the bytes that go through it.
+/// Counts the bytes that are written through it.
 #[derive(Debug)]
 pub struct CountedWriter<W> {
     inner: W,

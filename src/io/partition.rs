@@ -1,4 +1,4 @@
-//! Hive-style partitions: columns whose values stand in the names of folders, as in `label=3/part-0.parquet`.
+//! Hive-style partitions: columns whose values are in the names of folders, as in `label=3/part-0.parquet`.
 
 use std::borrow::Cow;
 use std::path::{Component, Path};
@@ -7,10 +7,10 @@ use std::sync::Arc;
 use arrow_array::{ArrayRef, Int64Array, StringArray};
 use arrow_schema::DataType;
 
-/// The value that stands for null, in Hive and everything after it.
+/// The value that means null, in Hive and all systems that follow it.
 const NULL: &str = "__HIVE_DEFAULT_PARTITION__";
 
-/// The columns and values that the folders of a path tell, outermost first.
+/// The columns and values in the names of the folders of a path, outermost first.
 pub fn of(path: &Path) -> Vec<(String, Option<String>)> {
     let folders = path.parent().into_iter().flat_map(Path::components);
     let pair = |folder: Component<'_>| match folder {
@@ -29,8 +29,8 @@ pub fn folder(column: &str, value: Option<&str>) -> String {
     format!("{}={}", escaped(column), value.map_or(NULL.to_owned(), escaped))
 }
 
-/// The type of the column that has these values: integers where all are, strings otherwise. A number written in another
-/// way than integers are, such as `007`, is none: it could not be told from 7 afterwards.
+/// The type of the column that has these values: integers if all of them are, else strings. `007` counts as a string: as an
+/// integer it would become 7.
 pub fn type_of<'a>(mut values: impl Iterator<Item = Option<&'a str>>) -> DataType {
     let integral = |value: &str| value.parse::<i64>().is_ok_and(|number| number.to_string() == value);
     if values.all(|value| value.is_none_or(integral)) { DataType::Int64 } else { DataType::Utf8 }
@@ -46,7 +46,7 @@ pub fn column<'a>(values: impl Iterator<Item = Option<&'a str>>, data_type: &Dat
     }
 }
 
-/// With everything percent-encoded that is special to a file system, to Hive or to an address.
+/// Percent-encodes everything that is special in a file system, in Hive or in a URL.
 #[cfg(any(feature = "parquet", feature = "arrays"))]
 pub fn escaped(text: &str) -> String {
     let plain = |c: char| c.is_alphanumeric() || "_-.~ ".contains(c);
@@ -61,7 +61,7 @@ pub fn escaped(text: &str) -> String {
     escaped
 }
 
-/// The text that was percent-encoded; what looks like an escape and is none stays as it is.
+/// Decodes percent-encoded text. What looks like an escape but is none stays as it is.
 fn unescaped(text: &str) -> String {
     let (bytes, mut at) = (text.as_bytes(), 0);
     let mut plain = Vec::with_capacity(bytes.len());

@@ -1,4 +1,4 @@
-//! The rows set aside, as NDJSON.
+//! Writes the rows that cannot be featurized to a file of their own, as NDJSON.
 
 use std::fmt;
 use std::io::Write;
@@ -15,12 +15,12 @@ use crate::base::error::{Error, Result};
 use crate::base::reason::Reason;
 use crate::run::stream::{InvalidRow, OnInvalidRow};
 
-/// A file that takes the rows which could not be featurized.
+/// A file for the rows that could not be featurized.
 ///
-/// One JSON object a line: `file` (where the reader named one), `row` (from 0, in that file), `line` (from 1, where the
-/// reader named it), `reason`, `detail`, and what was there: `record`, the row's columns with the image as it stood in
-/// the file, or `text`, the line, where it was not JSON. A value that JSON has no form for is told in words. It appears under its name when [`Quarantine::finish`] is called, empty if
-/// there was no such row.
+/// Each line is a JSON object: `file` (if the reader gave a name), `row` (from 0, in that file), `line` (from 1, if the
+/// reader gave it), `reason`, `detail`, and the input: `record`, the columns of the row with the image as the file has it, or
+/// `text`, the line, if it was not JSON. A value that JSON cannot express is described in a string. The file appears under its
+/// name when [`Quarantine::finish`] is called; it is empty if there was no such row.
 #[derive(Clone)]
 pub struct Quarantine {
     file: Arc<Mutex<Option<OutputFile>>>,
@@ -44,8 +44,8 @@ impl Quarantine {
         Ok(Self { file, path })
     }
 
-    /// What writes the rows, for [`StreamOptions::quarantine`](crate::StreamOptions::quarantine). `image` is the image
-    /// column.
+    /// Writes the rows of a stream, as [`StreamOptions::quarantine`](crate::StreamOptions::quarantine). `image` is the image
+    /// column. For files, [`FeatureFiles`](crate::io::FeatureFiles) does this.
     pub fn sink(&self, image: &str) -> OnInvalidRow {
         let (quarantine, image) = (self.clone(), image.to_owned());
         Box::new(move |row| {
@@ -89,7 +89,7 @@ fn entry(invalid: &InvalidRow<'_>, image: &str) -> Result<String> {
     Ok(line)
 }
 
-/// The row as a JSON object; in place of the image what stood in the file, if the reader kept it.
+/// The row as a JSON object. The image is the text that the file has, if the reader kept it.
 fn record(invalid: &InvalidRow<'_>, image: &str) -> Result<String> {
     let row = invalid.batch.slice(invalid.defect.row, 1);
     let mut members = Vec::new();
@@ -101,7 +101,7 @@ fn record(invalid: &InvalidRow<'_>, image: &str) -> Result<String> {
                 let value = serde_json::from_str::<&RawValue>(raw).map_or_else(|_| quoted(raw), |v| v.get().to_owned());
                 format!("{}:{value}", quoted(&name))
             }
-            // JSON has no infinities, and not every type has a form in it: those are told in words.
+            // JSON has no infinities, and cannot express every type: such values are described in a string.
             None => written(&column)
                 .filter(|_| name != image || invalid.defect.reason != Reason::NotFinite)
                 .unwrap_or_else(|| format!("{}:{}", quoted(&name), quoted(&format!("{:?}", column.column(0))))),
@@ -111,7 +111,7 @@ fn record(invalid: &InvalidRow<'_>, image: &str) -> Result<String> {
     Ok(format!("{{{}}}", members.join(",")))
 }
 
-/// The one member of a batch of one row and one column, as arrow-json writes it.
+/// A batch of one row and one column as a member of a JSON object, as arrow-json writes it.
 fn written(column: &RecordBatch) -> Option<String> {
     let mut json = Vec::new();
     let mut writer = WriterBuilder::new().with_explicit_nulls(true).build::<_, LineDelimited>(&mut json);

@@ -1,6 +1,7 @@
-//! Several files as one input, and which of its columns and rows are read.
+//! Several files as one input, of which some columns and rows are read.
 
 use std::collections::VecDeque;
+use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -18,7 +19,7 @@ use crate::base::error::{Error, Result};
 use crate::images::defect::is_defects;
 use crate::run::stream::RowOrigins;
 
-/// Opens one input; as [`open_all`] with one name.
+/// Opens one input, as [`open_all`] does with one name.
 ///
 /// # Errors
 /// As [`open_all`].
@@ -26,32 +27,58 @@ pub fn open(path: impl AsRef<Path>, options: &ReadOptions) -> Result<Reader> {
     open_all([path], options)
 }
 
-/// Opens several inputs, to be read one after the other as one. Their columns must be the same, in any order.
+/// Opens several inputs, which are read one after the other as one. They must have the same columns, in any order.
 ///
 /// # Names
-/// `-` is stdin. A pattern with `*`, `**`, `?` or `[…]` stands for all files that match it, by name. A folder stands for
-/// the files in it and below it, by name: those with an ending of a known format, or else all images. Names that begin
-/// with a dot or an underscore are passed over.
+/// `-` is stdin. A pattern with `*`, `**`, `?` or `[…]` stands for all files that match it, in the order of their names. A
+/// folder stands for the files in it and its subfolders, in the order of their names: all files of rows with the ending of a
+/// known format, or all images. Names in a folder that begin with a dot or an underscore are skipped.
 ///
-/// # Columns that stand in names
-/// A folder `label=3` on the path of a file makes a column `label` of its rows, as Hive, Spark, PyArrow, Daft and DuckDB
-/// have it: integers where all files have one, strings otherwise. A column of that name in the file itself is left as it
-/// is. Image files are a row each: the image's bytes, `label`, the name of the folder that the file lies in, integers
-/// where all are, and `path`.
+/// # Columns from names
+/// A folder `label=3` on the path of a file gives its rows a column `label`, as in Hive, Spark, PyArrow, Daft and DuckDB. Its
+/// values are integers if those of all files are, else strings. If the file itself has a column of that name, that one is
+/// used. Each image file is a row: the image's bytes; `label`, the name of the folder that the file is in, an integer if
+/// all are; and `path`.
 ///
 /// # Errors
 /// - [`Error::Io`] if a file cannot be opened or read. Files after the first are opened when their turn comes.
-/// - [`Error::Format`] if one is none of the formats, is damaged, or its format is not built in; if nothing matches a
-///   pattern, or a folder has no files of a known format; if files do not stand in folders of the same columns.
-/// - [`Error::Syntax`], [`Error::NoSuchColumn`] if it is JSON and its first lines are not, or have no images.
+/// - [`Error::Format`] if a file is of no known format, is damaged, or its format is not built in; if nothing matches a
+///   pattern, or a folder has no files of a known format; if the folders of some files name other columns than those of
+///   others.
+/// - [`Error::Syntax`], [`Error::NoSuchColumn`] if the first lines of a JSON file are not JSON, or have no images.
 /// - [`Error::NoSuchColumn`] if there is no column that [`ReadOptions::columns`] names.
 /// - [`Error::InvalidOption`] if there is no input, a batch is to have no rows, or there are labels for several files.
 pub fn open_all<P: AsRef<Path>>(paths: impl IntoIterator<Item = P>, options: &ReadOptions) -> Result<Reader> {
+    open_sources(resolve(paths.into_iter().map(|path| path.as_ref().to_owned()))?, options)
+}
+
+/// Reads a stream of bytes: a socket, a child's stdout, bytes in memory. `name` is what errors call it.
+///
+/// Its first bytes tell the format, which must be one that needs no seeking: JSON (plain, gzip or zstd), an Arrow IPC stream,
+/// IDX or NPY.
+///
+/// ```
+/// # #[cfg(feature = "json")] {
+/// use pixelfeat::io;
+///
+/// let text = r#"{"image": [0, 1, 2, 3], "label": 7}"#;
+/// let mut reader = io::read(text.as_bytes(), "text", &io::ReadOptions::default())?;
+/// assert_eq!(reader.next().unwrap()?.num_rows(), 1);
+/// # }
+/// # Ok::<_, pixelfeat::Error>(())
+/// ```
+///
+/// # Errors
+/// As [`open_all`]; [`Error::Format`] also if the format needs a regular file.
+pub fn read(input: impl Read + Send + 'static, name: impl Into<String>, options: &ReadOptions) -> Result<Reader> {
+    open_sources(vec![InputSource::Stream(Box::new(input), name.into())], options)
+}
+
+fn open_sources(sources: Vec<InputSource>, options: &ReadOptions) -> Result<Reader> {
     let refuse = |option, why: &str| Err(Error::InvalidOption { option, why: why.to_owned() });
     if options.batch_rows == 0 {
         return refuse("batch size", "must be at least 1");
     }
-    let sources: VecDeque<InputSource> = resolve(paths.into_iter().map(|path| path.as_ref().to_owned()))?.into();
     if options.labels.is_some() && sources.len() > 1 {
         return refuse("labels", "a file of labels belongs to one file of images");
     }
@@ -64,7 +91,7 @@ pub fn open_all<P: AsRef<Path>>(paths: impl IntoIterator<Item = P>, options: &Re
         Rows::First(rows) => Taking::First(rows),
         Rows::Sample { rows, seed } => Taking::Sampling(Sample::new(rows, seed)),
     };
-    let chain = Chain::open(sources, options)?;
+    let chain = Chain::open(sources.into(), options)?;
     let origins = match taking {
         Taking::First(_) => chain.origins.clone(),
         _ => RowOrigins::default(),
@@ -76,7 +103,7 @@ pub fn open_all<P: AsRef<Path>>(paths: impl IntoIterator<Item = P>, options: &Re
 pub struct Reader {
     chain: Chain,
     taking: Taking,
-    /// Where the rows that are handed out came from.
+    /// The files that the rows come from.
     origins: RowOrigins,
 }
 
@@ -98,12 +125,12 @@ impl std::fmt::Debug for Reader {
 }
 
 impl Reader {
-    /// Tells which file a row came from; for [`StreamOptions::origins`](crate::StreamOptions::origins).
+    /// Which file each row came from; for [`StreamOptions::origins`](crate::StreamOptions::origins).
     pub fn origins(&self) -> RowOrigins {
         self.origins.clone()
     }
 
-    /// How far it has read.
+    /// How far it has got.
     pub fn progress(&self) -> Progress {
         self.chain.progress.clone()
     }
@@ -195,7 +222,7 @@ impl Chain {
             order: None,
         };
         let several = chain.pending.len() > 1;
-        // An input without rows may not know its columns; the first that has some speaks for all.
+        // An input without rows may not know its columns. The first one with rows decides.
         while chain.ahead.is_none()
             && let Some(source) = chain.pending.pop_front()
         {
@@ -211,7 +238,7 @@ impl Chain {
         if chain.current.is_none() {
             return Err(Error::InvalidOption { option: "input", why: "no file was given".to_owned() });
         }
-        // Another file may have nulls where that one has none.
+        // Another file may have nulls in a column where this one has none.
         let fields: Vec<_> = chain.schema.fields().iter().map(|f| f.as_ref().clone().with_nullable(true)).collect();
         chain.schema = Arc::new(Schema::new_with_metadata(fields, chain.schema.metadata().clone()));
         Ok(chain)
@@ -267,7 +294,7 @@ impl Chain {
     }
 }
 
-/// The columns that the names of the files' folders tell.
+/// The columns that the names of the folders of all files tell.
 fn partitions(sources: &VecDeque<InputSource>) -> Result<Vec<(String, DataType)>> {
     let files: Vec<&PathBuf> = sources
         .iter()
@@ -294,7 +321,7 @@ fn partitions(sources: &VecDeque<InputSource>) -> Result<Vec<(String, DataType)>
     Ok(columns.into_iter().enumerate().map(|(at, name)| (name, type_at(at))).collect())
 }
 
-/// The batches of a file with the columns that its folders tell, but for those that it has itself.
+/// Adds the columns that the folders of a file tell, except those that the file has itself.
 fn with_partitions(batches: Batches, path: &Path, partitions: &[(String, DataType)]) -> Batches {
     let schema = batches.schema();
     let values = partition::of(path).into_iter().map(|(_, value)| value);
@@ -320,7 +347,7 @@ fn with_partitions(batches: Batches, path: &Path, partitions: &[(String, DataTyp
     })
 }
 
-/// The images, what is known of their defects, and these columns.
+/// Keeps the images, their defects and these columns.
 fn only(batches: Batches, columns: &[String], image: &str) -> Result<Batches> {
     let schema = batches.schema();
     if let Some(missing) = columns.iter().find(|column| schema.column_with_name(column).is_none()) {
@@ -336,7 +363,7 @@ fn only(batches: Batches, columns: &[String], image: &str) -> Result<Batches> {
     Ok(changed(batches, schema, move |batch| batch.project(&places).map_err(Error::from)))
 }
 
-/// Where the columns of `first` are in `other`, if not at the same places.
+/// The places of the columns of `first` in `other`; `None` if they are the same places.
 fn same_columns(first: &Schema, other: &Schema, name: &str) -> Result<Option<Vec<usize>>> {
     let type_of = |name: &str| other.column_with_name(name).map(|(at, field)| (at, field.data_type()));
     let places: Option<Vec<usize>> = first

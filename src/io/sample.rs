@@ -1,4 +1,4 @@
-//! A sample of so many rows, in the order of the input.
+//! A random sample of rows, in the order of the input.
 
 use std::collections::BinaryHeap;
 
@@ -9,12 +9,12 @@ use arrow_select::take::take_record_batch;
 use crate::base::error::{Error, Result};
 use crate::base::random::Random;
 
-/// Keeps the rows with the smallest of random numbers that depend on seed and row alone. As many rows of any input as
-/// are wanted are kept at any time, and hardly more than twice as many are held.
+/// Each row gets a random number that depends only on the seed and the row. The rows with the smallest numbers are the sample.
+/// Up to twice as many rows are held in memory.
 pub struct Sample {
     wanted: usize,
     seed: u64,
-    /// The numbers of the rows that are kept, with their rows to tell equal ones apart; the largest on top.
+    /// The random numbers of the rows that are kept, with the rows so that no two are equal; the largest is on top.
     kept: BinaryHeap<(u64, u64)>,
     /// Rows that are or were kept, with their numbers.
     held: Vec<(RecordBatch, Vec<(u64, u64)>)>,
@@ -26,7 +26,7 @@ impl Sample {
         Self { wanted, seed, kept: BinaryHeap::new(), held: Vec::new(), rows_held: 0 }
     }
 
-    /// Draws from the next rows of the input, the first of which is row `first`.
+    /// Takes the next rows of the input into account; the first is row `first`.
     pub fn add(&mut self, first: u64, batch: &RecordBatch) -> Result<()> {
         let (mut picked, mut numbers) = (Vec::new(), Vec::new());
         for (at, row) in (first..).take(batch.num_rows()).enumerate() {
@@ -49,7 +49,7 @@ impl Sample {
         if self.rows_held > self.wanted.saturating_mul(2) { self.tidy() } else { Ok(()) }
     }
 
-    /// Lets go of the rows that are kept no more.
+    /// Drops the rows that are no longer in the sample.
     fn tidy(&mut self) -> Result<()> {
         let Some(&largest) = self.kept.peek() else { return Ok(()) };
         for (batch, numbers) in &mut self.held {

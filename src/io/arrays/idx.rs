@@ -5,11 +5,11 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use super::element::Element;
-use super::{Header, read_error};
+use super::{ArrayHeader, read_error};
 use crate::base::error::{Error, Result};
 
 /// Reads the head; says how long it is.
-pub fn header(input: &mut impl Read, name: &str) -> Result<(Header, u64)> {
+pub fn header(input: &mut impl Read, name: &str) -> Result<(ArrayHeader, u64)> {
     let mut magic = [0; 4];
     input.read_exact(&mut magic).map_err(|e| read_error(e, name))?;
     let [_, _, kind, dimensions] = magic;
@@ -28,7 +28,7 @@ pub fn header(input: &mut impl Read, name: &str) -> Result<(Header, u64)> {
         input.read_exact(&mut side).map_err(|e| read_error(e, name))?;
         shape.push(u32::from_be_bytes(side) as usize);
     }
-    let header = Header { element, big_endian: true, fortran: false, shape };
+    let header = ArrayHeader { element, big_endian: true, fortran: false, shape };
     Ok((header, 4 + 4 * u64::from(dimensions)))
 }
 

@@ -1,8 +1,8 @@
-//! Files of one array each: IDX and NPY, plain or gzip, and NPZ, which is a directory of NPY.
+//! Arrays: IDX and NPY files, plain or gzip, and NPZ, an archive of NPY files.
 //!
-//! The first dimension counts the rows, the others are the shape of an image: N×L, N×H×W or N×H×W×C. Rows are read batch
-//! by batch where they lie one behind the other. Where they lie interleaved, as Fortran has it, each batch is gathered from
-//! all over the file; what cannot be gone about in, a pipe or a compressed file, is first unpacked into a temporary one.
+//! The first dimension counts the rows, the others are the shape of an image: N×L, N×H×W or N×H×W×C. In C order rows are
+//! contiguous and are read batch by batch. In Fortran order they are interleaved, so each batch is gathered from all over the
+//! file. A pipe or a compressed file, in which one cannot seek, is first unpacked into a temporary file.
 
 mod element;
 mod idx;
@@ -33,13 +33,13 @@ pub use write::write;
 
 /// The column of labels that an IDX or NPY file of images has beside it.
 const LABEL: &str = "label";
-/// Bytes of an array that a batch is closed at.
+/// The bytes of an array that a batch is closed at.
 const BATCH_BYTES: usize = 8 << 20;
 const GZIP: [u8; 2] = [0x1f, 0x8b];
 
 /// What the head of a file says of the array behind it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-struct Header {
+struct ArrayHeader {
     element: Element,
     big_endian: bool,
     /// The first dimension runs fastest.
@@ -48,7 +48,7 @@ struct Header {
     shape: Vec<usize>,
 }
 
-impl Header {
+impl ArrayHeader {
     fn rows(&self) -> usize {
         self.shape.first().copied().unwrap_or(0)
     }
@@ -67,17 +67,17 @@ impl Header {
         self.row_values() * self.element.bytes()
     }
 
-    /// Bytes of the array; the largest number there is where they cannot be counted.
+    /// The bytes of the array; the maximum of u64 if there are more.
     fn bytes(&self) -> u64 {
         self.shape.iter().try_fold(self.element.bytes() as u64, |all, &n| all.checked_mul(n as u64)).unwrap_or(u64::MAX)
     }
 
-    /// Whether the elements lie otherwise than row by row. Along a dimension of one there is no order.
+    /// Whether the rows are interleaved. A dimension of length one has no order.
     fn is_interleaved(&self) -> bool {
         self.fortran && self.shape.iter().filter(|&&side| side > 1).count() > 1
     }
 
-    /// That a row can be a value of a column.
+    /// Checks that a row can be a value of a column.
     fn check(&self, name: &str) -> Result<()> {
         let most = i32::MAX as usize / self.element.bytes().max(1);
         let values = self.inner().iter().try_fold(1usize, |all, &n| all.checked_mul(n)).filter(|&n| n <= most);
@@ -95,8 +95,8 @@ impl Header {
         }
     }
 
-    /// That these are images. The usual case of another order of dimensions is told, but for one channel, where it is no
-    /// other.
+    /// Checks that these are images. Channels that come first are an error, except for a single channel, where the order of
+    /// the values is the same.
     fn check_images(&mut self, name: &str) -> Result<()> {
         match *self.inner() {
             [] => Err(Error::format(name, format!("holds {self}, which are labels and no images"))),
@@ -113,7 +113,7 @@ impl Header {
         }
     }
 
-    /// That a file with `bytes` behind the head holds just the array.
+    /// Checks that a file with `bytes` after the header holds exactly the array.
     fn check_size(&self, bytes: u64, name: &str) -> Result<()> {
         let said = self.bytes();
         if said == bytes {
@@ -124,7 +124,7 @@ impl Header {
     }
 }
 
-impl std::fmt::Display for Header {
+impl std::fmt::Display for ArrayHeader {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let sides: Vec<String> = self.shape.iter().map(usize::to_string).collect();
         write!(f, "{} {}", sides.join("×"), self.element)
@@ -153,7 +153,7 @@ pub fn without_labels(mut files: Vec<PathBuf>) -> Vec<PathBuf> {
 /// The images are nested fixed-size lists of the file's own type in the column that the options name; the labels a column
 /// `label`. `path` is where the input is, if it is a regular file.
 pub fn open(input: Box<dyn Read + Send>, path: Option<&Path>, name: &str, options: &ReadOptions) -> Result<Batches> {
-    let (mut images, is_idx) = Column::open(input, path, name)?;
+    let (mut images, is_idx) = ArrayColumn::open(input, path, name)?;
     images.header.check_images(name)?;
     let beside = path.filter(|_| is_idx).and_then(idx::labels_of);
     let mut columns = vec![(options.image.clone(), images)];
@@ -163,7 +163,7 @@ pub fn open(input: Box<dyn Read + Send>, path: Option<&Path>, name: &str, option
         }
         let (rows, name) = (columns[0].1.header.rows(), path.display().to_string());
         let file = File::open(&path).map_err(|e| Error::io("open", &path, e))?;
-        let (labels, _) = Column::open(Box::new(file), Some(&path), &name)?;
+        let (labels, _) = ArrayColumn::open(Box::new(file), Some(&path), &name)?;
         if labels.header.shape != [rows] {
             let message = format!("holds {}, not a label for each of {rows} images", labels.header);
             return Err(Error::format(name, message));
@@ -173,22 +173,22 @@ pub fn open(input: Box<dyn Read + Send>, path: Option<&Path>, name: &str, option
     table(columns, options)
 }
 
-/// An array on its way from its file.
-struct Column {
-    header: Header,
-    bytes: Bytes,
+/// An array that is being read.
+struct ArrayColumn {
+    header: ArrayHeader,
+    bytes: ArrayBytes,
     row: usize,
     name: String,
 }
 
-enum Bytes {
-    /// Rows as they come.
+enum ArrayBytes {
+    /// Contiguous rows.
     InOrder(Box<dyn Read + Send>),
-    /// Rows interleaved in a file of their own or from a place in one.
+    /// Interleaved rows, from a place in a file.
     Interleaved { file: File, start: u64 },
 }
 
-impl Column {
+impl ArrayColumn {
     /// Reads the head of an IDX or NPY file; says as well whether it is IDX.
     fn open(input: Box<dyn Read + Send>, path: Option<&Path>, name: &str) -> Result<(Self, bool)> {
         let failed = |e| read_error(e, name);
@@ -213,15 +213,15 @@ impl Column {
         Ok((Self::new(header, input, path.map(|path| (path, start)), name)?, is_idx))
     }
 
-    /// An array of which the bytes behind the head are next in `input`, and from a place in a file, if they lie in one.
-    fn new(header: Header, input: Box<dyn Read + Send>, place: Option<(&Path, u64)>, name: &str) -> Result<Self> {
+    /// An array whose bytes come next in `input`, and from a place in a file, if they are in one.
+    fn new(header: ArrayHeader, input: Box<dyn Read + Send>, place: Option<(&Path, u64)>, name: &str) -> Result<Self> {
         let bytes = match (header.is_interleaved(), place) {
-            (false, _) => Bytes::InOrder(input),
+            (false, _) => ArrayBytes::InOrder(input),
             (true, Some((path, start))) => {
                 let file = File::open(path).map_err(|e| Error::io("open", path, e))?;
-                Bytes::Interleaved { file, start }
+                ArrayBytes::Interleaved { file, start }
             }
-            (true, None) => Bytes::Interleaved { file: unpacked(input, &header, name)?, start: 0 },
+            (true, None) => ArrayBytes::Interleaved { file: unpacked(input, &header, name)?, start: 0 },
         };
         Ok(Self { header, bytes, row: 0, name: name.to_owned() })
     }
@@ -230,8 +230,8 @@ impl Column {
     fn take(&mut self, rows: usize) -> Result<ArrayRef> {
         let wanted = rows * self.header.row_bytes();
         let bytes = match &mut self.bytes {
-            Bytes::InOrder(input) => {
-                // Grows as the bytes come: how many there are is the header's claim.
+            ArrayBytes::InOrder(input) => {
+                // The header may be wrong, so the buffer grows as bytes come.
                 let mut bytes = Vec::with_capacity(wanted.min(BATCH_BYTES));
                 input.take(wanted as u64).read_to_end(&mut bytes).map_err(|e| read_error(e, &self.name))?;
                 if bytes.len() < wanted {
@@ -240,7 +240,7 @@ impl Column {
                 }
                 bytes
             }
-            Bytes::Interleaved { file, start } => {
+            ArrayBytes::Interleaved { file, start } => {
                 gather(file, *start, &self.header, self.row, rows).map_err(|e| read_error(e, &self.name))?
             }
         };
@@ -248,9 +248,9 @@ impl Column {
         self.header.element.column(bytes, self.header.big_endian, self.header.inner())
     }
 
-    /// Checks that there is nothing behind the array, and with it what comes last in a compressed file.
+    /// Checks that nothing follows the array. In a compressed file this also checks the checksum at the end.
     fn finish(&mut self) -> Result<()> {
-        let Bytes::InOrder(input) = &mut self.bytes else { return Ok(()) };
+        let ArrayBytes::InOrder(input) = &mut self.bytes else { return Ok(()) };
         match input.take(1).read_to_end(&mut Vec::new()).map_err(|e| read_error(e, &self.name))? {
             0 => Ok(()),
             _ => Err(Error::format(&self.name, format!("there is more than its header says, {}", self.header))),
@@ -259,7 +259,7 @@ impl Column {
 }
 
 /// The batches of columns of the same number of rows.
-fn table(mut columns: Vec<(String, Column)>, options: &ReadOptions) -> Result<Batches> {
+fn table(mut columns: Vec<(String, ArrayColumn)>, options: &ReadOptions) -> Result<Batches> {
     let fields: Vec<Field> = columns
         .iter()
         .map(|(name, column)| Field::new(name, column.header.element.data_type(column.header.inner()), false))
@@ -291,8 +291,8 @@ fn peek(mut input: Box<dyn Read + Send>, bytes: u64) -> io::Result<(Vec<u8>, Box
     Ok((first.clone(), Box::new(Cursor::new(first).chain(input))))
 }
 
-/// What lies interleaved in a stream, in a temporary file.
-fn unpacked(input: Box<dyn Read + Send>, header: &Header, name: &str) -> Result<File> {
+/// Copies a stream of interleaved rows into a temporary file.
+fn unpacked(input: Box<dyn Read + Send>, header: &ArrayHeader, name: &str) -> Result<File> {
     let mut file = tempfile::tempfile().map_err(|e| Error::io("make a temporary file for", name, e))?;
     let most = header.bytes().saturating_add(1);
     let bytes = io::copy(&mut input.take(most), &mut file).map_err(|e| read_error(e, name))?;
@@ -302,8 +302,8 @@ fn unpacked(input: Box<dyn Read + Send>, header: &Header, name: &str) -> Result<
     }
 }
 
-/// Rows of an array of which the first dimension runs fastest, as if the last did.
-fn gather(file: &mut File, start: u64, header: &Header, first: usize, rows: usize) -> io::Result<Vec<u8>> {
+/// Gathers rows of an array in Fortran order, and brings them into C order.
+fn gather(file: &mut File, start: u64, header: &ArrayHeader, first: usize, rows: usize) -> io::Result<Vec<u8>> {
     let (all, inner, size) = (header.rows(), header.inner(), header.element.bytes());
     let values = header.row_values();
     let mut gathered = vec![0; rows * values * size];
@@ -327,7 +327,7 @@ fn gather(file: &mut File, start: u64, header: &Header, first: usize, rows: usiz
     Ok(gathered)
 }
 
-/// What went wrong in reading: the system's own errors have a number, those of decompression have none.
+/// An error in reading. Errors of the system have a number, those of decompression have none.
 fn read_error(error: io::Error, name: &str) -> Error {
     match (error.raw_os_error(), error.kind()) {
         (Some(_), _) => Error::io("read", PathBuf::from(name), error),

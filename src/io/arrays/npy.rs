@@ -4,7 +4,7 @@
 use std::io::Read;
 
 use super::element::Element;
-use super::{Header, read_error};
+use super::{ArrayHeader, read_error};
 use crate::base::error::{Error, Result};
 
 pub const MAGIC: &[u8] = b"\x93NUMPY";
@@ -12,7 +12,7 @@ pub const MAGIC: &[u8] = b"\x93NUMPY";
 const LONGEST: u64 = 64 << 10;
 
 /// Reads the head; says how long it is.
-pub fn header(input: &mut impl Read, name: &str) -> Result<(Header, u64)> {
+pub fn header(input: &mut impl Read, name: &str) -> Result<(ArrayHeader, u64)> {
     let mut fixed = [0; 8];
     input.read_exact(&mut fixed).map_err(|e| read_error(e, name))?;
     if !fixed.starts_with(MAGIC) {
@@ -38,7 +38,7 @@ pub fn header(input: &mut impl Read, name: &str) -> Result<(Header, u64)> {
     Ok((header, (fixed.len() + width) as u64 + length))
 }
 
-fn parse(text: &str) -> Result<Header, String> {
+fn parse(text: &str) -> Result<ArrayHeader, String> {
     let mut literal = Literal { rest: text };
     let (mut descr, mut fortran, mut shape) = (None, None, None);
     literal.expect('{')?;
@@ -60,7 +60,7 @@ fn parse(text: &str) -> Result<Header, String> {
         return Err("`descr`, `fortran_order` or `shape` is missing".to_owned());
     };
     let (element, big_endian) = element(descr).ok_or_else(|| format!("type `{descr}` cannot be read"))?;
-    Ok(Header { element, big_endian, fortran, shape })
+    Ok(ArrayHeader { element, big_endian, fortran, shape })
 }
 
 /// What a type such as `<f4` stands for, and whether it is big-endian.

@@ -7,7 +7,7 @@ use std::path::Path;
 use flate2::{CrcReader, read::DeflateDecoder};
 use zip::{CompressionMethod, ZipArchive};
 
-use super::{Column, Header, npy, table};
+use super::{ArrayColumn, ArrayHeader, npy, table};
 use crate::base::error::{Error, Result};
 use crate::io::batches::Batches;
 use crate::io::options::ReadOptions;
@@ -21,7 +21,7 @@ struct Member {
     name: String,
     /// The name in messages: `file.npz: name`.
     in_messages: String,
-    header: Header,
+    header: ArrayHeader,
     deflated: bool,
     /// Where its bytes are in the file, packed as they may be.
     start: u64,
@@ -99,7 +99,7 @@ fn members(file: File, path: &Path, name: &str) -> Result<Vec<Member>> {
         let mut member = Member {
             name: member.to_owned(),
             in_messages: format!("{name}: {member}"),
-            header: Header { element: super::Element::U8, big_endian: false, fortran: false, shape: Vec::new() },
+            header: ArrayHeader { element: super::Element::U8, big_endian: false, fortran: false, shape: Vec::new() },
             deflated,
             start,
             packed,
@@ -132,12 +132,12 @@ impl Member {
         Ok(Box::new(Checked { inner: CrcReader::new(plain), size: self.size, read: 0, crc: self.crc }))
     }
 
-    fn open(&self, path: &Path) -> Result<Column> {
+    fn open(&self, path: &Path) -> Result<ArrayColumn> {
         self.header.check(&self.in_messages)?;
         let mut bytes = self.bytes(path)?;
         let (header, head) = npy::header(&mut bytes, &self.in_messages)?;
         let place = (!self.deflated).then_some((path, self.start + head));
-        Column::new(header, bytes, place, &self.in_messages)
+        ArrayColumn::new(header, bytes, place, &self.in_messages)
     }
 }
 

@@ -6,7 +6,7 @@ use proptest::prelude::*;
 
 use super::*;
 
-fn header_of(bytes: &[u8]) -> Result<(Header, u64)> {
+fn header_of(bytes: &[u8]) -> Result<(ArrayHeader, u64)> {
     npy::header(&mut &*bytes, "x.npy")
 }
 
@@ -20,8 +20,12 @@ fn with(dictionary: &str) -> Vec<u8> {
 
 #[test]
 fn heads_as_anybody_writes_them_are_understood() {
-    let plain =
-        |element, big_endian, fortran, shape: &[usize]| Header { element, big_endian, fortran, shape: shape.to_vec() };
+    let plain = |element, big_endian, fortran, shape: &[usize]| ArrayHeader {
+        element,
+        big_endian,
+        fortran,
+        shape: shape.to_vec(),
+    };
     for (text, expected) in [
         ("{'descr': '|u1', 'fortran_order': False, 'shape': (3, 2), }  \n", plain(Element::U8, false, false, &[3, 2])),
         ("{\"shape\":(3,),\"fortran_order\":True,\"descr\":\">f8\"}", plain(Element::F64, true, true, &[3])),
@@ -69,7 +73,7 @@ fn a_head_that_is_written_is_read_and_leaves_room_for_any_number_of_rows() {
             let head = npy::head("<f4", &shape);
             assert_eq!(head.len(), 128);
             assert_eq!(head.last(), Some(&b'\n'));
-            let expected = Header { element: Element::F32, big_endian: false, fortran: false, shape };
+            let expected = ArrayHeader { element: Element::F32, big_endian: false, fortran: false, shape };
             assert_eq!(header_of(&head).unwrap(), (expected, 128));
         }
     }
@@ -94,7 +98,7 @@ fn interleaved_rows_are_those_in_order() {
                 fortran[place * 2..][..2].copy_from_slice(&element(row, at).to_le_bytes());
             }
         }
-        let header = Header { element: Element::U16, big_endian: false, fortran: true, shape };
+        let header = ArrayHeader { element: Element::U16, big_endian: false, fortran: true, shape };
         assert!(header.is_interleaved());
         let mut file = tempfile::tempfile().unwrap();
         file.write_all(b"head").unwrap();

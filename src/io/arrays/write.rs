@@ -33,7 +33,7 @@ pub fn write(path: &Path, reader: impl RecordBatchReader) -> Result<(u64, Vec<Ou
     let mut columns = Vec::new();
     for (at, field) in schema.fields().iter().enumerate() {
         let file = if at == main { path.to_owned() } else { beside(path, field.name()) };
-        columns.push(Column::create(at, field.name(), field.data_type(), file)?);
+        columns.push(NpyColumn::create(at, field.name(), field.data_type(), file)?);
     }
     // The main file is the last to get its name: where it is, the others are.
     let last = columns.remove(main);
@@ -66,7 +66,7 @@ fn beside(path: &Path, column: &str) -> PathBuf {
 }
 
 /// A column on its way to its file.
-struct Column {
+struct NpyColumn {
     at: usize,
     name: String,
     descr: &'static str,
@@ -75,7 +75,7 @@ struct Column {
     out: OutputFile,
 }
 
-impl Column {
+impl NpyColumn {
     fn create(at: usize, name: &str, data_type: &DataType, path: PathBuf) -> Result<Self> {
         let (mut inner, mut leaf) = (Vec::new(), data_type);
         while let DataType::FixedSizeList(item, side) = leaf {

@@ -1,0 +1,109 @@
+//! Files in, features out: a reader and a featurizer, joined so that they agree.
+
+use std::io::Read;
+use std::path::Path;
+
+use super::options::ReadOptions;
+use super::progress::Progress;
+#[cfg(feature = "json")]
+use super::quarantine::Quarantine;
+use super::reader::{Reader, open_all, read};
+use crate::base::error::Result;
+use crate::run::featurizer::Featurizer;
+use crate::run::stream::{FeatureStream, StreamOptions};
+
+/// Opens files and featurizes their rows.
+///
+/// The image column and the pixel type are those of the featurizer's spec. Errors and the quarantine name the file that a
+/// row came from. With a quarantine, lines that are not JSON go there; without one, the first of them ends the stream with an
+/// error.
+///
+/// ```no_run
+/// use pixelfeat::{Engine, EngineOptions, FeatureSpec, Featurizer, io};
+///
+/// # fn main() -> pixelfeat::Result<()> {
+/// let featurizer = Featurizer::new(Engine::new(EngineOptions::default())?, FeatureSpec::default());
+/// let (stream, _) = io::FeatureFiles::new(&featurizer)
+///     .with_read_options(io::ReadOptions::default().with_rows(io::Rows::First(1_000)))
+///     .open(["digits.json.gz"])?;
+/// io::write("features.parquet", stream, &io::WriteOptions::default())?;
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Debug, Clone)]
+pub struct FeatureFiles<'a> {
+    featurizer: &'a Featurizer,
+    options: ReadOptions,
+    #[cfg(feature = "json")]
+    quarantine: Option<&'a Quarantine>,
+}
+
+impl<'a> FeatureFiles<'a> {
+    /// All rows and columns, with the default options and no quarantine.
+    pub fn new(featurizer: &'a Featurizer) -> Self {
+        Self {
+            featurizer,
+            options: ReadOptions::default(),
+            #[cfg(feature = "json")]
+            quarantine: None,
+        }
+    }
+
+    /// Which rows and columns to read, and how. What [`FeatureFiles`] decides itself is not taken from the options:
+    /// [`image`](ReadOptions::image), [`pixel_type`](ReadOptions::pixel_type) and
+    /// [`keep_broken_lines`](ReadOptions::keep_broken_lines).
+    pub fn with_read_options(mut self, options: ReadOptions) -> Self {
+        self.options = options;
+        self
+    }
+
+    /// Writes the rows that cannot be featurized to a file of their own. Call [`Quarantine::finish`] after the last batch.
+    #[cfg(feature = "json")]
+    pub fn with_quarantine(mut self, quarantine: &'a Quarantine) -> Self {
+        self.quarantine = Some(quarantine);
+        self
+    }
+
+    /// Opens files, patterns and folders, as [`open_all`] does; returns the features, and how far reading has got.
+    ///
+    /// # Errors
+    /// As [`open_all`] and [`Featurizer::stream`].
+    pub fn open<P: AsRef<Path>>(self, paths: impl IntoIterator<Item = P>) -> Result<(FeatureStream, Progress)> {
+        let options = self.agreed_options();
+        self.stream(open_all(paths, &options)?)
+    }
+
+    /// Reads a stream of bytes, as [`read`] does; `name` is what errors call it.
+    ///
+    /// # Errors
+    /// As [`read`] and [`Featurizer::stream`].
+    pub fn read(self, input: impl Read + Send + 'static, name: impl Into<String>) -> Result<(FeatureStream, Progress)> {
+        let options = self.agreed_options();
+        self.stream(read(input, name, &options)?)
+    }
+
+    fn agreed_options(&self) -> ReadOptions {
+        let spec = self.featurizer.spec();
+        let mut options = self.options.clone();
+        options.image.clone_from(&spec.image);
+        options.pixel_type = spec.pixel_type;
+        options.keep_broken_lines = false;
+        #[cfg(feature = "json")]
+        {
+            options.keep_broken_lines = self.quarantine.is_some();
+        }
+        options
+    }
+
+    fn stream(self, reader: Reader) -> Result<(FeatureStream, Progress)> {
+        let progress = reader.progress();
+        let options = StreamOptions {
+            origins: reader.origins(),
+            #[cfg(feature = "json")]
+            quarantine: self.quarantine.map(|quarantine| quarantine.sink(&self.featurizer.spec().image)),
+            #[cfg(not(feature = "json"))]
+            quarantine: None,
+        };
+        Ok((self.featurizer.stream_with(reader, options)?, progress))
+    }
+}
