@@ -29,7 +29,7 @@ pub struct ImageBatch {
     /// Whether `pixels` has a place for every row, or only for the valid ones.
     every_row: bool,
     defects: Vec<Defect>,
-    /// The defective rows that have a place all the same, since only computing with them showed what is wrong.
+    /// The defective rows that have a place in `pixels` all the same: what is wrong showed only in their features.
     late: Vec<usize>,
 }
 
@@ -64,12 +64,12 @@ impl ImageBatch {
         &self.defects
     }
 
-    /// Gives the rows that a reader had to leave null the reasons it had for it; `known` is in row order.
+    /// Replaces the defects of rows that a reader left null by the reader's own; `known` is in row order.
     pub(crate) fn explain(&mut self, known: Vec<Defect>) {
         explain(&mut self.defects, known);
     }
 
-    /// Adds what only computing with a row could show.
+    /// Adds defects that showed only in the features.
     pub(crate) fn add_defects(&mut self, defects: impl IntoIterator<Item = Defect>) {
         let before = self.defects.len();
         self.defects.extend(defects);

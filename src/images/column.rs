@@ -1,4 +1,4 @@
-//! How images lie in a column, by its field alone.
+//! How the images of a column are stored, as its field says.
 
 use std::fmt;
 use std::str::FromStr;
@@ -37,7 +37,7 @@ impl FromStr for Encoding {
     }
 }
 
-/// Names the shape of the images of a flat column in its field's metadata, as in `28x28x3`.
+/// The metadata key of a field that names the shape of its images, such as `28x28x3`.
 pub(crate) const SHAPE_KEY: &str = "pixelfeat.shape";
 
 /// Says in words how the images of a column are stored, as a run would take them.
@@ -61,7 +61,7 @@ pub(crate) struct ImageColumn {
 /// The forms that images come in.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Form {
-    /// Lists of numbers; the nesting, where there is some, is that of rows, pixels and channels. Or bytes of one length.
+    /// Lists of numbers, flat or nested by rows, pixels and channels; or bytes of one length.
     Lists,
     /// Lists of numbers, each a tensor of these physical dimensions.
     Tensor { dims: Vec<usize>, order: AxisOrder },
@@ -69,7 +69,7 @@ pub(super) enum Form {
     Tensors { data: usize, shape: usize, order: AxisOrder },
     /// A struct of a list of numbers and its sides.
     Sides { data: usize, height: usize, width: usize, channels: Option<usize> },
-    /// Bytes of any length: raw pixels or encoded images. The rows tell.
+    /// Bytes of any length: raw pixels or encoded images. The first rows decide which.
     Bytes,
     /// Encoded images: the column itself, or this field of a struct.
     Encoded(Option<usize>),
@@ -153,7 +153,7 @@ impl ImageColumn {
         }
     }
 
-    /// Whether each row tells its own height and width.
+    /// Whether each row has a height and width of its own.
     pub fn is_sized(&self) -> bool {
         match self.form {
             Form::Lists => ListKind::of(values_type(&self.data_type)).depth > 1,
@@ -173,8 +173,8 @@ impl ImageColumn {
     }
 }
 
-/// The pixel type that a column of a type is read as unless a run declares one: u16 for 16-bit unsigned, f32 for floats,
-/// u8 for all else. (Encoded images tell theirs by their rows.)
+/// The pixel type that a column is read as unless a run declares one: u16 for 16-bit unsigned integers, f32 for floats,
+/// u8 for all else. The type of encoded images does not follow from the column: the first rows decide it.
 pub fn default_pixel_type(column: &DataType) -> PixelType {
     match column {
         DataType::Dictionary(_, values) => default_pixel_type(values),
@@ -193,7 +193,7 @@ pub fn default_pixel_type(column: &DataType) -> PixelType {
     }
 }
 
-/// The type of the images where a dictionary holds them.
+/// The type of a dictionary's values; any other type is returned as it is.
 pub(super) fn values_type(data_type: &DataType) -> &DataType {
     match data_type {
         DataType::Dictionary(_, values) => values,
@@ -211,7 +211,7 @@ fn form(field: &Field) -> Result<Form, String> {
             let tensor = Tensor::parse(metadata).map_err(|why| format!("{name}: {why}"))?;
             match struct_form(data_type) {
                 Some(Form::Tensors { data, shape, .. }) => Ok(Form::Tensors { data, shape, order: tensor.order }),
-                _ => Err(format!("{name}: its storage is no struct of a list `data` and a list `shape`")),
+                _ => Err(format!("{name}: its storage is not a struct of a list `data` and a list `shape`")),
             }
         }
         Some((name @ "daft.super_extension", metadata)) => {
@@ -238,11 +238,11 @@ fn fixed_tensor(data_type: &DataType, metadata: &str) -> Result<Form, String> {
     checked(Form::Tensor { dims, order: tensor.order }, data_type)
 }
 
-/// A fixed tensor, if its values are as many as the lists hold.
+/// A tensor of fixed shape. Fails if its shape does not have as many values as the lists.
 fn checked(tensor: Form, data_type: &DataType) -> Result<Form, String> {
     let Form::Tensor { dims, .. } = &tensor else { return Ok(tensor) };
     let DataType::FixedSizeList(item, size) = data_type else {
-        return Err("its storage is no fixed-size list".to_owned());
+        return Err("its storage is not a fixed-size list".to_owned());
     };
     if !ListKind::is_number(item.data_type()) {
         return Err(format!("its values are {}, no numbers", item.data_type()));
@@ -270,7 +270,7 @@ fn plain(data_type: &DataType) -> Result<Form, String> {
         .to_owned())
 }
 
-/// What the names of a struct's fields say.
+/// Recognises a struct by the names and types of its fields.
 fn struct_form(data_type: &DataType) -> Option<Form> {
     let DataType::Struct(fields) = data_type else { return None };
     let field = |name: &str, fits: &dyn Fn(&DataType) -> bool| place(fields, name, fits);

@@ -1,13 +1,13 @@
-//! Encoded images → pixels. The decoders are named here alone.
+//! Encoded images → pixels. No other file names the decoders.
 //!
-//! What a file stores is what comes out: channels in their order (gray, gray and alpha, RGB, RGBA; the colours of a
-//! palette), alpha as a channel like the others, 16 bits where it has 16 and 8 where it has fewer. Nothing is blended,
-//! turned as EXIF asks, or converted by a colour profile.
+//! Pixels come as the file stores them: channels in their order (gray, gray and alpha, RGB, RGBA; the colours of a
+//! palette), alpha as a channel like the others, 16 bits where it has 16 and 8 where it has fewer. Alpha is not
+//! blended, and neither EXIF orientation nor colour profiles are applied.
 
 use crate::base::shape::{ImageShape, PixelType};
 use crate::images::values::PixelValue;
 
-/// The file formats, told by their first bytes.
+/// The file formats, recognised by their first bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Format {
     Png,
@@ -46,7 +46,7 @@ pub(crate) struct EncodedImage<'a> {
 }
 
 impl EncodedImage<'_> {
-    /// The shape that the header tells.
+    /// The shape that the header states.
     pub fn shape(&self) -> ImageShape {
         self.shape
     }
@@ -82,12 +82,12 @@ mod decoders {
     use super::{EncodedImage, Format};
     use crate::base::shape::{ImageShape, PixelType};
 
-    /// The most bytes of pixels of one image, and as many again for the decoder itself. A thread decodes one at a time.
-    const MOST_BYTES: usize = 256 << 20;
+    /// How many bytes the pixels of one image may take. The decoder itself may take as many again.
+    const MAX_BYTES: usize = 256 << 20;
 
     pub enum Decoder<'a> {
         Image(Box<dyn ImageDecoder + 'a>),
-        /// What `image` has no name for.
+        /// A TIFF of two channels, which `image` does not read.
         GrayAlphaTiff(Box<tiff::decoder::Decoder<Cursor<&'a [u8]>>>),
     }
 
@@ -100,7 +100,7 @@ mod decoders {
                     let decoded = match &decoded {
                         DecodingResult::U8(values) => values.as_slice(),
                         DecodingResult::U16(values) => bytemuck::cast_slice(values),
-                        _ => return Err("its values are no unsigned integers".to_owned()),
+                        _ => return Err("its values are not unsigned integers".to_owned()),
                     };
                     if decoded.len() != pixels.len() {
                         return Err("its channels are stored apart".to_owned());
@@ -131,7 +131,7 @@ mod decoders {
         let mut limits = Limits::default();
         limits.max_image_width = Some(ImageShape::MAX_SIDE as u32);
         limits.max_image_height = limits.max_image_width;
-        limits.max_alloc = Some(2 * MOST_BYTES as u64);
+        limits.max_alloc = Some(2 * MAX_BYTES as u64);
         let mut reader = ImageReader::with_format(Cursor::new(bytes), image_format);
         reader.limits(limits);
         let decoder = reader.into_decoder().map_err(|e| e.to_string())?;
@@ -152,8 +152,8 @@ mod decoders {
 
     fn bounded((width, height): (u32, u32), channels: usize, pixel_type: PixelType) -> Result<ImageShape, String> {
         let shape = ImageShape::new(height as usize, width as usize, channels).map_err(|e| e.to_string())?;
-        if shape.values() * pixel_type.bytes() > MOST_BYTES {
-            return Err(format!("a {shape} {pixel_type} image is over {} MB", MOST_BYTES >> 20));
+        if shape.values() * pixel_type.bytes() > MAX_BYTES {
+            return Err(format!("a {shape} {pixel_type} image is over {} MB", MAX_BYTES >> 20));
         }
         Ok(shape)
     }
@@ -168,8 +168,8 @@ mod decoders {
         };
         let shape = bounded(decoder.dimensions().map_err(|e| e.to_string())?, 2, pixel_type)?;
         let mut limits = tiff::decoder::Limits::default();
-        limits.decoding_buffer_size = MOST_BYTES;
-        limits.intermediate_buffer_size = MOST_BYTES;
+        limits.decoding_buffer_size = MAX_BYTES;
+        limits.intermediate_buffer_size = MAX_BYTES;
         let decoder = Decoder::GrayAlphaTiff(Box::new(decoder.with_limits(limits)));
         Ok(Some(EncodedImage { shape, pixel_type, decoder }))
     }
@@ -180,7 +180,7 @@ mod decoders {
         last.is_some_and(|pair| pair[1] == 0xd9)
     }
 
-    /// Turns a panic of a decoder into an error: an image of someone else's must not end a run.
+    /// Turns a panic of a decoder into an error, so that no image ends a run.
     pub fn guarded<T>(work: impl FnOnce() -> Result<T, String>) -> Result<T, String> {
         catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|_| Err("the decoder gave up on it".to_owned()))
     }

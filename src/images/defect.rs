@@ -26,8 +26,8 @@ pub struct Defect {
     pub fits: Option<PixelType>,
     /// The line in its file, from 1, where the format has lines.
     pub line: Option<u64>,
-    /// What stood in the file in place of the image (or of the whole line, for [`Reason::BrokenLine`]), where the Arrow
-    /// column cannot hold it.
+    /// The text of the image in the file (of the whole line, for [`Reason::BrokenLine`]), if the Arrow column cannot hold
+    /// it.
     pub raw: Option<String>,
 }
 
@@ -56,7 +56,7 @@ impl Defect {
     }
 }
 
-/// Marks the column in which a reader reports what it could not put into the image column.
+/// The metadata key of the column in which a reader reports what it could not put into the image column.
 ///
 /// A text format meets values that no Arrow pixel column can hold. The reader leaves the image null and says why in a
 /// nullable struct column, marked by this field metadata key (its value is the image column's name), and the
@@ -104,7 +104,7 @@ pub(crate) fn is_defects(field: &Field, image: &str) -> bool {
     field.metadata().get(DEFECTS_OF).is_some_and(|of| of == image)
 }
 
-/// Takes the defects column of `image` out of `batch`: the batch without it and what it said.
+/// Takes the defects column of `image` out of `batch`: the batch without it, and the defects.
 pub(crate) fn take_defects(batch: RecordBatch, image: &str) -> (RecordBatch, Vec<Defect>) {
     let place = batch.schema_ref().fields().iter().position(|field| is_defects(field, image));
     let Some(place) = place else { return (batch, Vec::new()) };
@@ -133,7 +133,7 @@ pub(crate) fn take_defects(batch: RecordBatch, image: &str) -> (RecordBatch, Vec
     (batch, defects)
 }
 
-/// Gives the rows that a reader had to leave null the reasons it had for it; both are in row order.
+/// Replaces the defects of rows that a reader left null by the reader's own; both are in row order.
 pub(crate) fn explain(defects: &mut [Defect], known: Vec<Defect>) {
     let mut known = known.into_iter().peekable();
     for defect in defects {

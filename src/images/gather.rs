@@ -1,4 +1,4 @@
-//! Rows that cannot be used where they lie: each is read, transformed and put in its place, in parallel.
+//! Reads arrays of an image column: in place where it can, else row by row in parallel, with a transformation.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -152,8 +152,8 @@ impl ColumnReader {
         Ok(with_pixel_type!(self.pixel_type, P => self.group::<P, T>(&rows, transform, channels)))
     }
 
-    /// Ranges of rows to read at once, so that no more than some 64 MB of pixels are made of a few bytes: all rows where
-    /// the column holds its pixels as they will be. `shape` is the one that all images get, if they get one.
+    /// Ranges of rows to read at once, so that no range takes more than some 64 MB of pixels. It is one range if the
+    /// column already holds as many pixels as will be made. `shape` is the shape that all images get, if they get one.
     ///
     /// # Errors
     /// As [`ColumnReader::read`].
@@ -183,7 +183,7 @@ impl ColumnReader {
         with_pixel_type!(self.pixel_type, P => self.gather::<P, T>(rows, transform, shape))
     }
 
-    /// A place for every row; those of defects are zero.
+    /// Reads and transforms rows in parallel. Every row has a place; those of defects are zero.
     fn gather<P: PixelValue, T: Transform>(&self, rows: &ColumnRows, transform: &T, shape: ImageShape) -> ImageBatch {
         let accept = |found: ImageShape| check_same_shape(transform.shape(found)?, shape);
         let mut all = vec![P::default(); rows.len() * shape.values()];
@@ -251,14 +251,14 @@ impl ColumnReader {
 }
 
 impl ImageBatch {
-    /// Reads an image column, in any of the layouts of the [crate's list](crate#layouts), recognised by its type alone:
-    /// what an extension type says stands in the metadata of the column's field, see
+    /// Reads an image column in any of the layouts of the [crate's list](crate#layouts). Only the type counts: for
+    /// extension types, which are in the metadata of a field, see
     /// [`Featurizer::featurize_column`](crate::Featurizer::featurize_column).
     ///
-    /// Integers are narrowed only if they fit, floats become integers only if they are ones; integers become f32 only
-    /// if f32 holds them exactly, f64 is rounded to the nearest f32. What fails makes its row a defect. An empty array
-    /// gives an empty batch; a null row is a defect of [`Reason::NullImage`](crate::Reason::NullImage), one that has a
-    /// size of its own and not `shape` one of [`Reason::WrongLength`](crate::Reason::WrongLength).
+    /// Integers are narrowed if they fit. Floats become integers if they have no fraction. Integers become f32 if f32
+    /// holds them exactly; f64 is rounded to the nearest f32. A row with any other value is a defect. A null row is a
+    /// defect of [`Reason::NullImage`](crate::Reason::NullImage), a row of another size one of
+    /// [`Reason::WrongLength`](crate::Reason::WrongLength). An empty array gives an empty batch.
     ///
     /// # Errors
     /// [`Error::UnsupportedColumn`](crate::Error::UnsupportedColumn) if the type is none of those, or holds raw bytes

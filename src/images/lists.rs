@@ -16,7 +16,7 @@ use crate::base::reason::Reason;
 use crate::base::shape::ImageShape;
 use crate::images::defect::Defect;
 
-/// Runs a body with the leaf as the primitive array that it is. A column of nulls has no values to read.
+/// Runs a body with the leaf as a primitive array of its own type. A column of nulls is taken as one without values.
 macro_rules! by_leaf {
     ($leaf:expr, $values:ident => $body:expr) => {
         by_leaf!(@ $leaf, $values => $body;
@@ -68,7 +68,7 @@ impl ListLevel {
         Self::Views { ranges: ranges.collect(), nulls: list.nulls().cloned() }
     }
 
-    /// The same level with its items one after another, which those of list views need not be.
+    /// The same level with its items one after another. Those of list views may be anywhere.
     fn in_order(self, items: ArrayRef) -> Result<(Self, ArrayRef), String> {
         let ListLevel::Views { ranges, nulls } = self else { return Ok((self, items)) };
         let mut ends = Vec::with_capacity(ranges.len() + 1);
@@ -156,7 +156,7 @@ pub(super) struct NestedLists {
 }
 
 impl NestedLists {
-    /// Fails with what is wrong where inner lists are views that overlap.
+    /// Fails if inner lists are views that overlap.
     pub fn of(array: &ArrayRef) -> Result<Self, String> {
         let mut lists = Self { levels: Vec::new(), leaf: array.clone() };
         while let Some((level, below)) = NestedLists::descend(&lists.leaf) {
@@ -220,7 +220,7 @@ impl NestedLists {
         &self.leaf
     }
 
-    /// The lengths at each level, where the type tells them all.
+    /// The length at each level, if the type fixes all of them.
     pub fn fixed_dims(&self) -> Option<Vec<usize>> {
         let dims = self.levels.iter().map(|level| match level {
             ListLevel::Fixed { size, .. } => Some(*size),
@@ -262,8 +262,8 @@ impl NestedLists {
         }
     }
 
-    /// The shape of entry `i` by the lengths of its first items; `run` tells the channels where those do not, and all
-    /// of it where lists are flat.
+    /// The shape of entry `i` by the lengths of its first items. `run` is the shape of flat lists, and gives the channels
+    /// of lists of two levels.
     pub fn own_shape(&self, i: usize, run: ImageShape) -> Result<ImageShape, String> {
         let shape = match self.dims(i).as_deref() {
             Some(&[height, row]) if row % run.channels() == 0 => {
@@ -276,8 +276,8 @@ impl NestedLists {
         shape.map_err(|e| e.to_string())
     }
 
-    /// Where the values of entry `i` begin in the leaf, if every level has the lengths that `shape` wants (see
-    /// [`NestedLists::wanted`]) and no nulls; else the defect of row `row`.
+    /// Where the values of entry `i` begin in the leaf. If a level has a null or a length other than `wanted` (see
+    /// [`NestedLists::wanted`]), the defect of row `row`.
     pub fn locate(&self, i: usize, row: usize, wanted: &[usize], shape: ImageShape) -> Result<usize, Defect> {
         if self.levels.first().is_none_or(|first| first.is_null(i)) {
             return Err(Defect::new(row, Reason::NullImage, "null"));

@@ -1,4 +1,4 @@
-//! An image column's array, opened: each row's shape and pixels.
+//! The rows of one array of an image column: the shape and the pixels of each.
 
 use arrow_array::cast::AsArray;
 use arrow_array::types::ArrowPrimitiveType;
@@ -35,7 +35,7 @@ enum Storage {
     Encoded(EncodedColumn),
 }
 
-/// Where the shape of a row is told.
+/// Where the shape of a row comes from.
 enum ShapeSource {
     /// By the nesting of its lists; flat ones have the run's.
     Nesting,
@@ -155,7 +155,7 @@ impl ColumnRows {
         }
     }
 
-    /// The lengths at each level of lists, where the type tells them all.
+    /// The length at each level of lists, if the type fixes all of them.
     pub(super) fn fixed_dims(&self) -> Option<Dims> {
         match &self.storage {
             Storage::Lists(lists, ShapeSource::Nesting) => lists.fixed_dims(),
@@ -163,7 +163,7 @@ impl ColumnRows {
         }
     }
 
-    /// The dimensions of a row as it tells them, if it does; of nested lists those of its first items.
+    /// The dimensions that a row states; those of nested lists are those of their first items.
     pub(super) fn dims(&self, row: usize) -> Option<Dims> {
         let place = self.place(row)?;
         match &self.storage {
@@ -182,8 +182,8 @@ impl ColumnRows {
         }
     }
 
-    /// Reads the image of a row into `pixels`, interleaved, and returns its shape; before that asks `accept` whether the
-    /// shape will do.
+    /// Reads the image of a row into `pixels`, interleaved, and returns its shape. Before that, `accept` may refuse the
+    /// shape.
     pub fn load<T: PixelValue>(
         &self,
         row: usize,
@@ -315,8 +315,7 @@ impl ShapeSource {
         }
     }
 
-    /// The shape and strides of the image at `place`; `run` is the run's shape, which counts where the row has none of
-    /// its own.
+    /// The shape and strides of the image at `place`. `run` is the run's shape, for rows that have none of their own.
     fn placement(&self, lists: &NestedLists, place: usize, run: ImageShape) -> Result<Placement, String> {
         let order = match self {
             ShapeSource::Nesting => return lists.own_shape(place, run).map(|shape| Placement { shape, strides: None }),
@@ -332,7 +331,7 @@ impl ShapeSource {
         Ok(Placement { shape: axes.shape(&dims)?, strides: axes.strides(&dims) })
     }
 
-    /// That the image at `place` has the run's shape, so far as it tells one apart from the lengths of its lists.
+    /// Fails if the image at `place` states a shape beside its values and it is not the run's.
     fn check(&self, lists: &NestedLists, place: usize, row: usize, run: ImageShape) -> Result<(), Defect> {
         if matches!(self, ShapeSource::Nesting) {
             return Ok(());
@@ -342,7 +341,7 @@ impl ShapeSource {
     }
 }
 
-/// That an image has the shape of the run's.
+/// Fails if an image does not have the shape that is wanted.
 pub(crate) fn check_same_shape(found: ImageShape, wanted: ImageShape) -> Result<(), String> {
     if found == wanted { Ok(()) } else { Err(format!("a {found} image, {wanted} is needed")) }
 }
@@ -375,7 +374,7 @@ where
     Ok(())
 }
 
-/// An array of integers of any type; a number beyond i64 is as good as none.
+/// An array of integers of any type. A number beyond i64 is taken as null.
 fn integers(array: &ArrayRef) -> Vec<Option<i64>> {
     by_leaf!(array, values => values.iter().map(|value| value.and_then(|value| value.to_i64())).collect())
 }

@@ -1,4 +1,4 @@
-//! What the first rows of a column tell about all of them.
+//! What a run finds out from the first rows of its image column.
 
 use std::collections::HashMap;
 
@@ -13,7 +13,7 @@ use crate::base::error::{Error, Result};
 use crate::base::shape::{ImageShape, PixelType};
 use crate::images::decode;
 
-/// How a run reads its image column: all that its schema and its first rows leave open is settled.
+/// Reads arrays of an image column, once shape, pixel type, encoding and order of dimensions are known.
 #[derive(Debug, Clone)]
 pub(crate) struct ColumnReader {
     pub(super) column: ImageColumn,
@@ -38,7 +38,7 @@ impl ColumnReader {
     }
 }
 
-/// What a run says of its image column beforehand. Where it says all, no rows are looked at.
+/// What a run declares of its image column. If it declares everything, no rows are surveyed.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Declared {
     pub shape: Option<ImageShape>,
@@ -61,13 +61,13 @@ pub(crate) struct Survey {
     encoded_shapes: HashMap<Dims, usize>,
     encoded: usize,
     raw: usize,
-    /// 16-bit images among the encoded.
+    /// Encoded images of 16 bits.
     deep: usize,
     shallow: usize,
 }
 
 impl Survey {
-    /// Rows that vote.
+    /// How many rows vote.
     pub const ROWS: usize = 1_000;
 
     /// A survey of a column for a run that declares some of it.
@@ -104,7 +104,7 @@ impl Survey {
             }
     }
 
-    /// Lets the rows of an array vote, as many as are still to; an empty one tells what its type tells.
+    /// Lets the rows of an array vote, until [`Survey::ROWS`] have. An array without rows still counts by its type.
     pub fn count(&mut self, array: &dyn Array) -> Result<()> {
         let voting = array.len().min(Self::ROWS - self.rows as usize);
         let rows = ColumnRows::of(&self.column, &array.slice(0, voting))?;
@@ -139,11 +139,11 @@ impl Survey {
         Ok(())
     }
 
-    /// What it came to.
+    /// Ends the survey.
     ///
     /// # Errors
-    /// [`Error::UnknownShape`] if nothing tells the shape, [`Error::UnsupportedColumn`] if the pixel type is none that
-    /// the column can have.
+    /// [`Error::UnknownShape`] if the shape remains unknown, [`Error::UnsupportedColumn`] if the column cannot have
+    /// the pixel type.
     pub fn into_reader(mut self) -> Result<ColumnReader> {
         let Some(shape) = self.tell_shape()? else {
             let why = match self.rows {
@@ -169,7 +169,7 @@ impl Survey {
         Ok(ColumnReader { column: self.column, shape, pixel_type })
     }
 
-    /// The shape, if it was declared or anything tells it. Settles what bytes hold and the order of dimensions as well.
+    /// The shape, if it was declared or found. Decides what bytes hold and the order of dimensions as well.
     ///
     /// # Errors
     /// As [`Survey::into_reader`].
@@ -196,7 +196,7 @@ impl Survey {
         told.map(|told| self.shape.or(told)).map_err(|why| self.unknown(why))
     }
 
-    /// Flat lists in a declared order are tensors of the dimensions that the run's shape has in that order.
+    /// Reads flat lists in a declared order as tensors, whose dimensions are those of the run's shape in that order.
     fn order_flat(&mut self, shape: ImageShape) -> Result<()> {
         let flat = self.column.form == Form::Lists && ListKind::of(values_type(&self.column.data_type)).depth <= 1;
         let Some(order) = self.order.filter(|_| flat) else { return Ok(()) };
@@ -213,19 +213,19 @@ impl Survey {
         Error::UnknownShape { column: self.column.name.clone(), why }
     }
 
-    /// The dimensions with the most votes; among equals those that make an image, and of those the smaller.
+    /// The dimensions with the most votes. If several have as many, those that make an image, then the smaller ones.
     fn winner(&self) -> Option<Dims> {
         let rank = |dims: &Dims, votes: usize| (votes, shape_of(dims).is_ok(), std::cmp::Reverse(dims.clone()));
         self.shapes.iter().max_by_key(|(dims, votes)| rank(dims, **votes)).map(|(dims, _)| dims.clone())
     }
 }
 
-/// The shape of the images in a column: from its type, its nesting, the sizes that its rows tell, or a perfect-square
-/// length; the most common one among the first 1,000 rows where the type leaves it open. `None` if no row tells (all
-/// null, or no rows at all).
+/// The shape of the images in a column: from its type, its nesting, the sizes in its rows, or a length that is a perfect
+/// square. Where the type leaves it open, it is the most common one among the first 1,000 rows. `None` if there are no
+/// rows, or all are null.
 ///
 /// # Errors
-/// [`Error::UnknownShape`](crate::Error::UnknownShape) if the lengths there are make no image,
+/// [`Error::UnknownShape`](crate::Error::UnknownShape) if the lengths of the rows make no image,
 /// [`Error::UnsupportedColumn`](crate::Error::UnsupportedColumn) as [`ImageBatch::from_array`](crate::ImageBatch::from_array).
 pub fn infer_shape(array: &dyn Array, name: &str) -> Result<Option<ImageShape>> {
     let column = ImageColumn::of(&Field::new(name, array.data_type().clone(), true))?;

@@ -1,4 +1,4 @@
-//! What extension types say of the images in a column: bounded JSON, taken as data only.
+//! The order of the dimensions of an image, and the metadata of extension types, which is JSON of bounded size.
 
 use std::fmt;
 use std::str::FromStr;
@@ -106,7 +106,7 @@ impl DimensionOrder {
 pub(super) enum AxisOrder {
     /// Named by the schema or declared.
     Known(DimensionOrder),
-    /// Open, but for the permutation that leads from the physical to the logical dimensions.
+    /// Open; the permutation, if there is one, leads from the physical to the logical dimensions.
     Open(Option<Vec<usize>>),
 }
 
@@ -189,7 +189,7 @@ impl Tensor {
     }
 }
 
-/// The shape in the metadata of Daft's fixed-shape images; `None` where they are of another type of Daft's.
+/// The shape in the metadata of Daft's images of fixed shape; `None` if it is another of Daft's types.
 pub(super) fn daft_fixed_image(metadata: &str) -> Result<Option<ImageShape>, String> {
     let fields = json(metadata)?;
     let Some(image) = fields.get("datatype").and_then(|of| of.get("FixedShapeImage")) else { return Ok(None) };
@@ -213,7 +213,7 @@ fn json(text: &str) -> Result<Value, String> {
         return Err(format!("its metadata is {} bytes long, over {MAX_METADATA}", text.len()));
     }
     let value: Value = serde_json::from_str(text).map_err(|e| format!("its metadata is not JSON: {e}"))?;
-    if value.is_object() { Ok(value) } else { Err("its metadata is no JSON object".to_owned()) }
+    if value.is_object() { Ok(value) } else { Err("its metadata is not a JSON object".to_owned()) }
 }
 
 fn numbers(key: &str, value: &Value) -> Result<Vec<usize>, String> {
@@ -284,7 +284,7 @@ mod tests {
     fn metadata_that_lies_is_refused() {
         for (metadata, why) in [
             ("{", "not JSON"),
-            ("[1]", "no JSON object"),
+            ("[1]", "not a JSON object"),
             (r#"{"shape": 3}"#, "the shape in its metadata are not numbers"),
             (r#"{"shape": [-1]}"#, "not numbers"),
             (r#"{"shape": [2, 2], "permutation": [0, 2]}"#, "its permutation [0, 2] is none"),

@@ -57,7 +57,7 @@ pub(crate) trait PixelValue: Value + Pod + ArrowNativeType {
     type Arrow: ArrowPrimitiveType<Native = Self>;
     /// Whether all values can become pixels of this type without loss.
     fn takes_all<V: Value>(values: &[V]) -> bool;
-    /// Only for values that [`PixelValue::takes_all`] accepts.
+    /// Converts a value that [`PixelValue::takes_all`] accepts; other values are truncated.
     fn narrow<V: Value>(value: V) -> Self;
     /// These pixels with their type known at run time.
     fn wrap(pixels: ScalarBuffer<Self>) -> Pixels;
@@ -114,7 +114,7 @@ pub(crate) trait Value: Copy + Display + Send + Sync {
     fn to_u8(self) -> u8;
     fn to_u16(self) -> u16;
     fn to_f32(self) -> f32;
-    /// Why a value that does not fit does not.
+    /// The reason why a value does not fit.
     fn misfit(self) -> Reason;
 }
 

@@ -21,16 +21,16 @@ use crate::run::compute::{Images, validity};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub enum KeepImage {
-    /// It is not.
+    /// The image is left out.
     #[default]
     No,
     /// The input's column, as it is.
     Original,
-    /// The pixels that the features are of, decoded, gray and resized where the run does that, as an
-    /// `arrow.fixed_shape_tensor` of H×W or H×W×C; of a ragged run as a struct of `data`, `height`, `width` and
-    /// `channel`. Null where the row could not be featurized.
+    /// The pixels that the features are computed from, decoded and after all stages, as an `arrow.fixed_shape_tensor` of
+    /// H×W or H×W×C. Those of a ragged run are a struct of `data`, `height`, `width` and `channel`. Null where the row
+    /// could not be featurized.
     Tensor,
-    /// The same pixels as a `FixedSizeBinary`, for u8 and images of one size; the shape stands in the field's metadata.
+    /// The same pixels as a `FixedSizeBinary`, for u8 and images of one size. The field's metadata has the shape.
     Bytes,
 }
 
@@ -127,7 +127,7 @@ pub(crate) fn kept_array(
     })
 }
 
-/// The pixels of all rows; of defective ones zeros, so that a null keeps no trace of what stood in its place.
+/// The pixels of all rows. Those of defective rows are zero, so that no invalid value is left behind a null.
 fn in_rows<T: Copy + Default>(batch: &ImageBatch, pixels: &[T]) -> Vec<T> {
     let length = batch.shape().values();
     let mut all = vec![T::default(); batch.rows() * length];
@@ -186,7 +186,7 @@ fn ragged_fields(pixel_type: PixelType) -> Fields {
     ])
 }
 
-/// Nullable, as PyArrow wants the items of tensors, though none is null.
+/// Nullable, as PyArrow expects of the items of tensors; no item is null.
 fn item(pixel_type: PixelType) -> Arc<Field> {
     let item = match pixel_type {
         PixelType::U8 => DataType::UInt8,

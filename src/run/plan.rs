@@ -20,7 +20,7 @@ use crate::run::keep::{KeepImage, kept_array, kept_field};
 use crate::run::spec::{FeatureSpec, OnInvalid};
 use crate::stages::{Chain, Draws};
 
-/// The way from the image column to the engine, settled for a run.
+/// How a run turns arrays of its image column into images for the engine.
 #[derive(Debug, Clone)]
 pub(crate) struct ImagePlan {
     reader: ColumnReader,
@@ -49,7 +49,7 @@ impl ImagePlan {
         &self.finisher
     }
 
-    /// Rows to take at once, so that what they decode to stays bounded.
+    /// Ranges of rows to take at once, so that the pixels they decode to stay bounded.
     pub fn parts(&self, images: &dyn Array) -> Result<Vec<Range<usize>>> {
         self.reader.parts(images, (!self.ragged).then_some(self.finisher.shape()))
     }
@@ -87,7 +87,7 @@ pub(crate) struct FeaturizedBatch {
 }
 
 impl RunPlan {
-    /// What is to be found out before there can be a plan.
+    /// The survey of the image column that a plan needs first.
     pub fn survey(spec: &FeatureSpec, input: &Schema) -> Result<Survey> {
         let field = image_field(spec, input)?;
         let mut survey = Survey::new(ImageColumn::of(field)?, spec.declared())?;
@@ -133,7 +133,7 @@ impl RunPlan {
         self.schema.clone()
     }
 
-    /// The shape that the features are of; of ragged ones that of the most common.
+    /// The shape of the images as featurized; in a ragged run the most common one.
     pub fn shape(&self) -> ImageShape {
         self.images.finisher.shape()
     }
@@ -151,7 +151,7 @@ impl RunPlan {
         self.images.reader.column().is_sized() && !self.spec.ragged && !self.spec.stages.sets_size()
     }
 
-    /// Rows of a batch to featurize at once, so that what they decode to stays bounded.
+    /// Ranges of rows of a batch to featurize at once, so that the pixels they decode to stay bounded.
     pub fn parts(&self, input: &RecordBatch) -> Result<Vec<Range<usize>>> {
         match input.column_by_name(&self.spec.image) {
             Some(images) => self.images.parts(images),
@@ -159,8 +159,8 @@ impl RunPlan {
         }
     }
 
-    /// Featurizes one batch, whose first row is number `first_row` of the whole input. Under [`OnInvalid::Error`] a defective row is reported like any other: whoever knows the
-    /// file and the row in it makes the error.
+    /// Featurizes one batch, whose first row is number `first_row` of the whole input. Under [`OnInvalid::Error`] a
+    /// defective row is reported like any other; the caller, who knows its file, makes the error.
     pub fn apply(&self, engine: &Engine, first_row: u64, input: RecordBatch) -> Result<FeaturizedBatch> {
         let (input, known) = take_defects(input, &self.spec.image);
         let at = input.schema_ref().index_of(&self.spec.image).map_err(Error::from)?;

@@ -7,7 +7,7 @@ use crate::base::reason::Reason;
 use crate::base::shape::{ImageShape, PixelType};
 use crate::images::defect::Defect;
 
-/// The account of a run: every input row is featurized or counted under a reason.
+/// What became of the rows of a run: each is featurized or counted under a reason.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Report {
@@ -15,12 +15,11 @@ pub struct Report {
     pub rows_in: u64,
     /// Rows with features.
     pub rows_featurized: u64,
-    /// Rows without, by reason; only reasons that came up.
+    /// Rows without features, by reason; only reasons that occurred.
     pub rows_invalid: BTreeMap<Reason, u64>,
-    /// The narrowest pixel type that would take the rows that did not fit the declared one, where there is one.
+    /// The narrowest pixel type that would hold the values that did not fit, if there is one.
     pub fits: Option<PixelType>,
-    /// Whether rows were invalid for their size alone, and the column tells sizes: resized or ragged they could be
-    /// featurized.
+    /// Whether rows were invalid only because of their size, and resizing or a ragged run would take them.
     pub other_sizes: bool,
     /// The shape of the images as featurized; the most common one where each has its own.
     pub shape: ImageShape,
@@ -30,7 +29,7 @@ pub struct Report {
     pub rows_on_cpu: u64,
     /// Rows computed on a GPU.
     pub rows_on_gpu: u64,
-    /// The adapter, where a GPU computed or was to.
+    /// The adapter, if a GPU computed or should have.
     pub adapter: Option<String>,
     /// Why this backend.
     pub backend_reason: String,
@@ -71,7 +70,7 @@ impl Report {
         self.rows_invalid.values().sum()
     }
 
-    /// What computed: `cpu`, `gpu`, or `cpu+gpu` where both had a part.
+    /// Which processor computed: `cpu`, `gpu`, or `cpu+gpu` if both did.
     pub fn backend(&self) -> &'static str {
         match (self.rows_on_cpu, self.rows_on_gpu) {
             (_, 0) => "cpu",

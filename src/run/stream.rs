@@ -20,11 +20,11 @@ use crate::run::plan::{FeaturizedBatch, RunPlan};
 use crate::run::report::Report;
 use crate::run::spec::OnInvalid;
 
-/// Batches that may wait to be taken by the consumer. Before they are computed none waits, but for the one that the reading
-/// thread holds ready: pixels are the larger part of the memory, and a reader that is worth it works ahead on its own.
+/// How many computed batches may wait for the consumer. Only one batch of images waits to be computed: pixels take most of
+/// the memory, and readers that gain from it read ahead on their own.
 const WAITING: usize = 2;
 
-/// Which file each row of an input came from; filled by a reader as it goes, shared by its clones.
+/// Which file each row of an input came from. A reader fills it while it reads; clones share it.
 #[derive(Debug, Clone, Default)]
 pub struct RowOrigins(Arc<Mutex<Vec<Stretch>>>);
 
@@ -60,7 +60,7 @@ impl RowOrigins {
     }
 }
 
-/// A row that could not be featurized, as a quarantine gets to see it.
+/// A row that could not be featurized, as it is passed to a quarantine.
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct InvalidRow<'a> {
@@ -74,7 +74,7 @@ pub struct InvalidRow<'a> {
     pub batch: &'a RecordBatch,
 }
 
-/// Is called with every row that cannot be featurized, in order.
+/// A function that is called with every row that cannot be featurized, in order.
 pub type OnInvalidRow = Box<dyn FnMut(&InvalidRow<'_>) -> Result<()> + Send>;
 
 /// What a stream needs beyond its reader.
@@ -110,9 +110,8 @@ impl fmt::Debug for StreamOptions {
 
 /// A run: a reader of the input's batches with their features.
 ///
-/// Batches come in the input's order, one for each of the input's, or several where its images are encoded and decode to
-/// more than some 64 MB. Reading and computing run on their own threads, a few
-/// batches ahead of the consumer. An error is yielded once and ends the stream; dropping the stream stops the threads.
+/// Batches come in the input's order: one for each batch of the input, or several if its images decode to more than some
+/// 64 MB. Reading and computing run on threads of their own, a few batches ahead of the consumer. An error is yielded once and ends the stream; dropping the stream stops the threads.
 pub struct FeatureStream {
     schema: SchemaRef,
     batches: Option<Receiver<Result<RecordBatch>>>,
@@ -141,9 +140,9 @@ impl ReportHandle {
 }
 
 impl Featurizer {
-    /// Featurizes everything that `reader` yields. Reads ahead only where the shape, the order of a tensor's dimensions,
-    /// or whether bytes are encoded images has to be read from the data: then the first 1,000 rows decide, whatever
-    /// batches they come in.
+    /// Featurizes everything that `reader` yields. It reads ahead only if the shape, the order of a tensor's dimensions, or
+    /// the encoding of bytes is neither declared nor in the schema. Then the first 1,000 rows decide, whatever batches they
+    /// come in.
     ///
     /// # Errors
     /// - [`Error::NoSuchColumn`], [`Error::UnsupportedColumn`], [`Error::ColumnTaken`] if the schema does not suit.
@@ -154,7 +153,7 @@ impl Featurizer {
         self.stream_with(reader, StreamOptions::default())
     }
 
-    /// As [`Featurizer::stream`], with names for the files and a place for the rows that cannot be featurized.
+    /// As [`Featurizer::stream`], with the files of rows and a quarantine for those that cannot be featurized.
     ///
     /// # Errors
     /// As [`Featurizer::stream`].
@@ -178,7 +177,7 @@ impl Featurizer {
         let plan = RunPlan::new(self.spec().clone(), &input, survey.into_reader()?)?;
         let schema = plan.schema();
         let report = ReportHandle(Arc::new(Mutex::new(Report::new(plan.shape(), plan.pixel_type()))));
-        let stage = Stage { plan, engine: self.engine().clone(), options, report: report.clone() };
+        let computing = Computing { plan, engine: self.engine().clone(), options, report: report.clone() };
 
         let (to_compute, read) = sync_channel(1);
         let (to_consumer, batches) = sync_channel(WAITING);
@@ -190,12 +189,12 @@ impl Featurizer {
                 }
             }
         })?;
-        spawn("pixelfeat-compute", to_consumer, move |out| stage.run(&read, out))?;
+        spawn("pixelfeat-compute", to_consumer, move |out| computing.run(&read, out))?;
         Ok(FeatureStream { schema, batches: Some(batches), report })
     }
 }
 
-/// Starts a stage. A panic in it becomes an error of the stream.
+/// Starts a thread. A panic in it becomes an error of the stream.
 fn spawn<T: Send + 'static>(
     name: &'static str,
     out: SyncSender<Result<T>>,
@@ -216,14 +215,15 @@ fn panic_text(panic: &(dyn Any + Send)) -> &str {
     text.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("a worker panicked")
 }
 
-struct Stage {
+/// The computing thread's part of a stream.
+struct Computing {
     plan: RunPlan,
     engine: Engine,
     options: StreamOptions,
     report: ReportHandle,
 }
 
-impl Stage {
+impl Computing {
     fn run(mut self, read: &Receiver<Result<RecordBatch>>, out: &SyncSender<Result<RecordBatch>>) {
         let mut row = 0;
         self.note_engine();
