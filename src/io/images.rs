@@ -18,10 +18,10 @@ use crate::base::error::{Error, Result};
 const LABEL: &str = "label";
 /// The column of the files' paths.
 const PATH: &str = "path";
-/// Bytes of files that a batch is closed at.
+/// A batch is closed at this many bytes of files.
 const BATCH_BYTES: usize = 16 << 20;
-/// The longest file. With the bytes above it leaves a batch within 32-bit offsets.
-const LONGEST: u64 = 1 << 30;
+/// The maximum size of a file. Together with the batch size above it keeps a batch within 32-bit offsets.
+const MAX_FILE_BYTES: u64 = 1 << 30;
 
 /// Reads image files as rows of three columns: the file's bytes; `label`, the name of the folder that the file is in, as an
 /// integer if all names are integers, null for a file without a folder; and `path`.
@@ -69,9 +69,9 @@ fn read(path: &Path) -> Result<Vec<u8>> {
     let failed = |e| Error::io("read", path, e);
     let mut bytes = Vec::new();
     let file = File::open(path).map_err(|e| Error::io("open", path, e))?;
-    file.take(LONGEST + 1).read_to_end(&mut bytes).map_err(failed)?;
-    if bytes.len() as u64 > LONGEST {
-        return Err(Error::format(path.display().to_string(), format!("is longer than {LONGEST} bytes")));
+    file.take(MAX_FILE_BYTES + 1).read_to_end(&mut bytes).map_err(failed)?;
+    if bytes.len() as u64 > MAX_FILE_BYTES {
+        return Err(Error::format(path.display().to_string(), format!("is longer than {MAX_FILE_BYTES} bytes")));
     }
     Ok(bytes)
 }

@@ -164,7 +164,7 @@ pub fn check(path: impl AsRef<Path>, options: &WriteOptions) -> Result<()> {
     chosen(path.as_ref(), options).map(drop)
 }
 
-/// How `path` is to be written with `options`, checked as far as can be before there is any data.
+/// How to write `path` with `options`. Checks everything that can be checked before there is any data.
 fn chosen(path: &Path, options: &WriteOptions) -> Result<(&'static Writing, Writer)> {
     let is_stdout = path.as_os_str() == "-";
     let ending = path.extension().and_then(|ending| ending.to_str());

@@ -112,7 +112,7 @@ pub struct OutputFolder {
 
 #[cfg_attr(not(feature = "parquet"), allow(dead_code, reason = "only Parquet is written as folders"))]
 impl OutputFolder {
-    /// Starts a folder that is to be called `path`. What is there already must be a folder, and empty or one that
+    /// Starts a folder whose final name is `path`. What exists there already must be a folder, and empty or one that
     /// `may_replace` accepts.
     ///
     /// # Errors

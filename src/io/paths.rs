@@ -67,7 +67,8 @@ fn files(name: &Path) -> Result<Vec<PathBuf>> {
 fn matching(pattern: &Path) -> Result<Vec<PathBuf>> {
     let name = pattern.display().to_string();
     let options = glob::MatchOptions { require_literal_leading_dot: true, ..glob::MatchOptions::new() };
-    let found = glob::glob_with(&name, options).map_err(|e| Error::format(&name, format!("is no pattern: {e}")))?;
+    let found =
+        glob::glob_with(&name, options).map_err(|e| Error::format(&name, format!("is not a valid pattern: {e}")))?;
     let unreadable = |error: glob::GlobError| {
         let path = error.path().to_owned();
         Error::io("read", path, error.into())

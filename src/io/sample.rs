@@ -64,7 +64,7 @@ impl Sample {
         Ok(())
     }
 
-    /// The sample, in the order of the input: batches of up to so many rows, and the number of each row in the input.
+    /// The sample in the order of the input: batches of up to `batch_rows` rows, and the number of each row in the input.
     pub fn finish(mut self, batch_rows: usize) -> Result<(Vec<RecordBatch>, Vec<u64>)> {
         self.tidy()?;
         let rows = self.held.iter().flat_map(|(_, numbers)| numbers.iter().map(|(_, row)| *row)).collect();

@@ -1,4 +1,4 @@
-//! The head of an IDX file, as MNIST's page describes it: two zeros, a type, the number of dimensions, and each of them
+//! The header of an IDX file, as MNIST's page describes it: two zeros, a type, the number of dimensions, and each of them
 //! as a big-endian u32.
 
 use std::io::Read;
@@ -8,7 +8,7 @@ use super::element::Element;
 use super::{ArrayHeader, read_error};
 use crate::base::error::{Error, Result};
 
-/// Reads the head; says how long it is.
+/// Reads the header; also returns its length in bytes.
 pub fn header(input: &mut impl Read, name: &str) -> Result<(ArrayHeader, u64)> {
     let mut magic = [0; 4];
     input.read_exact(&mut magic).map_err(|e| read_error(e, name))?;
@@ -20,7 +20,7 @@ pub fn header(input: &mut impl Read, name: &str) -> Result<(ArrayHeader, u64)> {
         0x0c => Element::I32,
         0x0d => Element::F32,
         0x0e => Element::F64,
-        other => return Err(Error::format(name, format!("0x{other:02x} is no type of an IDX file"))),
+        other => return Err(Error::format(name, format!("0x{other:02x} is not a type of an IDX file"))),
     };
     let mut shape = Vec::new();
     for _ in 0..dimensions {
@@ -32,7 +32,7 @@ pub fn header(input: &mut impl Read, name: &str) -> Result<(ArrayHeader, u64)> {
     Ok((header, 4 + 4 * u64::from(dimensions)))
 }
 
-/// The file of labels that MNIST's naming puts beside a file of images, if it is there, packed or not:
+/// The file of labels beside a file of images, if it exists, by the names of MNIST's files, compressed or not:
 /// `train-images-idx3-ubyte.gz` has `train-labels-idx1-ubyte.gz`.
 pub fn labels_of(images: &Path) -> Option<PathBuf> {
     let name = images.file_name()?.to_str()?;

@@ -37,12 +37,12 @@ const LABEL: &str = "label";
 const BATCH_BYTES: usize = 8 << 20;
 const GZIP: [u8; 2] = [0x1f, 0x8b];
 
-/// What the head of a file says of the array behind it.
+/// What the header of a file says about the array after it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct ArrayHeader {
     element: Element,
     big_endian: bool,
-    /// The first dimension runs fastest.
+    /// Fortran order: the first dimension varies fastest.
     fortran: bool,
     /// The dimensions, rows first.
     shape: Vec<usize>,
@@ -226,7 +226,7 @@ impl ArrayColumn {
         Ok(Self { header, bytes, row: 0, name: name.to_owned() })
     }
 
-    /// The next rows, of which there must be so many.
+    /// Reads the next `rows` rows, which must be there.
     fn take(&mut self, rows: usize) -> Result<ArrayRef> {
         let wanted = rows * self.header.row_bytes();
         let bytes = match &mut self.bytes {
@@ -284,7 +284,7 @@ fn table(mut columns: Vec<(String, ArrayColumn)>, options: &ReadOptions) -> Resu
     Ok(made(schema, std::iter::from_fn(move || next().map_err(ArrowError::from).transpose())))
 }
 
-/// Up to so many first bytes, and the stream with them still to come.
+/// The first bytes of a stream, and the stream as it was before they were read.
 fn peek(mut input: Box<dyn Read + Send>, bytes: u64) -> io::Result<(Vec<u8>, Box<dyn Read + Send>)> {
     let mut first = Vec::new();
     input.by_ref().take(bytes).read_to_end(&mut first)?;

@@ -8,15 +8,15 @@ use super::{ArrayHeader, read_error};
 use crate::base::error::{Error, Result};
 
 pub const MAGIC: &[u8] = b"\x93NUMPY";
-/// The longest dictionary. NumPy itself refuses to read one of more than 10,000 bytes.
-const LONGEST: u64 = 64 << 10;
+/// The maximum length of the dictionary. NumPy itself refuses to read more than 10,000 bytes.
+const MAX_HEADER_BYTES: u64 = 64 << 10;
 
-/// Reads the head; says how long it is.
+/// Reads the header; also returns its length in bytes.
 pub fn header(input: &mut impl Read, name: &str) -> Result<(ArrayHeader, u64)> {
     let mut fixed = [0; 8];
     input.read_exact(&mut fixed).map_err(|e| read_error(e, name))?;
     if !fixed.starts_with(MAGIC) {
-        return Err(Error::format(name, "is no NPY file"));
+        return Err(Error::format(name, "is not an NPY file"));
     }
     let wide = match fixed[6] {
         1 => false,
@@ -27,7 +27,7 @@ pub fn header(input: &mut impl Read, name: &str) -> Result<(ArrayHeader, u64)> {
     let width = if wide { 4 } else { 2 };
     input.read_exact(&mut length[..width]).map_err(|e| read_error(e, name))?;
     let length = u64::from(u32::from_le_bytes(length));
-    if length > LONGEST {
+    if length > MAX_HEADER_BYTES {
         return Err(Error::format(name, format!("its NPY header is {length} bytes long")));
     }
     let mut text = Vec::new();
@@ -99,7 +99,7 @@ struct Literal<'a> {
 }
 
 impl<'a> Literal<'a> {
-    /// Goes past a character, if it is next but for blanks.
+    /// Skips blanks, and then a character if it comes next.
     fn eats(&mut self, wanted: char) -> bool {
         self.rest = self.rest.trim_start();
         let rest = self.rest.strip_prefix(wanted);
@@ -148,7 +148,7 @@ impl<'a> Literal<'a> {
     }
 }
 
-/// The head of a file of this type and shape in C order, 128 bytes long or a multiple of 64 above that.
+/// The header of a file of this type and shape in C order: 128 bytes, or a larger multiple of 64.
 pub fn head(descr: &str, shape: &[usize]) -> Vec<u8> {
     let sides: String = shape.iter().map(|side| format!("{side}, ")).collect();
     // Python's tuple of one has a comma, and of several may have.

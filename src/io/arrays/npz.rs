@@ -12,8 +12,8 @@ use crate::base::error::{Error, Result};
 use crate::io::batches::Batches;
 use crate::io::options::ReadOptions;
 
-/// The most members that are looked at.
-const MOST_MEMBERS: usize = 4096;
+/// The maximum of members that an archive may have.
+const MAX_MEMBERS: usize = 4096;
 
 /// An array of the archive.
 struct Member {
@@ -23,7 +23,7 @@ struct Member {
     in_messages: String,
     header: ArrayHeader,
     deflated: bool,
-    /// Where its bytes are in the file, packed as they may be.
+    /// Where its bytes start in the file, compressed or not.
     start: u64,
     packed: u64,
     size: u64,
@@ -32,9 +32,8 @@ struct Member {
 
 /// Opens an NPZ file; returns its batches and how many rows they will have.
 ///
-/// The images are the member that the options name as the image column, or else the only one of two dimensions or more,
-/// which then becomes the image column under the name that the options give it. The members of one dimension that have an
-/// element for each image are columns of their own names.
+/// The images are the member with the name of the image column, or else the only member of two or more dimensions, which gets
+/// that name. Each member of one dimension with an element for each image is a column under its own name.
 pub fn open(file: File, path: &Path, name: &str, options: &ReadOptions) -> Result<(Batches, u64)> {
     let members = members(file, path, name)?;
     let images = images(&members, name, &options.image)?;
@@ -78,7 +77,7 @@ fn members(file: File, path: &Path, name: &str) -> Result<Vec<Member>> {
     let damaged = |e: &dyn std::fmt::Display| Error::format(name, format!("not a readable NPZ file: {e}"));
     let length = file.metadata().map_err(|e| Error::io("read", path, e))?.len();
     let mut archive = ZipArchive::new(BufReader::new(file)).map_err(|e| damaged(&e))?;
-    if archive.len() > MOST_MEMBERS {
+    if archive.len() > MAX_MEMBERS {
         return Err(damaged(&format!("it has {} members", archive.len())));
     }
     let mut members = Vec::new();
@@ -112,7 +111,7 @@ fn members(file: File, path: &Path, name: &str) -> Result<Vec<Member>> {
                 member.header = header;
                 members.push(member);
             }
-            // An array of a type that is no column's, such as Python objects, may lie beside those that are wanted.
+            // An array whose type cannot be a column, such as Python objects, may be beside those that are wanted.
             Err(error) => tracing::warn!(%error, "left out"),
         }
     }
@@ -120,7 +119,7 @@ fn members(file: File, path: &Path, name: &str) -> Result<Vec<Member>> {
 }
 
 impl Member {
-    /// Its bytes, unpacked, by a file handle of its own.
+    /// Its uncompressed bytes, read through a file handle of its own.
     fn bytes(&self, path: &Path) -> Result<Box<dyn Read + Send>> {
         let mut file = File::open(path).map_err(|e| Error::io("open", path, e))?;
         file.seek(SeekFrom::Start(self.start)).map_err(|e| Error::io("read", path, e))?;
@@ -141,7 +140,7 @@ impl Member {
     }
 }
 
-/// Checks at the end what the archive's directory says of a member.
+/// Compares a member with the size and checksum in the directory of the archive.
 struct Checked<R> {
     inner: CrcReader<R>,
     size: u64,
@@ -155,7 +154,7 @@ impl<R: Read> Read for Checked<R> {
         self.read += read as u64;
         let damaged = (read == 0 && !buffer.is_empty() && self.inner.crc().sum() != self.crc) || self.read > self.size;
         match damaged {
-            true => Err(std::io::Error::other("its checksum is another")),
+            true => Err(std::io::Error::other("its checksum or size is wrong")),
             false => Ok(read),
         }
     }

@@ -1,4 +1,4 @@
-//! Columns → NPY files, one each.
+//! Writes columns as NPY files, one for each column.
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -17,8 +17,8 @@ use crate::features::{FEATURE_NAMES_KEY, FEATURES};
 use crate::io::output_file::OutputFile;
 use crate::io::partition;
 
-/// The most dimensions of a row. With them a head is within 128 bytes, however many rows there turn out to be.
-const MOST_DIMENSIONS: usize = 3;
+/// The maximum dimensions of a row. With them a header has at most 128 bytes, whatever the number of rows.
+const MAX_DIMENSIONS: usize = 3;
 
 /// Writes all batches; returns the rows and the files, the one at `path` last.
 ///
@@ -35,7 +35,7 @@ pub fn write(path: &Path, reader: impl RecordBatchReader) -> Result<(u64, Vec<Ou
         let file = if at == main { path.to_owned() } else { beside(path, field.name()) };
         columns.push(NpyColumn::create(at, field.name(), field.data_type(), file)?);
     }
-    // The main file is the last to get its name: where it is, the others are.
+    // The main file gets its name last: if it is there, so are the others.
     let last = columns.remove(main);
     columns.push(last);
     let mut rows = 0u64;
@@ -53,7 +53,7 @@ pub fn write(path: &Path, reader: impl RecordBatchReader) -> Result<(u64, Vec<Ou
 fn main_column(schema: &Schema) -> Option<usize> {
     let is_list = |data_type: &DataType| matches!(data_type, DataType::FixedSizeList(..));
     let features = schema.column_with_name(FEATURES).filter(|(_, field)| is_list(field.data_type())).map(|(at, _)| at);
-    // Features that stand in columns of their own are no list, whatever else is one.
+    // If each feature has a column of its own, another list is not the features.
     let in_columns = schema.metadata().contains_key(FEATURE_NAMES_KEY);
     features.or_else(|| schema.fields().iter().position(|field| is_list(field.data_type())).filter(|_| !in_columns))
 }
@@ -65,7 +65,7 @@ fn beside(path: &Path, column: &str) -> PathBuf {
     path.with_file_name(name)
 }
 
-/// A column on its way to its file.
+/// A column that is being written.
 struct NpyColumn {
     at: usize,
     name: String,
@@ -82,7 +82,7 @@ impl NpyColumn {
             inner.push(*side as usize);
             leaf = item.data_type();
         }
-        let descr = descr(leaf).filter(|_| inner.len() <= MOST_DIMENSIONS).ok_or_else(|| Error::UnsupportedColumn {
+        let descr = descr(leaf).filter(|_| inner.len() <= MAX_DIMENSIONS).ok_or_else(|| Error::UnsupportedColumn {
             column: name.to_owned(),
             data_type: data_type.clone(),
             why: "NPY files hold numbers; leave it out by naming the columns to pass through".to_owned(),
@@ -115,7 +115,7 @@ impl NpyColumn {
         self.out.write_all(&bytes).map_err(|e| Error::io("write", &self.path, e))
     }
 
-    /// The file, now that it is known how many rows there are.
+    /// Writes the number of rows, which is now known, into the header.
     fn complete(mut self, rows: u64) -> Result<OutputFile> {
         let mut shape = vec![rows as usize];
         shape.extend(&self.inner);

@@ -86,7 +86,7 @@ struct Spare(Arc<Mutex<Vec<Vec<u8>>>>);
 
 impl Spare {
     const KEPT: usize = 4;
-    const LARGEST: usize = 16 << 20;
+    const MAX_BYTES: usize = 16 << 20;
 
     fn take(&self) -> Vec<u8> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).pop().unwrap_or_default()
@@ -94,7 +94,7 @@ impl Spare {
 
     fn put(&self, buffer: Vec<u8>) {
         let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if kept.len() < Self::KEPT && buffer.len() <= Self::LARGEST {
+        if kept.len() < Self::KEPT && buffer.len() <= Self::MAX_BYTES {
             kept.push(buffer);
         }
     }

@@ -1,7 +1,7 @@
 //! JSON: one object a line, or the objects of one array, plain or compressed.
 //!
-//! The image's numbers go straight from the text into the pixel buffer; only the other members are left to arrow-json.
-//! One thread reads, decompresses and cuts the input into blocks of whole documents, others parse them, and the batches
+//! The numbers of the image go from the text directly into the pixel buffer; arrow-json decodes only the other members. One
+//! thread reads, decompresses and cuts the input into blocks of whole documents. Other threads parse the blocks. The batches
 //! come out in the order of the input.
 
 mod blocks;
@@ -38,44 +38,49 @@ use crate::base::error::{Error, Result};
 use crate::base::ordered::{self, Ordered};
 use crate::base::shape::PixelType;
 
-/// The least to look at before the columns are decided, whichever comes first.
+/// The columns are decided by a sample of so many bytes or lines, whichever comes first.
 const SAMPLE_BYTES: usize = 1 << 20;
 const SAMPLE_LINES: u64 = 1000;
 
 /// Opens newline-delimited JSON or a top-level JSON array of objects from any stream of bytes.
 ///
-/// gzip (also of several members) and zstd are recognised by their first bytes. `name` is what errors call the input:
-/// the file's name, or `stdin`.
+/// gzip (also with several members) and zstd are recognised by their first bytes. `name` is what errors call the input: the
+/// name of a file, or `stdin`.
 ///
 /// # Columns
-/// The input's top-level keys in the order in which they first appear in a sample: the first 1,000 lines, 1 MiB, or all
-/// there is. The image's key is that of the options' name; where the sample has no such key, and the name has dots, the
-/// key in the object that the name says, as `data.pixels`. What else that object has stays a struct column. The image column is, at its place among them, a nullable list of pixels of the declared type, nested once
-/// for flat images, twice for rows of pixels, three times for rows of pixels of channels: whichever is most common in
-/// the sample. Where strings are, which are base64 of a PNG, JPEG, WebP, BMP or TIFF file, the column is `Binary` and holds
-/// the files' bytes. The others have the types that arrow-json infers, where a number that its column could not hold
-/// exactly, or a column that the sample has not, makes its line broken. arrow-json reads a string such as
-/// `"7"` in a column of numbers as the number, and the last of several members of one name. Nothing is delivered before
-/// the sample is complete, so a slow pipe has to fill it first. Last comes the column of defects.
-/// An input without any document has no batches and the columns of the image and its defects.
+/// The columns are the top-level keys of the input, in the order in which they first appear in a sample: the first 1,000
+/// lines, the first 1 MiB, or the whole input. The last column is that of the defects.
+///
+/// - The image's key is the name in the options. If the sample has no such key and the name has dots, as `data.pixels`, it is
+///   the key `pixels` in the object `data`. The rest of that object stays a struct column.
+/// - The image column is a nullable list of pixels of the declared type: nested once for flat images, twice for rows of
+///   pixels, three times for rows of pixels of channels, whichever is most common in the sample.
+/// - If strings are most common that are the base64 of a PNG, JPEG, WebP, BMP or TIFF file, the image column is `Binary` and
+///   holds the bytes of the files.
+/// - The other columns have the types that arrow-json infers. A line is broken if its column could not hold a number exactly, or
+///   if it has a key that the sample does not have. arrow-json reads a string such as `"7"` in a column of numbers as the
+///   number, and of several members with one name the last.
+///
+/// Nothing is delivered before the sample is complete, so a slow pipe has to fill it first. An input without any document has
+/// no batches, and only the columns of the image and its defects.
 ///
 /// # Rows that are not images
-/// A row whose image is missing, null, no list of numbers nested like the others, or has a pixel that the pixel type
-/// cannot hold stays in its batch with a null image, and the defects column says why, on which line, and what stood
-/// there (of texts above 5 MiB the first 5 MiB; the detail says so). Numbers are taken as the f64 nearest to their text,
-/// so `3.0` and `3e0` are the integer 3, and as f32 pixels they are rounded to the nearest f32. How many pixels an image has is not looked at.
+/// An image is null in its batch if it is missing, null, not a list of numbers nested like the others, or has a pixel that the
+/// pixel type cannot hold. The defects column says why, on which line, and what the text was (of a text above 5 MiB the first
+/// 5 MiB; the detail says so). Numbers are read as the nearest f64, so `3.0` and `3e0` are the integer 3; as f32 pixels they
+/// are rounded to the nearest f32. The number of pixels of an image is not checked.
 ///
-/// A line that is not a JSON object, or whose other members are not of their columns' types, ends the reading with
-/// [`Error::Syntax`], or is a row of nulls with a [`BrokenLine`](crate::Reason::BrokenLine) defect where
-/// [`ReadOptions::keep_broken_lines`] asks for that. In an array, what lies between two commas outside of strings and
-/// brackets is taken for an element; where brackets do not match, the array cannot be read on.
+/// A line is broken if it is not a JSON object, or if its other members do not have the types of their columns. It ends the
+/// reading with [`Error::Syntax`]; with [`ReadOptions::keep_broken_lines`] it is a row of nulls with a
+/// [`BrokenLine`](crate::Reason::BrokenLine) defect. In an array, the text between two commas outside of strings and brackets
+/// counts as an element; after brackets that do not match, the array cannot be read any further.
 ///
 /// # Limits
-/// A document has at most 2³⁰ bytes. Memory is bounded by the blocks in flight, two more than there are threads, of at
-/// most 512 KiB unless one document is longer. Batches have at most 65,536 rows, and are closed at 16 MiB of pixels.
+/// A document has at most 2³⁰ bytes. Memory is bounded by the blocks in flight: two more than there are threads, each of at
+/// most 512 KiB unless a document is longer. Batches have at most 65,536 rows, and end at 16 MiB of pixels.
 ///
 /// # Errors
-/// Whatever of the following is found in the sample; the reader returns, once, what comes after it.
+/// Those of the following that are found in the sample. The reader returns, once, the first error after the sample.
 /// - [`Error::Io`] if the stream cannot be read or a thread not started
 /// - [`Error::Format`] if compressed data is damaged or ends early, or a document is too long
 /// - [`Error::Syntax`] for broken lines, as above

@@ -34,7 +34,7 @@ pub(super) struct JsonPlan {
 }
 
 impl JsonPlan {
-    /// A decoder of the other columns, for batches of so many rows.
+    /// A decoder of the other columns, for batches of `rows` rows.
     pub(super) fn decoder(&self, rows: usize) -> Result<Decoder> {
         let builder = ReaderBuilder::new(self.others.clone()).with_batch_size(rows).with_strict_mode(true);
         Ok(builder.build_decoder()?)

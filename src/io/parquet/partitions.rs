@@ -1,4 +1,4 @@
-//! A folder of files, one for each value of a column.
+//! Writes a folder of files, one for each value of a column.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
@@ -21,19 +21,19 @@ use crate::base::error::{Error, Result};
 use crate::io::options::WriteOptions;
 use crate::io::partition;
 
-/// Each has a file open and rows in memory.
-const MOST_PARTITIONS: usize = 512;
-/// Encoded bytes that all files together may hold back until their row groups are full.
+/// The maximum of values: each has an open file and rows in memory.
+const MAX_PARTITIONS: usize = 512;
+/// The maximum of encoded bytes that all files together keep in memory until their row groups are full.
 const HELD_BYTES: usize = 256 << 20;
-/// Rows that are encoded at once, whatever batches they come in, so that pages end at the same rows.
+/// Rows that are encoded at once. It does not depend on the batches, so pages always end at the same rows.
 const BLOCK_ROWS: usize = 512;
 const GROUP_ROWS: usize = 32 << 10;
 const FILE: &str = "part-0.parquet";
 
 /// Writes all batches into files below `folder`, which errors call `path`; returns the rows and bytes.
 ///
-/// The column is left out of the files. Rows keep their order in each. What a file holds does not depend on the sizes of
-/// batches, but for where row groups end, and that only once more than 256 MiB wait to be written.
+/// The files do not have the column. In each file the rows keep their order. A file does not depend on the sizes of batches,
+/// except that row groups may end elsewhere once more than 256 MiB wait to be written.
 pub fn write_partitions(
     folder: &Path,
     path: &Path,
@@ -59,8 +59,8 @@ pub fn write_partitions(
             *has_nulls |= column.null_count() > 0;
         }
         for value in groups.keys().filter(|value| !parts.contains_key(*value)).cloned().collect::<Vec<_>>() {
-            if parts.len() == MOST_PARTITIONS {
-                let message = format!("column `{column}` has more than {MOST_PARTITIONS} values to partition by");
+            if parts.len() == MAX_PARTITIONS {
+                let message = format!("column `{column}` has more than {MAX_PARTITIONS} values to partition by");
                 return Err(Error::format(path.display().to_string(), message));
             }
             let part = Part::create(&folder.join(partition::folder(column, value.as_deref())), path, &rest, options)?;
@@ -137,7 +137,7 @@ fn groups(array: &dyn Array, column: &str) -> Result<BTreeMap<Option<String>, UI
     Ok(groups.into_iter().map(|(value, rows)| (value, UInt32Array::from(rows))).collect())
 }
 
-/// Ends the row groups of the files that hold back most, until they are within bounds.
+/// Ends the row groups of the files that keep most in memory, until all together are within bounds.
 fn bound(mut parts: Vec<&mut Part>) -> Result<()> {
     let mut held: usize = parts.iter().map(|part| part.writer.in_progress_size()).sum();
     if held > HELD_BYTES {
@@ -153,7 +153,7 @@ fn bound(mut parts: Vec<&mut Part>) -> Result<()> {
     Ok(())
 }
 
-/// Rows on their way to a full block.
+/// Rows that wait for their block to be full.
 struct Blocks {
     schema: SchemaRef,
     parts: Vec<RecordBatch>,

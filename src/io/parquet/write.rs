@@ -1,4 +1,4 @@
-//! Batches → row groups.
+//! Writes batches as row groups.
 
 use std::collections::BTreeMap;
 use std::io::Write;
@@ -65,11 +65,11 @@ pub fn write(
         let mut cutter =
             Cutter { columns, fields: &fields, tasks, block: RowBlock::default(), others: Vec::new(), ended: 0 };
         let cut = cutter.take_all(reader);
-        // With nothing more to encode, the encoders and then the assembling end.
+        // Without more work the encoders end, and then the assembling thread.
         drop(cutter);
         (cut, assembling.join().unwrap_or_else(|_| Err(Error::Internal("the writing thread panicked".to_owned()))))
     });
-    // Where writing fails, cutting stops without an error of its own.
+    // If writing fails, cutting stops without an error of its own.
     let (rows, has_nulls) = cut?;
     written?;
     let types = encode_arrow_schema(&readable(&schema, &has_nulls));
@@ -78,7 +78,7 @@ pub fn write(
     Ok(rows)
 }
 
-/// An error of the Parquet writer, in which those of the system are hidden.
+/// An error of the Parquet writer, or the error of the system that it wraps.
 pub(super) fn failed(path: &Path, error: ParquetError) -> Error {
     match error {
         ParquetError::External(inner) => match inner.downcast::<std::io::Error>() {
@@ -92,7 +92,7 @@ pub(super) fn failed(path: &Path, error: ParquetError) -> Error {
 /// The columns, and how each is encoded.
 struct Fields {
     schema: SchemaRef,
-    /// For each field what its values are called in the file, leaf by leaf.
+    /// For each field the leaf columns of the file.
     leaves: Vec<Vec<ColumnDescPtr>>,
     /// Whether it is encoded by [`list_pages`].
     is_list: Vec<bool>,
@@ -117,7 +117,7 @@ impl Fields {
     }
 }
 
-/// Where the rows are cut.
+/// How many rows a block has, and how many blocks a row group.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Cutting {
     block_rows: usize,
@@ -125,13 +125,13 @@ struct Cutting {
 }
 
 impl Cutting {
-    /// By the bytes of the first row: no batch size shows in them.
+    /// Decides by the bytes of the first row, which do not depend on the batch size.
     fn by(batch: &RecordBatch) -> Self {
         let bytes = |column: &ArrayRef| match column.data_type() {
-            // Of what rows share none has more than its key.
+            // Rows share the values of a dictionary, so each has only its key.
             DataType::Dictionary(key, _) => key.primitive_width().unwrap_or(0),
             DataType::Utf8View | DataType::BinaryView => size_of::<u128>(),
-            // Alone: a slice of a list still has all items behind it.
+            // The row is copied out, because a slice of a list still refers to all items.
             _ => take(column, &UInt32Array::from(vec![0]), None)
                 .and_then(|row| row.to_data().get_slice_memory_size())
                 .unwrap_or(0),
@@ -147,14 +147,14 @@ impl Cutting {
     }
 }
 
-/// Rows on their way to being encoded.
+/// Rows that wait for their block to be full.
 #[derive(Default)]
 struct RowBlock {
     parts: Vec<RecordBatch>,
     rows: usize,
 }
 
-/// What is to be encoded; [`Encoded`] comes back in the same order.
+/// Work for an encoder; the results come back as [`Encoded`] in the same order.
 enum Task {
     Page { parts: Arc<Vec<RecordBatch>>, field: usize },
     Column { field: Arc<Field>, writers: Vec<ArrowColumnWriter>, blocks: Vec<ArrayRef> },
@@ -167,15 +167,15 @@ enum Encoded {
     EndOfGroup,
 }
 
-/// Cuts batches into blocks and these into what is to be encoded.
+/// Cuts batches into blocks and hands them to the encoders.
 struct Cutter<'a> {
     columns: ArrowRowGroupWriterFactory,
     fields: &'a Fields,
     tasks: SyncSender<Task>,
     block: RowBlock,
-    /// Of the row group on its way, block by block: the columns that are encoded whole.
+    /// The columns of the current row group that are encoded whole, block by block.
     others: Vec<RecordBatch>,
-    /// Row groups before it.
+    /// The number of row groups before it.
     ended: usize,
 }
 
@@ -213,7 +213,7 @@ impl Cutter<'_> {
         Ok((rows, has_nulls))
     }
 
-    /// Hands the block in hand to the encoders. Breaks off if they no longer take work; then they have left their error.
+    /// Hands the current block to the encoders. Breaks if they have ended, which leaves their error to the assembling thread.
     fn end_block(&mut self, cutting: Cutting) -> Result<ControlFlow<()>> {
         let parts = Arc::new(std::mem::take(&mut self.block).parts);
         for field in self.fields.lists() {
@@ -230,7 +230,7 @@ impl Cutter<'_> {
         if self.others.len() < cutting.blocks_in(self.ended) { Ok(ControlFlow::Continue(())) } else { self.end_group() }
     }
 
-    /// Ends the row group in hand, as [`Cutter::end_block`] does.
+    /// Hands the current row group to the encoders; breaks as [`Cutter::end_block`] does.
     fn end_group(&mut self) -> Result<ControlFlow<()>> {
         let blocks = std::mem::take(&mut self.others);
         if blocks.is_empty() {
@@ -258,7 +258,7 @@ impl Cutter<'_> {
     }
 }
 
-/// Starts the threads that encode: where their work is handed in, and what they make of it, in order.
+/// Starts the threads that encode. Returns where to send their work, and their results in order.
 fn start_encoders(path: &Path, compression: Compression) -> Result<(SyncSender<Task>, Ordered<Encoded>)> {
     let threads = thread::available_parallelism().map_or(1, |n| n.get()).min(MAX_ENCODERS);
     let (tasks, handed_in) = sync_channel(0);
@@ -343,7 +343,7 @@ fn append<W: Write + Send>(
     group.close().map(drop)
 }
 
-/// The Arrow types that readers are told of. Arrow's C++ reader, and with it PyArrow and pandas, refuses a fixed-size
+/// The Arrow types that the file declares to readers. Arrow's C++ reader, and with it PyArrow and pandas, refuses a fixed-size
 /// list with a null row (apache/arrow issue 34510), so a column that turned out to have one is called a plain list. In
 /// the file both are the same.
 pub(super) fn readable(schema: &Schema, has_nulls: &[bool]) -> Schema {
@@ -376,7 +376,7 @@ pub(super) fn properties(schema: &Schema, options: &WriteOptions) -> WriterPrope
     let metadata = metadata.into_iter().map(|(key, value)| KeyValue::new(key.clone(), value.clone())).collect();
     let mut properties = WriterProperties::builder().set_compression(codec).set_key_value_metadata(Some(metadata));
     for field in schema.fields() {
-        // Features hardly ever repeat, so a dictionary costs time and space, and nobody filters by one of their values.
+        // Features rarely repeat, so a dictionary costs time and space, and nobody filters by one of their values.
         let path = match field.data_type() {
             DataType::FixedSizeList(item, _) if item.data_type().is_floating() => {
                 vec![field.name().clone(), "list".to_owned(), item.name().clone()]

@@ -15,7 +15,7 @@ impl BufferPool {
         Self { buffers: Mutex::default(), max_kept }
     }
 
-    /// A buffer of so many bytes, which may hold old data.
+    /// A buffer of `bytes` bytes, which may hold old data.
     pub fn take(self: &Arc<Self>, bytes: usize) -> PooledBuffer {
         let used = self.buffers.lock().unwrap_or_else(PoisonError::into_inner).pop();
         let mut buffer = used.unwrap_or_default();

@@ -56,7 +56,7 @@ pub struct ParquetReader {
 }
 
 impl ParquetReader {
-    /// Reads with so many threads, which hold so many jobs.
+    /// Starts `threads` threads. At most `in_flight` jobs are being worked on or wait to be taken.
     pub fn start(context: Arc<FileContext>, threads: usize, in_flight: usize) -> Result<Self> {
         let (jobs, shared) = (JobPlanner::jobs(context.clone()), context.clone());
         let outputs = ordered::map(threads, in_flight, jobs, move || {
