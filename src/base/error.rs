@@ -117,6 +117,10 @@ pub enum Error {
     /// An error of the Arrow libraries that no other variant describes.
     #[error(transparent)]
     Arrow(ArrowError),
+    /// A GPU that was asked for by itself could not do the work: a `GpuError`. An [`Engine`](crate::Engine) lets the CPU
+    /// do it instead, and does not give this error.
+    #[error(transparent)]
+    Gpu(Box<dyn std::error::Error + Send + Sync>),
     /// A defect of this crate: a worker ended in a way it must not.
     #[error("internal error, please report it: {0}")]
     Internal(String),

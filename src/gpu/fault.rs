@@ -60,6 +60,9 @@ pub enum GpuError {
         /// The most that a buffer holds.
         max: u64,
     },
+    /// A buffer of an application cannot be used as images. The device is unharmed.
+    #[error("the buffer cannot be used as images: {0}")]
+    Buffer(String),
     /// A sum of float pixels is not a finite f32. The device is unharmed.
     #[error("a sum of float pixels is not a finite 32-bit float")]
     Range,
@@ -72,6 +75,12 @@ impl From<wgpu::Error> for GpuError {
             wgpu::Error::Validation { description, .. } => Self::Validation(one_line(&description)),
             wgpu::Error::Internal { description, .. } => Self::Lost(one_line(&description)),
         }
+    }
+}
+
+impl From<GpuError> for crate::Error {
+    fn from(error: GpuError) -> Self {
+        crate::Error::Gpu(Box::new(error))
     }
 }
 

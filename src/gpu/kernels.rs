@@ -1,28 +1,34 @@
-//! The pipelines, compiled for a plan when it is first met.
+//! The pipelines: specialised ones for plans with much work, general ones for all others.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::command::Dispatch;
-use super::context::Context;
+use super::context::{Context, HEAD_BYTES};
 use super::fault::GpuError;
 use super::layout::{
-    FINISH_ENTRY, GROUP, INPUT_BINDING, MERGE_ENTRY, OUTPUT_BINDING, PARAMS_BINDING, PARTS_ENTRY, Params, SHADER_F32,
-    SHADER_FINISH, SHADER_U8, SHADER_U16, WHOLE_ENTRY,
+    FINISH_ENTRY, GROUP, INPUT_BINDING, MERGE_ENTRY, NUMBERS, OUTPUT_BINDING, PARAMS_BINDING, Params, TILES_ENTRY,
+    WHOLE_ENTRY,
 };
+use super::lru::Lru;
 use super::plan::{BlockPlan, Chunk};
+use super::shader::{Numbers, compose, constant};
 use crate::base::shape::PixelType;
 
-/// Plans whose pipelines are kept. A process seldom meets more than a few shapes.
-const MOST_KEPT: usize = 64;
+/// Plans that are remembered, with their pipelines. A process seldom meets more than a few; ragged images may bring
+/// thousands.
+const MAX_PLANS: usize = 256;
+/// Bytes of pixels after which a plan gets pipelines of its own. Compiling them takes tens of milliseconds; general
+/// kernels are about as fast as pixels arrive.
+pub(super) const SPECIALIZE_BYTES: usize = 64 << 20;
 
-/// The kernels of a plan.
-#[derive(Debug)]
+/// The pipelines of a plan, or of all plans of one kind.
+#[derive(Debug, Clone)]
 pub(super) struct Kernel {
     /// From pixels to the records of blocks.
     pub(super) blocks: wgpu::ComputePipeline,
-    /// From those of rectangles to those of images.
+    /// From those of tiles to those of images.
     pub(super) merge: Option<wgpu::ComputePipeline>,
 }
 
@@ -55,6 +61,7 @@ impl Kernel {
 #[derive(Debug)]
 pub(super) struct Kernels {
     checked: bool,
+    specialize_bytes: usize,
     bindings: wgpu::BindGroupLayout,
     layout: wgpu::PipelineLayout,
     /// What drivers keep of compiled pipelines, where the adapter hands it out.
@@ -62,13 +69,23 @@ pub(super) struct Kernels {
     compiled: Mutex<Compiled>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Compiled {
-    /// By [`PixelType`].
-    modules: [Option<wgpu::ShaderModule>; 3],
-    kernels: HashMap<BlockPlan, Arc<Kernel>>,
-    /// By plan, rows of an image and the bits of the scale.
-    finishers: HashMap<(BlockPlan, usize, u64), wgpu::ComputePipeline>,
+    modules: HashMap<(PixelType, Numbers), wgpu::ShaderModule>,
+    plans: Lru<BlockPlan, Seen>,
+    /// Kernels for any plan of a pixel type, with tiles or without.
+    general: HashMap<(PixelType, bool), Arc<Kernel>>,
+    finish: HashMap<PixelType, wgpu::ComputePipeline>,
+    /// How many pipelines were compiled so far.
+    pipelines: usize,
+}
+
+/// What is known of a plan.
+#[derive(Debug, Default)]
+struct Seen {
+    /// Pixels so far.
+    bytes: usize,
+    specialized: Option<Arc<Kernel>>,
 }
 
 impl Kernels {
@@ -86,7 +103,7 @@ impl Kernels {
         };
         let params_bytes = wgpu::BufferSize::new(size_of::<Params>() as u64);
         let bindings = device.create_bind_group_layout(&wgpu::BindGroupLayoutDescriptor {
-            label: Some("moments"),
+            label: Some("pixelfeat"),
             entries: &[
                 entry(PARAMS_BINDING, wgpu::BufferBindingType::Uniform, params_bytes),
                 entry(INPUT_BINDING, wgpu::BufferBindingType::Storage { read_only: true }, None),
@@ -95,19 +112,27 @@ impl Kernels {
         });
         const { assert!(GROUP == 0, "the one layout below is that of group 0") };
         let layout = device.create_pipeline_layout(&wgpu::PipelineLayoutDescriptor {
-            label: Some("moments"),
+            label: Some("pixelfeat"),
             bind_group_layouts: &[Some(&bindings)],
             immediate_size: 0,
         });
         let cache = device.features().contains(wgpu::Features::PIPELINE_CACHE).then(|| {
-            let descriptor = wgpu::PipelineCacheDescriptor { label: Some("moments"), data: None, fallback: true };
+            let descriptor = wgpu::PipelineCacheDescriptor { label: Some("pixelfeat"), data: None, fallback: true };
             // SAFETY: it begins empty, so there is no data to vouch for.
             unsafe { device.create_pipeline_cache(&descriptor) }
         });
-        Self { checked, bindings, layout, cache, compiled: Mutex::default() }
+        let compiled = Compiled {
+            modules: HashMap::new(),
+            plans: Lru::new(MAX_PLANS),
+            general: HashMap::new(),
+            finish: HashMap::new(),
+            pipelines: 0,
+        };
+        let specialize_bytes = SPECIALIZE_BYTES;
+        Self { checked, specialize_bytes, bindings, layout, cache, compiled: Mutex::new(compiled) }
     }
 
-    /// The bind groups of `kernel`; records of tiles go through `records`.
+    /// The bind groups of a kernel: of one for tiles if there is a buffer for their records.
     pub(super) fn bind_kernel<'b>(
         &self,
         device: &wgpu::Device,
@@ -133,7 +158,7 @@ impl Kernels {
         output: wgpu::BindingResource<'_>,
     ) -> wgpu::BindGroup {
         device.create_bind_group(&wgpu::BindGroupDescriptor {
-            label: Some("moments"),
+            label: Some("pixelfeat"),
             layout: &self.bindings,
             entries: &[
                 wgpu::BindGroupEntry { binding: PARAMS_BINDING, resource: params },
@@ -143,129 +168,125 @@ impl Kernels {
         })
     }
 
-    /// The kernels of `plan`, compiled now if they are met for the first time.
-    pub(super) fn of(&self, context: &Context, plan: &BlockPlan) -> Result<Arc<Kernel>, GpuError> {
-        let mut compiled = self.compiled.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(kernel) = compiled.kernels.get(plan) {
+    /// Whether `pixels` can be bound to a kernel, for wgpu to tell.
+    pub(super) fn try_bind(&self, context: &Context, pixels: &wgpu::Buffer) -> Result<(), GpuError> {
+        let params = context.buffer("params", HEAD_BYTES, wgpu::BufferUsages::UNIFORM, false);
+        let output = context.buffer("results", HEAD_BYTES, wgpu::BufferUsages::STORAGE, false);
+        let [params, input, output] = [&params, pixels, &output].map(wgpu::Buffer::as_entire_binding);
+        drop(self.bind(&context.device, params, input, output));
+        Ok(())
+    }
+
+    /// The kernel for `bytes` more of pixels of `plan`, compiled now if need be.
+    pub(super) fn of(&self, context: &Context, plan: &BlockPlan, bytes: usize) -> Result<Arc<Kernel>, GpuError> {
+        let compiled = &mut *self.compiled.lock().unwrap_or_else(PoisonError::into_inner);
+        let seen = compiled.plans.get_or_default(plan);
+        if let Some(kernel) = &seen.specialized {
             return Ok(kernel.clone());
         }
-        if compiled.kernels.len() == MOST_KEPT {
-            compiled.kernels.clear();
+        seen.bytes = seen.bytes.saturating_add(bytes);
+        if seen.bytes >= self.specialize_bytes {
+            let kernel = Arc::new(self.compile(context, compiled, plan, Numbers::Constants)?);
+            compiled.plans.get_or_default(plan).specialized = Some(kernel.clone());
+            return Ok(kernel);
         }
-        let kernel = context.scoped(|| {
-            let module = compiled.modules[plan.pixel_type as usize]
-                .get_or_insert_with(|| self.module(&context.device, source(plan.pixel_type)));
-            let constants = constants(plan);
-            let pipeline = |entry| self.pipeline(&context.device, module, entry, &constants);
-            Ok(Arc::new(if plan.is_parts() {
-                Kernel { blocks: pipeline(PARTS_ENTRY), merge: Some(pipeline(MERGE_ENTRY)) }
-            } else {
-                Kernel { blocks: pipeline(WHOLE_ENTRY), merge: None }
-            }))
-        })?;
-        compiled.kernels.insert(*plan, kernel.clone());
+        let kind = (plan.pixel_type, plan.is_tiled());
+        if let Some(kernel) = compiled.general.get(&kind) {
+            return Ok(kernel.clone());
+        }
+        let kernel = Arc::new(self.compile(context, compiled, plan, Numbers::Params)?);
+        compiled.general.insert(kind, kernel.clone());
         Ok(kernel)
     }
 
-    /// The kernel that makes features from the records of images of `height` rows.
-    pub(super) fn finish(
+    fn compile(
         &self,
         context: &Context,
+        compiled: &mut Compiled,
         plan: &BlockPlan,
-        height: usize,
-        scale: f64,
-    ) -> Result<wgpu::ComputePipeline, GpuError> {
-        let key = (*plan, height, scale.to_bits());
-        let mut compiled = self.compiled.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(finish) = compiled.finishers.get(&key) {
+        numbers: Numbers,
+    ) -> Result<Kernel, GpuError> {
+        let constants: Vec<_> = match numbers {
+            Numbers::Constants => {
+                NUMBERS.iter().map(|name| constant(name)).zip(plan.numbers().map(f64::from)).collect()
+            }
+            Numbers::Params => Vec::new(),
+        };
+        let mut pipeline = |entry| self.pipeline(context, compiled, (plan.pixel_type, numbers), entry, &constants);
+        Ok(if plan.is_tiled() {
+            Kernel { blocks: pipeline(TILES_ENTRY)?, merge: Some(pipeline(MERGE_ENTRY)?) }
+        } else {
+            Kernel { blocks: pipeline(WHOLE_ENTRY)?, merge: None }
+        })
+    }
+
+    /// The kernel that makes features from the records of images, of any plan and at any scale.
+    pub(super) fn finish(&self, context: &Context, pixel_type: PixelType) -> Result<wgpu::ComputePipeline, GpuError> {
+        let compiled = &mut *self.compiled.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(finish) = compiled.finish.get(&pixel_type) {
             return Ok(finish.clone());
         }
-        if compiled.finishers.len() == MOST_KEPT {
-            compiled.finishers.clear();
-        }
-        let record = plan.record(height);
-        let constants = [
-            ("WIDTH", plan.width as f64),
-            ("CHANNELS", plan.channels as f64),
-            ("A_WORD", record.a_word as f64),
-            ("SUM_WORDS", record.sum_words as f64),
-            ("BANDS", record.bands as f64),
-            ("SECOND_WORDS", record.second_words as f64),
-            ("SCALE", scale),
-        ];
-        let finish = context.scoped(|| {
-            let module = self.module(&context.device, SHADER_FINISH);
-            Ok(self.pipeline(&context.device, &module, FINISH_ENTRY, &constants))
-        })?;
-        compiled.finishers.insert(key, finish.clone());
+        let finish = self.pipeline(context, compiled, (pixel_type, Numbers::Params), FINISH_ENTRY, &[])?;
+        compiled.finish.insert(pixel_type, finish.clone());
         Ok(finish)
     }
 
-    fn module(&self, device: &wgpu::Device, source: &'static str) -> wgpu::ShaderModule {
+    fn module(&self, device: &wgpu::Device, source: String) -> wgpu::ShaderModule {
         let descriptor = wgpu::ShaderModuleDescriptor {
-            label: Some("moments"),
-            source: wgpu::ShaderSource::Wgsl(Cow::Borrowed(source)),
+            label: Some("pixelfeat"),
+            source: wgpu::ShaderSource::Wgsl(Cow::Owned(source)),
         };
         if self.checked {
             return device.create_shader_module(descriptor);
         }
         // SAFETY: the shaders are the crate's own. Every index follows from the plan, the params and the invocation's
-        // number, which is checked against the tasks; `BlockPlan` sizes the workgroup's memory and `Chunk` the buffers, whose
-        // sizes are checked before a dispatch. Loops run a counted number of times and no divisor is zero, since no side
-        // of a shape is.
+        // number, which is checked against the tasks; `BlockPlan` sizes the workgroup's memory and `Chunk` the buffers,
+        // whose sizes are checked before a dispatch. Loops run a counted number of times and no divisor is zero, since no
+        // side of a shape is.
         unsafe { device.create_shader_module_trusted(descriptor, wgpu::ShaderRuntimeChecks::unchecked()) }
     }
 
     fn pipeline(
         &self,
-        device: &wgpu::Device,
-        module: &wgpu::ShaderModule,
+        context: &Context,
+        compiled: &mut Compiled,
+        (pixel_type, numbers): (PixelType, Numbers),
         entry: &str,
-        constants: &[(&str, f64)],
-    ) -> wgpu::ComputePipeline {
-        device.create_compute_pipeline(&wgpu::ComputePipelineDescriptor {
-            label: Some(entry),
-            layout: Some(&self.layout),
-            module,
-            entry_point: Some(entry),
-            compilation_options: wgpu::PipelineCompilationOptions {
-                constants,
-                // The kernels write what they read there.
-                zero_initialize_workgroup_memory: self.checked,
-            },
-            cache: self.cache.as_ref(),
-        })
+        constants: &[(String, f64)],
+    ) -> Result<wgpu::ComputePipeline, GpuError> {
+        let constants: Vec<_> = constants.iter().map(|(name, value)| (name.as_str(), *value)).collect();
+        let pipeline = context.scoped(|| {
+            let module = compiled
+                .modules
+                .entry((pixel_type, numbers))
+                .or_insert_with(|| self.module(&context.device, compose(pixel_type, numbers)));
+            Ok(context.device.create_compute_pipeline(&wgpu::ComputePipelineDescriptor {
+                label: Some(entry),
+                layout: Some(&self.layout),
+                module,
+                entry_point: Some(entry),
+                compilation_options: wgpu::PipelineCompilationOptions {
+                    constants: &constants,
+                    // The kernels write what they read there.
+                    zero_initialize_workgroup_memory: self.checked,
+                },
+                cache: self.cache.as_ref(),
+            }))
+        })?;
+        compiled.pipelines += 1;
+        Ok(pipeline)
     }
 }
 
-fn source(pixel_type: PixelType) -> &'static str {
-    match pixel_type {
-        PixelType::U8 => SHADER_U8,
-        PixelType::U16 => SHADER_U16,
-        PixelType::F32 => SHADER_F32,
+#[cfg(test)]
+impl Kernels {
+    /// With pipelines of its own for every plan that has so many bytes.
+    pub(super) fn specialize_from(&mut self, bytes: usize) {
+        self.specialize_bytes = bytes;
     }
-}
 
-/// The values of the shaders' overrides.
-fn constants(plan: &BlockPlan) -> Vec<(&'static str, f64)> {
-    let mut constants = vec![
-        ("WIDTH", plan.width),
-        ("CHANNELS", plan.channels),
-        ("BLOCK_IMAGES", plan.block_images),
-        ("BLOCK_ROWS", plan.block_rows),
-        ("BLOCK_PIXELS", plan.block_pixels),
-        ("PITCH", plan.pitch),
-        ("ALIGNED", plan.aligned.into()),
-        ("BLOCK_WORDS", plan.block_words()),
-        ("RECORD_WORDS", plan.record_words()),
-        ("RECORDS_WORDS", plan.records_words()),
-    ];
-    if plan.pixel_type != PixelType::F32 {
-        constants.extend([
-            ("SUMS_A_WORD", plan.sums_a_word),
-            ("MERGED_A_WORD", plan.merged_a_word),
-            ("SUM_WORDS", plan.sum_words()),
-        ]);
+    /// How many pipelines were compiled.
+    pub(super) fn pipelines(&self) -> usize {
+        self.compiled.lock().unwrap_or_else(PoisonError::into_inner).pipelines
     }
-    constants.into_iter().map(|(name, value)| (name, value as f64)).collect()
 }

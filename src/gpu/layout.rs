@@ -4,7 +4,7 @@ use bytemuck::{Pod, Zeroable};
 
 /// Invocations of a workgroup, in one dimension.
 pub const WORKGROUP_SIZE: u32 = 128;
-/// The most bytes that a workgroup's memory takes: what every adapter has.
+/// The largest size in bytes of a workgroup's memory: what every adapter has.
 pub const WORKGROUP_BYTES: usize = 16 << 10;
 /// Bytes of a vector: pixels are loaded by the vector, so their buffer must hold whole ones.
 pub const VECTOR_BYTES: usize = 16;
@@ -15,49 +15,60 @@ pub const GROUP: u32 = 0;
 pub const PARAMS_BINDING: u32 = 0;
 /// What is read: the pixels, packed as they lie in the column, or the records of blocks.
 pub const INPUT_BINDING: u32 = 1;
-/// What is written: records.
+/// What is written: records, or features.
 pub const OUTPUT_BINDING: u32 = 2;
 
 /// The entry point that makes the records of whole images, some a workgroup.
 pub const WHOLE_ENTRY: &str = "whole";
-/// The entry point that makes the records of rectangles, one a workgroup.
-pub const PARTS_ENTRY: &str = "parts";
-/// The entry point that makes records of images from those of their rectangles.
+/// The entry point that makes the records of tiles, one a workgroup.
+pub const TILES_ENTRY: &str = "tiles";
+/// The entry point that makes records of images from those of their tiles.
 pub const MERGE_ENTRY: &str = "merge";
-
 /// The entry point that makes features from the records of images.
 pub const FINISH_ENTRY: &str = "finish";
 
-/// The WGSL of the kernels of `u8` pixels.
-pub const SHADER_U8: &str = concat!(
-    include_str!("../../shaders/blocks.wgsl"),
-    include_str!("../../shaders/integers.wgsl"),
-    include_str!("../../shaders/moments_u8.wgsl")
-);
-/// The WGSL of the kernels of `u16` pixels.
-pub const SHADER_U16: &str = concat!(
-    include_str!("../../shaders/blocks.wgsl"),
-    include_str!("../../shaders/integers.wgsl"),
-    include_str!("../../shaders/moments_u16.wgsl")
-);
-/// The WGSL of the kernels of `f32` pixels.
-pub const SHADER_F32: &str =
-    concat!(include_str!("../../shaders/blocks.wgsl"), include_str!("../../shaders/moments_f32.wgsl"));
+/// The numbers of a plan, as the shaders name them and in the order of [`Params::numbers`].
+pub const NUMBERS: [&str; 15] = [
+    // The image: pixels in a row, values in a pixel.
+    "width",
+    "channels",
+    // The block: 1 if it is a tile; else its images; the rows of each, or of the tile; the pixels of a row.
+    "tiled",
+    "block_images",
+    "block_rows",
+    "block_pixels",
+    // Bytes from row to row in workgroup memory, and 1 if every row begins on a word.
+    "pitch",
+    "aligned",
+    // Words that a block takes in workgroup memory, that its record takes for each image, and all of its records.
+    "block_words",
+    "record_words",
+    "records_words",
+    // Words of the profiles in a record of a block, and of the sums among them.
+    "profiles_words",
+    "sum_words",
+    // Sums a word in the record of a block, and in that of an image.
+    "sums_a_word",
+    "merged_a_word",
+];
 
-/// The WGSL that makes features on the device.
-pub const SHADER_FINISH: &str = include_str!("../../shaders/finish.wgsl");
-
-/// What a dispatch is told: the twin of the shaders' `Params`. All else is compiled in.
+/// What a dispatch is told: the twin of the shaders' `Params`.
 #[repr(C)]
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Pod, Zeroable)]
+#[derive(Debug, Clone, Copy, PartialEq, Pod, Zeroable)]
 pub struct Params {
-    /// The first image, counted from the start of the pixels.
+    /// The first image, counted from the start of the pixels, or of the features.
     pub first: u32,
     /// Images from there on.
     pub images: u32,
     /// Rows of each, or of the one band of an image.
     pub height: u32,
+    /// Features from image to image.
+    pub stride: u32,
+    /// What sums are divided by in features.
+    pub scale: f32,
+    /// The plan's numbers, for kernels that have them from here.
+    pub numbers: [u32; NUMBERS.len()],
 }
 
-const _: () = assert!(size_of::<Params>() == 12);
+const _: () = assert!(size_of::<Params>() == 4 * (5 + NUMBERS.len()));
 const _: () = assert!(align_of::<Params>() == 4);

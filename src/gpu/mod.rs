@@ -1,4 +1,4 @@
-//! The GPU backend: moments by compute shaders through wgpu, features finished on the host.
+//! The GPU backend: sums by compute shaders through wgpu, features finished on the host.
 //!
 //! Pixels travel packed, as they are; sums come back, exact for integers, and every division and root is done on the
 //! host, so that no GPU's rounding shows in a feature.
@@ -9,11 +9,14 @@ mod fault;
 mod kernels;
 #[doc(hidden)]
 pub mod layout;
+mod lru;
 mod pixel;
 mod plan;
 mod rates;
 mod resident;
 mod ring;
+#[doc(hidden)]
+pub mod shader;
 mod slot;
 mod stream;
 #[cfg(test)]
@@ -159,12 +162,19 @@ impl Gpu {
         finisher: &Finisher,
         threads: usize,
     ) -> (usize, Result<(), GpuError>) {
-        let (ring, transfer_mode) = match self.ring().and_then(|ring| Ok((ring, self.transfer_mode()?))) {
-            Ok(open) => open,
+        let shape = finisher.shape();
+        let plan = BlockPlan::new(shape, P::TYPE);
+        let bytes = queue.images() * shape.values() * size_of::<P>();
+        let ready = self.ring().and_then(|ring| {
+            let kernel = ring.kernels.of(&ring.context, &plan, bytes).map_err(|error| self.failed(error))?;
+            Ok((ring, self.transfer_mode()?, kernel))
+        });
+        let (ring, transfer_mode, kernel) = match ready {
+            Ok(ready) => ready,
             Err(error) => return (0, Err(error)),
         };
-        let plan = BlockPlan::of::<P>(finisher.shape());
-        let stream = Stream { ring, finisher, plan: &plan, transfer_mode, chunk_bytes: self.chunk_bytes };
+        let chunk_bytes = self.chunk_bytes;
+        let stream = Stream { ring, finisher, plan: &plan, kernel: &kernel, transfer_mode, chunk_bytes };
         let (images, done) = stream.drain(queue, threads);
         (images, done.map_err(|error| self.failed(error)))
     }
@@ -184,7 +194,11 @@ impl Gpu {
     fn failed(&self, error: GpuError) -> GpuError {
         let harmless = matches!(
             error,
-            GpuError::Range | GpuError::Lengths { .. } | GpuError::NotThere { .. } | GpuError::TooLarge { .. }
+            GpuError::Range
+                | GpuError::Lengths { .. }
+                | GpuError::NotThere { .. }
+                | GpuError::TooLarge { .. }
+                | GpuError::Buffer(_)
         );
         let Some(ring) = self.ring.as_ref().filter(|_| !harmless) else { return error };
         let first = ring.context.health.fail(error);
@@ -192,7 +206,7 @@ impl Gpu {
         first
     }
 
-    /// The most that one buffer of images takes.
+    /// The largest size of a buffer of images.
     fn part_bytes(&self, context: &Context) -> usize {
         self.chunk_bytes.unwrap_or(usize::MAX).min(context.buffer_bytes())
     }
@@ -225,6 +239,19 @@ impl Gpu {
     pub(crate) fn with_transfer_mode(mut self, mode: TransferMode) -> Self {
         self.transfer_mode = OnceLock::from(mode);
         self
+    }
+
+    /// With pipelines of its own for every shape that has so many bytes of pixels.
+    pub(crate) fn with_specialize_bytes(mut self, bytes: usize) -> Self {
+        if let Some(ring) = &mut self.ring {
+            ring.kernels.specialize_from(bytes);
+        }
+        self
+    }
+
+    /// How many pipelines were compiled.
+    pub(crate) fn pipelines(&self) -> usize {
+        self.ring.as_ref().map_or(0, |ring| ring.kernels.pipelines())
     }
 
     /// With the bounds checks that a release build's kernels do without, or without them.

@@ -46,7 +46,7 @@ macro_rules! integer_pixel {
         impl GpuPixel for $t {
             fn add_record(moments: &mut Moments<Self>, words: &[u32], record: &Record, top: usize) {
                 let full = moments.shape().height();
-                let (rows, cols, seconds) = moments.parts_mut();
+                let (rows, cols, sum_sqs) = moments.parts_mut();
                 let row_sums = record.channels * record.height;
                 let (sums, squares) = words.split_at(record.sum_words);
                 if record.height == full {
@@ -60,9 +60,9 @@ macro_rules! integer_pixel {
                         Some(column) => cols[column] += sum,
                     });
                 }
-                let parts = squares.chunks_exact(record.bands * record.second_words);
-                for (second, parts) in seconds.iter_mut().zip(parts) {
-                    *second += match record.second_words {
+                let parts = squares.chunks_exact(record.bands * record.sum_sq_words);
+                for (sum_sq, parts) in sum_sqs.iter_mut().zip(parts) {
+                    *sum_sq += match record.sum_sq_words {
                         1 => parts.iter().map(|&word| u64::from(word)).sum::<u64>(),
                         _ => {
                             let (pairs, _) = parts.as_chunks::<2>();
@@ -84,17 +84,17 @@ integer_pixel!(u16);
 impl GpuPixel for f32 {
     fn add_record(moments: &mut Moments<f32>, words: &[u32], record: &Record, top: usize) {
         let full = moments.shape().height();
-        let (rows, cols, seconds) = moments.parts_mut();
+        let (rows, cols, squares) = moments.parts_mut();
         let n = record.width as f64;
         let (row_words, col_words) = words[..record.sum_words].split_at(3 * record.channels * record.height);
         let (row_words, _) = row_words.as_chunks::<3>();
-        for (c, (second, records)) in seconds.iter_mut().zip(row_words.chunks_exact(record.height)).enumerate() {
+        for (c, (square, records)) in squares.iter_mut().zip(row_words.chunks_exact(record.height)).enumerate() {
             for (sum, record) in rows[c * full + top..].iter_mut().zip(records) {
                 let [middle, rest, spread] = record.map(|word| f64::from(f32::from_bits(word)));
                 *sum = n * middle + rest;
                 // From about `middle` to about the row's own mean; the difference cannot be negative but by rounding.
                 let own = spread - rest * rest / n;
-                *second += if own < 0.0 { 0.0 } else { own };
+                *square += if own < 0.0 { 0.0 } else { own };
             }
         }
         for (sum, &word) in cols.iter_mut().zip(col_words) {
@@ -105,13 +105,13 @@ impl GpuPixel for f32 {
     fn complete(moments: &mut Moments<f32>) -> Result<(), GpuError> {
         let shape = moments.shape();
         let n = shape.width() as f64;
-        let (rows, cols, seconds) = moments.parts_mut();
+        let (rows, cols, squares) = moments.parts_mut();
         // So far each row's spread is about its own mean; moving it to the image's adds n·(difference)².
-        for (rows, second) in rows.chunks_exact(shape.height()).zip(seconds.iter_mut()) {
+        for (rows, square) in rows.chunks_exact(shape.height()).zip(squares.iter_mut()) {
             let mean = rows.iter().sum::<f64>() / shape.pixels() as f64;
-            *second += rows.iter().map(|row| n * (row / n - mean).powi(2)).sum::<f64>();
+            *square += rows.iter().map(|row| n * (row / n - mean).powi(2)).sum::<f64>();
         }
         let finite = |sums: &[f64]| sums.iter().all(|sum| sum.is_finite());
-        if finite(rows) && finite(cols) && finite(seconds) { Ok(()) } else { Err(GpuError::Range) }
+        if finite(rows) && finite(cols) && finite(squares) { Ok(()) } else { Err(GpuError::Range) }
     }
 }

@@ -1,26 +1,33 @@
 //! How images are cut: into blocks that a workgroup's memory holds, and into chunks that a buffer holds.
 
-use super::layout::{VECTOR_BYTES, WORKGROUP_BYTES, WORKGROUP_SIZE};
-use super::pixel::GpuPixel;
+use super::layout::{NUMBERS, Params, VECTOR_BYTES, WORKGROUP_BYTES, WORKGROUP_SIZE};
 use crate::base::shape::{ImageShape, PixelType};
 
 const WORD: usize = size_of::<u32>();
-/// Bytes of a row that a rectangle takes, if the row has them: whole vectors and whole pixels of any type.
-const PART_ROW_BYTES: usize = 192;
-/// Rows of a rectangle at most: the columns' sums of 8-bit pixels then fit 16 bits, as the rows' do.
-const PART_ROWS: usize = 256;
-/// Bytes of a rectangle, about: four such workgroups fit side by side into the smallest memory of today's GPUs.
-const PART_BYTES: usize = 12 << 10;
+/// Bytes of a row that a tile takes, if the row has them: whole vectors and whole pixels of any type.
+const TILE_ROW_BYTES: usize = 192;
+/// Rows of a tile at most: the columns' sums of 8-bit pixels then fit 16 bits, as the rows' do.
+const MAX_TILE_ROWS: usize = 256;
+/// Bytes of a tile, about: four such workgroups fit side by side into the smallest memory of today's GPUs.
+const TILE_BYTES: usize = 12 << 10;
 
-/// What the kernels of a pixel type are compiled for. Equal plans share their pipelines.
+/// What a workgroup takes at a time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) enum Block {
+    /// So many whole images.
+    Images(usize),
+    /// A rectangle of one image; the records of an image's tiles are merged.
+    Tile,
+}
+
+/// How the images of a shape are cut into blocks. Equal plans share their pipelines.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) struct BlockPlan {
     pub(super) pixel_type: PixelType,
     pub(super) width: usize,
     pub(super) channels: usize,
-    /// Whole images a block, or 0 if a block is a rectangle of one.
-    pub(super) block_images: usize,
-    /// Rows of a block: of each of its images, or of the rectangle.
+    pub(super) block: Block,
+    /// Rows of a block: of each of its images, or of the tile.
     pub(super) block_rows: usize,
     /// Pixels in a row of a block.
     pub(super) block_pixels: usize,
@@ -34,16 +41,16 @@ pub(super) struct BlockPlan {
 }
 
 impl BlockPlan {
-    pub(super) fn of<P: GpuPixel>(shape: ImageShape) -> Self {
-        let row_bytes = shape.row_values() * size_of::<P>();
+    pub(super) fn new(shape: ImageShape, pixel_type: PixelType) -> Self {
+        let row_bytes = shape.row_values() * pixel_type.bytes();
         // Two sums a word where each is below 2¹⁶.
-        let a_word = |longest: usize| if P::TYPE == PixelType::U8 && longest * 255 < 1 << 16 { 2 } else { 1 };
+        let a_word = |longest: usize| if pixel_type == PixelType::U8 && longest * 255 < 1 << 16 { 2 } else { 1 };
         let merged_a_word = a_word(shape.height().max(shape.width()));
         let whole = Self {
-            pixel_type: P::TYPE,
+            pixel_type,
             width: shape.width(),
             channels: shape.channels(),
-            block_images: 1,
+            block: Block::Images(1),
             block_rows: shape.height(),
             block_pixels: shape.width(),
             pitch: row_bytes,
@@ -53,35 +60,77 @@ impl BlockPlan {
         };
         let memory = |plan: &Self| (plan.block_words() + plan.records_words()) * WORD;
         if memory(&whole) <= WORKGROUP_BYTES {
-            let most = (1..).take_while(|&block_images| memory(&Self { block_images, ..whole }) <= WORKGROUP_BYTES);
-            return Self { block_images: most.last().unwrap_or(1), ..whole };
+            let of = |images| Self { block: Block::Images(images), ..whole };
+            let fitting = (1..).take_while(|&images| memory(&of(images)) <= WORKGROUP_BYTES);
+            return of(fitting.last().unwrap_or(1));
         }
-        let pixel_bytes = shape.channels() * size_of::<P>();
-        let block_pixels = shape.width().min(PART_ROW_BYTES / pixel_bytes);
+        let pixel_bytes = shape.channels() * pixel_type.bytes();
+        let block_pixels = shape.width().min(TILE_ROW_BYTES / pixel_bytes);
         // A row that begins within a vector reaches into one more.
         let lead = if row_bytes.is_multiple_of(VECTOR_BYTES) { 0 } else { VECTOR_BYTES - 1 };
         let pitch = (lead + block_pixels * pixel_bytes).next_multiple_of(VECTOR_BYTES);
-        let rows = (PART_BYTES / pitch).min(PART_ROWS).min(shape.height());
-        let part = |block_rows| Self {
-            block_images: 0,
+        let rows = (TILE_BYTES / pitch).min(MAX_TILE_ROWS).min(shape.height());
+        let tile = |block_rows| Self {
+            block: Block::Tile,
             block_rows,
             block_pixels,
             pitch,
-            sums_a_word: a_word(PART_ROWS),
+            sums_a_word: a_word(MAX_TILE_ROWS),
             ..whole
         };
-        part((1..=rows).rev().find(|&rows| memory(&part(rows)) <= WORKGROUP_BYTES).unwrap_or(1))
+        tile((1..=rows).rev().find(|&rows| memory(&tile(rows)) <= WORKGROUP_BYTES).unwrap_or(1))
     }
 
-    /// Whether a block is a rectangle, so that records are merged.
-    pub(super) fn is_parts(&self) -> bool {
-        self.block_images == 0
+    pub(super) fn is_tiled(&self) -> bool {
+        self.block == Block::Tile
+    }
+
+    /// Images of a block, of which a tile is one.
+    fn block_images(&self) -> usize {
+        match self.block {
+            Block::Images(images) => images,
+            Block::Tile => 1,
+        }
+    }
+
+    /// The numbers that kernels are compiled or called with, by their names in [`NUMBERS`].
+    pub(super) fn numbers(&self) -> [u32; NUMBERS.len()] {
+        [
+            self.width,
+            self.channels,
+            self.is_tiled().into(),
+            self.block_images(),
+            self.block_rows,
+            self.block_pixels,
+            self.pitch,
+            self.aligned.into(),
+            self.block_words(),
+            self.record_words(),
+            self.records_words(),
+            self.record_words(),
+            self.sum_words(),
+            self.sums_a_word,
+            self.merged_a_word,
+        ]
+        .map(|number| number as u32)
+    }
+
+    /// What a dispatch over `images` images, or bands of one, of `height` rows is told.
+    pub(super) fn params(&self, first: usize, images: usize, height: usize) -> Params {
+        Params {
+            first: first as u32,
+            images: images as u32,
+            height: height as u32,
+            stride: 0,
+            scale: 1.0,
+            numbers: self.numbers(),
+        }
     }
 
     /// Words of a block in a workgroup's memory: its bytes from any place within a vector on, the word after them, and
     /// the one in 33 that stays free.
     pub(super) fn block_words(&self) -> usize {
-        let bytes = self.block_images.max(1) * self.block_rows * self.pitch + VECTOR_BYTES - 1;
+        let bytes = self.block_images() * self.block_rows * self.pitch + VECTOR_BYTES - 1;
         let words = bytes.next_multiple_of(VECTOR_BYTES) / WORD + 1;
         words + words / 32 + 1
     }
@@ -102,7 +151,7 @@ impl BlockPlan {
 
     /// Words of all records of a block.
     pub(super) fn records_words(&self) -> usize {
-        self.block_images.max(1) * self.record_words()
+        self.block_images() * self.record_words()
     }
 
     fn bands(&self, height: usize) -> usize {
@@ -116,9 +165,9 @@ impl BlockPlan {
     /// How the record of an image (or a band of one) of `height` rows is laid out.
     pub(super) fn record(&self, height: usize) -> Record {
         let sums = self.channels * (height + self.width);
-        let (bands, second_words) = match self.pixel_type {
+        let (bands, sum_sq_words) = match self.pixel_type {
             PixelType::F32 => (0, 0),
-            _ if self.is_parts() => (self.bands(height), 2),
+            _ if self.is_tiled() => (self.bands(height), 2),
             PixelType::U8 => (1, 1),
             PixelType::U16 => (1, 2),
         };
@@ -133,7 +182,7 @@ impl BlockPlan {
             a_word: self.merged_a_word,
             sum_words,
             bands,
-            second_words,
+            sum_sq_words,
         }
     }
 
@@ -141,8 +190,8 @@ impl BlockPlan {
     pub(super) fn chunk(&self, images: usize, height: usize) -> Chunk {
         let value_bytes = self.pixel_type.bytes();
         let pixel_bytes = images * height * self.width * self.channels * value_bytes;
-        let records = if self.is_parts() { images * self.bands(height) * self.across() } else { 0 };
-        let groups = if self.is_parts() { records } else { images.div_ceil(self.block_images) };
+        let records = if self.is_tiled() { images * self.bands(height) * self.across() } else { 0 };
+        let groups = if self.is_tiled() { records } else { images.div_ceil(self.block_images()) };
         let result_words = images * self.record(height).words();
         Chunk {
             images,
@@ -151,7 +200,7 @@ impl BlockPlan {
             record_words: records * self.record_words(),
             result_words,
             groups,
-            merge_groups: if self.is_parts() {
+            merge_groups: if self.is_tiled() {
                 self.merge_tasks(images, height).div_ceil(WORKGROUP_SIZE as usize)
             } else {
                 0
@@ -171,7 +220,7 @@ impl BlockPlan {
     /// for that, of rows; at the least one block or one row.
     pub(super) fn cut(&self, height: usize, bytes: usize) -> Cut {
         let images = bytes / self.chunk(1, height).largest_bytes();
-        if images > 0 || !self.is_parts() {
+        if images > 0 || !self.is_tiled() {
             return Cut::Images(images.max(1));
         }
         let fits = |rows: usize| self.chunk(1, rows).largest_bytes() <= bytes;
@@ -190,7 +239,7 @@ pub(super) struct Chunk {
     pub(super) images: usize,
     pub(super) height: usize,
     pub(super) pixel_bytes: usize,
-    /// Words of the records of rectangles.
+    /// Words of the records of tiles.
     pub(super) record_words: usize,
     pub(super) result_words: usize,
     pub(super) groups: usize,
@@ -226,12 +275,12 @@ pub struct Record {
     /// Parts that Σp² of a channel comes in.
     pub(super) bands: usize,
     /// Words of each part.
-    pub(super) second_words: usize,
+    pub(super) sum_sq_words: usize,
 }
 
 impl Record {
     pub(super) fn words(&self) -> usize {
-        self.sum_words + self.channels * self.bands * self.second_words
+        self.sum_words + self.channels * self.bands * self.sum_sq_words
     }
 }
 
@@ -239,47 +288,44 @@ impl Record {
 mod tests {
     use super::*;
 
-    fn plan<P: GpuPixel>(shape: &str) -> BlockPlan {
-        BlockPlan::of::<P>(shape.parse().unwrap())
+    fn plan(shape: &str, pixel_type: PixelType) -> BlockPlan {
+        BlockPlan::new(shape.parse().unwrap(), pixel_type)
     }
 
     fn cut(shape: &str, bytes: usize) -> Cut {
         let shape: ImageShape = shape.parse().unwrap();
-        BlockPlan::of::<u8>(shape).cut(shape.height(), bytes)
+        BlockPlan::new(shape, PixelType::U8).cut(shape.height(), bytes)
     }
 
     #[test]
     fn small_images_share_a_block_and_pack_their_records() {
-        let digits = plan::<u8>("28x28");
-        assert!((14..=20).contains(&digits.block_images), "{}", digits.block_images);
+        let digits = plan("28x28", PixelType::U8);
+        assert!((14..=20).contains(&digits.block_images()), "{:?}", digits.block);
         // 56 sums in 28 words and one of Σp²: 116 bytes.
         assert_eq!(digits.record(28).words(), 29);
-        assert_eq!(digits.records_words(), 29 * digits.block_images);
+        assert_eq!(digits.records_words(), 29 * digits.block_images());
         assert!(digits.aligned);
-        assert!(!plan::<u8>("27x27").aligned);
+        assert!(!plan("27x27", PixelType::U8).aligned);
         // 258 · 255 does not fit 16 bits.
-        assert_eq!(plan::<u8>("2x257").record(2).a_word, 2);
-        assert_eq!(plan::<u8>("2x258").record(2).a_word, 1);
-        assert_eq!(plan::<u16>("28x28").record(28).words(), 58);
+        assert_eq!(plan("2x257", PixelType::U8).record(2).a_word, 2);
+        assert_eq!(plan("2x258", PixelType::U8).record(2).a_word, 1);
+        assert_eq!(plan("28x28", PixelType::U16).record(28).words(), 58);
     }
 
     #[test]
     fn every_block_fits_a_workgroups_memory() {
-        fn fits<P: GpuPixel>() {
+        for pixel_type in [PixelType::U8, PixelType::U16, PixelType::F32] {
             for (h, w) in [(1, 1), (28, 28), (64, 64), (100, 130), (1, 65_536), (65_536, 1), (4_096, 4_096), (511, 3)] {
                 for channels in 1..=4 {
-                    let plan = BlockPlan::of::<P>(ImageShape::new(h, w, channels).unwrap());
+                    let plan = BlockPlan::new(ImageShape::new(h, w, channels).unwrap(), pixel_type);
                     assert!((plan.block_words() + plan.records_words()) * WORD <= WORKGROUP_BYTES, "{plan:?}");
-                    assert!(!plan.is_parts() || plan.pitch.is_multiple_of(VECTOR_BYTES), "{plan:?}");
+                    assert!(!plan.is_tiled() || plan.pitch.is_multiple_of(VECTOR_BYTES), "{plan:?}");
                     // Loads of the last row's last vector stay within the block.
-                    let whole = plan.block_images.max(1) * plan.block_rows * plan.pitch;
+                    let whole = plan.block_images() * plan.block_rows * plan.pitch;
                     assert!(plan.block_words() > whole.div_ceil(WORD) + whole.div_ceil(WORD) / 32, "{plan:?}");
                 }
             }
         }
-        fits::<u8>();
-        fits::<u16>();
-        fits::<f32>();
     }
 
     #[test]
@@ -289,7 +335,7 @@ mod tests {
         // The record is larger than the pixel: two sums in one word, and one of Σp².
         assert_eq!(cut("1x1", 24), Cut::Images(3));
         assert_eq!(cut("28x28", 0), Cut::Images(1));
-        let large = plan::<u8>("4096x4096");
+        let large = plan("4096x4096", PixelType::U8);
         assert_eq!(cut("4096x4096", 32 << 20), Cut::Images(2));
         let Cut::Rows(rows) = cut("4096x4096", 1 << 20) else { panic!("one image is larger") };
         assert!(rows.is_multiple_of(large.block_rows) && (192..=256).contains(&rows), "{rows}");

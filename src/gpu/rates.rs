@@ -7,9 +7,9 @@ use super::Gpu;
 use super::command::{Command, read_mapped, run, submit};
 use super::context::{Context, HEAD_BYTES};
 use super::fault::GpuError;
-use super::layout::{Params, VECTOR_BYTES};
+use super::layout::VECTOR_BYTES;
 use super::plan::BlockPlan;
-use crate::base::shape::ImageShape;
+use crate::base::shape::{ImageShape, PixelType};
 
 const WORD: usize = size_of::<u32>();
 /// How often a thing is timed; the best counts. The first time also pays for what is made only once.
@@ -133,10 +133,11 @@ impl Gpu {
         use wgpu::BufferUsages as Use;
         let ring = self.ring()?;
         let context = &ring.context;
-        let plan = BlockPlan::of::<u8>(shape);
-        let kernel = ring.kernels.of(context, &plan)?;
+        let plan = BlockPlan::new(shape, PixelType::U8);
+        // As it would be with much work.
+        let kernel = ring.kernels.of(context, &plan, usize::MAX)?;
         let chunk = plan.chunk(images, shape.height());
-        let params = Params { first: 0, images: images as u32, height: shape.height() as u32 };
+        let params = plan.params(0, images, shape.height());
         let bindings = context.scoped(|| {
             let buffer = |bytes, usage| context.buffer("trial", bytes, usage, false);
             let results = buffer((chunk.result_words * WORD) as u64, Use::STORAGE);

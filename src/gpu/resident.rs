@@ -61,7 +61,7 @@ impl Gpu {
             return Err(GpuError::Lengths { pixels: pixels.len(), images });
         }
         let ring = self.ring()?;
-        let plan = BlockPlan::of::<P>(shape);
+        let plan = BlockPlan::new(shape, P::TYPE);
         let cut = plan.cut(shape.height(), self.part_bytes(&ring.context));
         let parts = match cut {
             Cut::Images(images) => load(&ring.context, pixels.chunks(images * shape.values())),
@@ -72,6 +72,81 @@ impl Gpu {
         };
         let parts = parts.map_err(|error| self.failed(error))?;
         Ok(Images { gpu: self.clone(), plan, shape, images, cut, parts, pixels: PhantomData })
+    }
+}
+
+impl<P: GpuPixel> Images<P> {
+    /// Images that a buffer of an application holds, from its start on: pixels packed as in a column, image after image,
+    /// without gaps. Nothing is copied. The buffer must belong to the same device ([`Gpu::with_device`] or
+    /// [`Gpu::device`]), have the usage `STORAGE` and not be mapped while these images are in use; its size must be at
+    /// least that of the images, rounded up to 16 bytes. What is written to it before a call is what that call sees. No
+    /// images are fine.
+    ///
+    /// # Errors
+    /// [`GpuError::Buffer`] if the buffer lacks the usage or is too small. [`GpuError::TooLarge`] if it is larger than the
+    /// device can bind, or one image is larger than one dispatch takes. Neither harms the device. Any other error is the
+    /// device's last, such as that of a buffer of another device.
+    ///
+    /// # Examples
+    /// ```
+    /// use std::sync::Arc;
+    /// use pixelfeat::gpu::{Gpu, GpuError, Images, wgpu};
+    ///
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let gpu = match Gpu::open(true) {
+    ///     Ok(gpu) => Arc::new(gpu),
+    ///     Err(GpuError::NoAdapter(_)) => return Ok(()),
+    ///     Err(error) => return Err(error.into()),
+    /// };
+    /// let (device, queue) = gpu.device()?;
+    /// let buffer = device.create_buffer(&wgpu::BufferDescriptor {
+    ///     label: None,
+    ///     size: 3 * 784,
+    ///     usage: wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_DST,
+    ///     mapped_at_creation: false,
+    /// });
+    /// queue.write_buffer(&buffer, 0, &[7; 3 * 784]);
+    /// let images = Images::<u8>::from_buffer(&gpu, "28x28".parse()?, 3, buffer)?;
+    /// assert_eq!(images.len(), 3);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn from_buffer(
+        gpu: &Arc<Gpu>,
+        shape: ImageShape,
+        images: usize,
+        buffer: wgpu::Buffer,
+    ) -> Result<Self, GpuError> {
+        let context = &gpu.ring()?.context;
+        let refused = |why: String| Err(GpuError::Buffer(why));
+        let image_bytes = shape.values() * size_of::<P>();
+        let plan = BlockPlan::new(shape, P::TYPE);
+        let Cut::Images(_) = plan.cut(shape.height(), gpu.part_bytes(context)) else {
+            return Err(GpuError::TooLarge { bytes: image_bytes as u64, max: gpu.part_bytes(context) as u64 });
+        };
+        // Kernels count bytes in 32 bits.
+        let max = context.limits.max_storage_buffer_binding_size.min(u64::from(u32::MAX));
+        if buffer.size() > max {
+            return Err(GpuError::TooLarge { bytes: buffer.size(), max });
+        }
+        let needed = images.checked_mul(image_bytes).and_then(|bytes| bytes.checked_next_multiple_of(VECTOR_BYTES));
+        if needed.is_none_or(|needed| needed as u64 > buffer.size()) {
+            return refused(format!("{} bytes do not hold {images} images of {shape}", buffer.size()));
+        }
+        if !buffer.usage().contains(wgpu::BufferUsages::STORAGE) {
+            return refused("its usage lacks STORAGE".into());
+        }
+        if images > 0 {
+            // wgpu knows what else a buffer may lack.
+            let bound = context.scoped(|| gpu.ring()?.kernels.try_bind(context, &buffer));
+            match bound {
+                Err(GpuError::Validation(why)) => return refused(why),
+                bound => bound.map_err(|error| gpu.failed(error))?,
+            }
+        }
+        let parts = if images > 0 { vec![buffer] } else { Vec::new() };
+        let cut = Cut::Images(images.max(1));
+        Ok(Self { gpu: gpu.clone(), plan, shape, images, cut, parts, pixels: PhantomData })
     }
 }
 
@@ -127,13 +202,10 @@ impl<P: GpuPixel> Images<P> {
             return Err(GpuError::Lengths { pixels: range.len() * self.shape.values(), images: out.images() });
         }
         let gpu = &*self.gpu;
-        let stream = Stream {
-            ring: gpu.ring()?,
-            finisher,
-            plan: &self.plan,
-            transfer_mode: gpu.transfer_mode()?,
-            chunk_bytes: None,
-        };
+        let (ring, transfer_mode) = (gpu.ring()?, gpu.transfer_mode()?);
+        let kernel =
+            ring.kernels.of(&ring.context, &self.plan, self.bytes(&range)).map_err(|error| gpu.failed(error))?;
+        let stream = Stream { ring, finisher, plan: &self.plan, kernel: &kernel, transfer_mode, chunk_bytes: None };
         let done = match self.cut {
             Cut::Images(images) => stream.drain_jobs::<P>(self.jobs(images, range, out)),
             Cut::Rows(rows) => {
@@ -171,6 +243,11 @@ impl<P: GpuPixel> Images<P> {
         jobs
     }
 
+    /// Bytes of the pixels of a range.
+    fn bytes(&self, range: &Range<usize>) -> usize {
+        range.len() * self.shape.values() * size_of::<P>()
+    }
+
     fn check(&self, finisher: &Finisher, range: &Range<usize>) -> Result<(), GpuError> {
         if finisher.shape() != self.shape || range.start > range.end || range.end > self.images {
             return Err(GpuError::NotThere { start: range.start, end: range.end, images: self.images });
@@ -202,7 +279,7 @@ impl<P: ExactPixel> Images<P> {
         if bytes as u64 > max {
             return Err(GpuError::TooLarge { bytes: bytes as u64, max });
         }
-        let buffer = self.finish(ring, finisher, range.clone(), images, bytes).map_err(|error| gpu.failed(error))?;
+        let buffer = self.finish(ring, finisher, range.clone(), images, stride).map_err(|error| gpu.failed(error))?;
         Ok(DeviceFeatures { buffer, images: range.len(), stride })
     }
 
@@ -212,23 +289,32 @@ impl<P: ExactPixel> Images<P> {
         finisher: &Finisher,
         range: Range<usize>,
         images: usize,
-        bytes: usize,
+        stride: usize,
     ) -> Result<wgpu::Buffer, GpuError> {
         use wgpu::BufferUsages as Use;
         let context = &ring.context;
         let (plan, height) = (&self.plan, self.shape.height());
-        let kernel = ring.kernels.of(context, plan)?;
-        let finish = ring.kernels.finish(context, plan, height, finisher.scale())?;
+        let kernel = ring.kernels.of(context, plan, self.bytes(&range))?;
+        let finish = ring.kernels.finish(context, P::TYPE)?;
         context.scoped(|| {
             let buffer = |label, bytes: usize, usage| context.buffer(label, bytes.max(WORD) as u64, usage, false);
-            let features = buffer("features", bytes, Use::STORAGE | Use::COPY_SRC | Use::COPY_DST);
+            let features =
+                buffer("features", range.len() * stride * WORD, Use::STORAGE | Use::COPY_SRC | Use::COPY_DST);
+            // An application's buffer may hold more than one dispatch takes.
+            let max = match plan.cut(height, context.buffer_bytes()) {
+                Cut::Images(max) => max,
+                Cut::Rows(_) => 1,
+            };
             let mut at = range.start;
             while at < range.end {
-                let end = range.end.min((at / images + 1) * images);
+                let end = range.end.min((at / images + 1) * images).min(at + max);
                 let chunk = plan.chunk(end - at, height);
-                let params =
-                    |first: usize| Params { first: first as u32, images: (end - at) as u32, height: height as u32 };
-                let params = [params(at % images), params(at - range.start)];
+                let (stride, scale) = (stride as u32, finisher.scale() as f32);
+                let params = [at % images, at - range.start].map(|first| Params {
+                    stride,
+                    scale,
+                    ..plan.params(first, end - at, height)
+                });
                 let heads = params.map(|_| context.buffer("params", HEAD_BYTES, Use::UNIFORM, true));
                 let uploads = heads.iter().zip(&params).map(|(to, params)| Command::Upload {
                     to,

@@ -6,8 +6,7 @@ use std::time::Duration;
 use super::command::{PATIENCE, Submission, submit};
 use super::context::Context;
 use super::fault::{Fault, GpuError, unpanicked};
-use super::kernels::Kernels;
-use super::layout::Params;
+use super::kernels::{Kernel, Kernels};
 use super::plan::{BlockPlan, Chunk};
 use super::slot::{Buffers, Needs, PixelOrigin};
 use super::transfer::TransferMode;
@@ -80,12 +79,13 @@ impl Ring {
         self.pool().idle.len()
     }
 
-    /// Sends a chunk: its pixels up, through the kernels of `plan`, and its records on their way back.
+    /// Sends a chunk: its pixels up, through the kernel of `plan`, and its records on their way back.
     pub(super) fn send<'r>(
         &'r self,
         mut lent: Lent<'r>,
         mode: TransferMode,
         plan: &BlockPlan,
+        kernel: &Kernel,
         chunk: Chunk,
         origin: PixelOrigin<'_>,
     ) -> Result<Flight<'r>, GpuError> {
@@ -95,16 +95,15 @@ impl Ring {
         if fault == Some(Fault::OutOfMemory) {
             return Err(GpuError::OutOfMemory);
         }
-        let kernel = self.kernels.of(&self.context, plan)?;
         let mut submission = self.context.scoped(|| {
             let needs = Needs::of(&chunk, origin);
             let outgrown = lent.slot.buffers.take_if(|buffers| !buffers.serve(mode, &needs));
             let needs = outgrown.map_or(needs, |outgrown| needs.or(&outgrown));
             let buffers = lent.slot.buffers.get_or_insert_with(|| Buffers::new(self, mode, needs.roomy()));
             let first = if let PixelOrigin::Device { first, .. } = origin { first } else { 0 };
-            let params = Params { first: first as u32, images: chunk.images as u32, height: chunk.height as u32 };
-            let bindings = buffers.bindings(self, &kernel, origin)?;
-            submit(&self.context, &buffers.commands(&kernel, &bindings, &params, &chunk, origin)?)
+            let params = plan.params(first, chunk.images, chunk.height);
+            let bindings = buffers.bindings(self, kernel, origin)?;
+            submit(&self.context, &buffers.commands(kernel, &bindings, &params, &chunk, origin)?)
         })?;
         let mut patience = PATIENCE;
         match fault {

@@ -5,6 +5,7 @@ use std::sync::{Mutex, PoisonError};
 use std::thread;
 
 use super::fault::GpuError;
+use super::kernels::Kernel;
 use super::pixel::GpuPixel;
 use super::plan::{BlockPlan, Chunk, Cut, Record};
 use super::ring::{Flight, Lent, MAX_SLOTS, Ring};
@@ -37,6 +38,7 @@ pub(super) struct Stream<'a> {
     pub(super) ring: &'a Ring,
     pub(super) finisher: &'a Finisher,
     pub(super) plan: &'a BlockPlan,
+    pub(super) kernel: &'a Kernel,
     pub(super) transfer_mode: TransferMode,
     /// Bytes of a chunk, if not as many as suit.
     pub(super) chunk_bytes: Option<usize>,
@@ -146,9 +148,9 @@ impl Stream<'_> {
         move |out, words| {
             let places = out.features.chunks_exact_mut(shape.features()).zip(&mut *out.means).zip(&mut *out.stds);
             for (((features, mean), std), words) in places.zip(words.chunks_exact(record.words())) {
-                let (_, cols, seconds) = moments.parts_mut();
+                let (_, cols, sum_sq) = moments.parts_mut();
                 cols.fill(P::Sum::default());
-                seconds.fill(P::Total::default());
+                sum_sq.fill(P::Total::default());
                 P::add_record(&mut moments, words, &record, 0);
                 P::complete(&mut moments)?;
                 (*mean, *std) = finisher.finish(&moments, features);
@@ -212,17 +214,18 @@ impl Stream<'_> {
                 (None, Some((flight, what))) => landed(flight, what, &mut land, &mut put_back),
                 (None, None) => self.ring.lend(),
             };
-            let (before, error) =
-                match lent.and_then(|lent| self.ring.send(lent, self.transfer_mode, self.plan, chunk, origin)) {
-                    Ok(flight) => match under_way.replace((flight, what)) {
-                        Some((flight, what)) => match landed(flight, what, &mut land, &mut put_back) {
-                            Ok(_) => continue,
-                            Err(error) => (None, error),
-                        },
-                        None => continue,
+            let (before, error) = match lent
+                .and_then(|lent| self.ring.send(lent, self.transfer_mode, self.plan, self.kernel, chunk, origin))
+            {
+                Ok(flight) => match under_way.replace((flight, what)) {
+                    Some((flight, what)) => match landed(flight, what, &mut land, &mut put_back) {
+                        Ok(_) => continue,
+                        Err(error) => (None, error),
                     },
-                    Err(error) => (Some(what), error),
-                };
+                    None => continue,
+                },
+                Err(error) => (Some(what), error),
+            };
             before.into_iter().chain(under_way.map(|(_, what)| what)).for_each(put_back);
             return Err(error);
         }

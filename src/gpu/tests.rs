@@ -5,7 +5,7 @@ use std::fmt::Debug;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{ExactPixel, Gpu, GpuError, GpuPixel, TransferMode};
+use super::{ExactPixel, Gpu, GpuError, GpuPixel, Images, TransferMode};
 use crate::base::random::Random;
 use crate::base::shape::ImageShape;
 use crate::features::{Finisher, Output};
@@ -17,7 +17,8 @@ pub(crate) fn gpu() -> Option<Gpu> {
         Ok(gpu) => {
             let adapter = gpu.adapter();
             eprintln!("GPU adapter: {} ({}, {}, {})", adapter.name, adapter.api, adapter.kind, adapter.driver);
-            Some(gpu)
+            // Tests have few pixels, and the kernels of one shape have more to get wrong than the general ones.
+            Some(gpu.with_specialize_bytes(0))
         }
         Err(error) => {
             assert!(std::env::var("PIXELFEAT_REQUIRE_GPU").as_deref() != Ok("1"), "a GPU is required: {error}");
@@ -176,12 +177,69 @@ fn u16_features_are_those_of_the_oracle() {
 }
 
 #[test]
+fn general_kernels_give_the_oracles_features() {
+    let Some(gpu) = gpu() else { return };
+    let gpu = gpu.with_specialize_bytes(usize::MAX);
+    shapes_and_contents::<u8>(&gpu);
+    shapes_and_contents::<u16>(&gpu);
+    counts::<u8>(&gpu);
+    extremes::<u8>(&gpu);
+    extremes::<u16>(&gpu);
+    assert_eq!(gpu.pipelines(), 6, "whole, tiles and merge for each pixel type");
+    let gpu = Arc::new(gpu);
+    for shape in ["1x1", "28x28", "64x64x3", "200x131x3"].map(shape) {
+        resident::<u8>(&gpu, shape, 9);
+        resident::<u16>(&gpu, shape, 9);
+    }
+    assert_eq!(gpu.pipelines(), 8, "and one that finishes");
+}
+
+#[test]
+fn many_sizes_share_their_pipelines() {
+    let Some(gpu) = gpu() else { return };
+    let gpu = gpu.with_specialize_bytes(super::kernels::SPECIALIZE_BYTES);
+    for i in 0..300 {
+        let shape = ImageShape::new(1 + i % 83, 1 + i * 7 % 131, 1 + i % 4).unwrap();
+        assert_exact(&gpu, shape, &random::<u8>(2 * shape.values(), 30), "ragged");
+    }
+    assert!(gpu.pipelines() <= 3, "{}", gpu.pipelines());
+}
+
+#[test]
+fn a_shape_with_many_pixels_gets_pipelines_of_its_own_once() {
+    let Some(gpu) = gpu() else { return };
+    let shape = shape("28x28");
+    let pixels = random::<u8>(4 * shape.values(), 31);
+    let gpu = gpu.with_specialize_bytes(3 * pixels.len());
+    let pipelines: Vec<_> = (0..5)
+        .map(|_| {
+            assert_exact(&gpu, shape, &pixels, "again");
+            gpu.pipelines()
+        })
+        .collect();
+    assert_eq!(pipelines, [1, 1, 2, 2, 2]);
+}
+
+#[test]
+fn general_and_specialised_kernels_give_floats_within_their_bounds() {
+    let Some(gpu) = gpu() else { return };
+    let gpu = gpu.with_specialize_bytes(usize::MAX);
+    for shape in ["1x1", "3x5", "28x28", "37x53", "31x33x2", "2x1000"].map(shape) {
+        let pixels = floats(3 * shape.values(), 32, |unit| unit - 0.3);
+        let got = featurize(&gpu, shape, 1.0, &pixels).unwrap();
+        for (image, features) in pixels.chunks(shape.values()).zip(got.features.chunks(shape.features())) {
+            assert_within(shape, image, features, 1e-6);
+        }
+    }
+}
+
+#[test]
 fn kernels_with_and_without_bounds_checks_give_the_oracles_features() {
     if gpu().is_none() {
         return;
     }
     for checked in [true, false] {
-        let gpu = Gpu::open_checked(checked).unwrap();
+        let gpu = Gpu::open_checked(checked).unwrap().with_specialize_bytes(0);
         shapes_and_contents::<u8>(&gpu);
         shapes_and_contents::<u16>(&gpu);
         extremes::<u8>(&gpu);
@@ -348,6 +406,66 @@ fn resident_floats_are_those_of_the_stream() {
     assert_eq!(got.bits(), want.bits());
 }
 
+/// A buffer as an application makes one.
+fn application_buffer(gpu: &Gpu, size: usize, usage: wgpu::BufferUsages, bytes: &[u8]) -> wgpu::Buffer {
+    let (device, queue) = gpu.device().unwrap();
+    let usage = usage | wgpu::BufferUsages::COPY_DST;
+    let descriptor = wgpu::BufferDescriptor { label: None, size: size as u64, usage, mapped_at_creation: false };
+    let buffer = device.create_buffer(&descriptor);
+    queue.write_buffer(&buffer, 0, bytes);
+    buffer
+}
+
+fn from_buffer<P: Integer>(gpu: &Arc<Gpu>, shape: ImageShape, images: usize) {
+    let mut pixels = random::<P>(images * shape.values(), 34);
+    pixels.resize(pixels.len().next_multiple_of(16), P::default());
+    let bytes = bytemuck::cast_slice(&pixels);
+    let buffer = application_buffer(gpu, bytes.len(), wgpu::BufferUsages::STORAGE, bytes);
+    let there = Images::<P>::from_buffer(gpu, shape, images, buffer).unwrap();
+    let want = expected(shape, &pixels[..images * shape.values()]);
+    let mut got = want.clone();
+    got.features.fill(f32::NAN);
+    got.means.fill(f32::NAN);
+    got.stds.fill(f32::NAN);
+    let out = Output { features: &mut got.features, means: &mut got.means, stds: &mut got.stds };
+    there.featurize(&Finisher::new(shape, P::SCALE).unwrap(), 0..images, out).unwrap();
+    assert!(got.bits() == want.bits(), "{} {shape}", P::TYPE);
+}
+
+#[test]
+fn images_in_an_applications_buffer_have_the_oracles_features() {
+    let Some(gpu) = gpu() else { return };
+    let gpu = Arc::new(gpu);
+    for (shape, images) in [("1x1", 5), ("28x28", 0), ("28x28", 100), ("37x53", 7), ("200x131x3", 2)] {
+        from_buffer::<u8>(&gpu, shape.parse().unwrap(), images);
+        from_buffer::<u16>(&gpu, shape.parse().unwrap(), images);
+    }
+}
+
+#[test]
+fn buffers_that_are_no_images_are_refused_and_the_gpu_goes_on() {
+    use wgpu::BufferUsages as Use;
+    let Some(gpu) = gpu() else { return };
+    let (gpu, shape) = (Arc::new(gpu), shape("4x4"));
+    let buffer = |gpu: &Gpu, size, usage| application_buffer(gpu, size, usage, &[]);
+    let images = |images, buffer| Images::<u8>::from_buffer(&gpu, shape, images, buffer).map(drop);
+    for (count, buffer) in [
+        (4, buffer(&gpu, 48, Use::STORAGE)),
+        (usize::MAX, buffer(&gpu, 48, Use::STORAGE)),
+        (3, buffer(&gpu, 48, Use::COPY_SRC)),
+    ] {
+        let refused = images(count, buffer);
+        assert!(matches!(refused, Err(GpuError::Buffer(_))), "{count}: {refused:?}");
+    }
+    // A row of 16 bytes that the last vector reaches beyond.
+    let uneven = Images::<u8>::from_buffer(&gpu, "3x3".parse().unwrap(), 2, buffer(&gpu, 20, Use::STORAGE));
+    assert!(matches!(uneven, Err(GpuError::Buffer(_))));
+    images(3, buffer(&gpu, 48, Use::STORAGE)).unwrap();
+    assert_exact(&gpu, shape, &random::<u8>(16, 35), "after refusals");
+    let error = crate::Error::from(GpuError::Buffer("too small".into()));
+    assert_eq!(error.to_string(), "the buffer cannot be used as images: too small");
+}
+
 #[test]
 fn what_is_not_resident_is_refused_and_the_gpu_goes_on() {
     let Some(gpu) = gpu() else { return };
@@ -430,6 +548,11 @@ fn bound(n: usize, magnitude: f64) -> f64 {
 /// Holds one image's features at scale 1 against the oracle's.
 #[track_caller]
 fn assert_within(shape: ImageShape, pixels: &[f32], got: &[f32], std_tolerance: f64) {
+    assert_eq!(beyond(shape, pixels, got, std_tolerance), None);
+}
+
+/// The first of one image's features at scale 1 that is further from the oracle's than it may be.
+fn beyond(shape: ImageShape, pixels: &[f32], got: &[f32], std_tolerance: f64) -> Option<String> {
     let (h, w, channels) = (shape.height(), shape.width(), shape.channels());
     let want = reference::float(pixels, shape, 1.0).features;
     let at = |y: usize, x: usize, c: usize| f64::from(pixels[(y * w + x) * channels + c]);
@@ -442,15 +565,39 @@ fn assert_within(shape: ImageShape, pixels: &[f32], got: &[f32], std_tolerance: 
             let sum = (0..w).map(|x| at(y, x, c).abs()).sum::<f64>();
             // Of Σ|p − m| with m near the mean; a thousandth of Σ|p| allows for how near.
             let allowed = bound(w, about_mean + 1e-3 * sum) + 2f64.powi(-23) * sum;
-            assert!(difference(y) <= allowed, "{shape} row {y}: {} > {allowed}", difference(y));
+            if difference(y) > allowed || got[offset + y].is_nan() {
+                return Some(format!("{shape} row {y}: {} > {allowed}", difference(y)));
+            }
         }
         for x in 0..w {
             let allowed = bound(h, (0..h).map(|y| at(y, x, c).abs()).sum());
-            assert!(difference(h + x) <= allowed, "{shape} column {x}: {} > {allowed}", difference(h + x));
+            if difference(h + x) > allowed || got[offset + h + x].is_nan() {
+                return Some(format!("{shape} column {x}: {} > {allowed}", difference(h + x)));
+            }
         }
         let (std, wanted) = (got[offset + h + w + 3], want[offset + h + w + 3]);
-        assert!(difference(h + w + 3) <= std_tolerance, "{shape} std {std}, not {wanted}");
+        if difference(h + w + 3) > std_tolerance || std.is_nan() {
+            return Some(format!("{shape} std {std}, not {wanted}"));
+        }
     }
+    None
+}
+
+#[test]
+fn the_comparison_of_floats_can_fail() {
+    let Some(gpu) = gpu() else { return };
+    let shape = shape("28x28");
+    let mut pixels = floats(shape.values(), 33, |unit| unit);
+    let got = featurize(&gpu, shape, 1.0, &pixels).unwrap().features;
+    assert_within(shape, &pixels, &got, 1e-6);
+    // A row, a column and the deviation, each off by a little more than its bound; and what was never written.
+    for (at, off) in [(5, 1e-3), (28 + 7, 1e-3), (28 + 28 + 3, 1e-5), (0, f32::NAN), (28 + 28 + 3, f32::NAN)] {
+        let mut wrong = got.clone();
+        wrong[at] += off;
+        assert!(beyond(shape, &pixels, &wrong, 1e-6).is_some(), "feature {at} off by {off}");
+    }
+    pixels[400] += 1e-3;
+    assert!(beyond(shape, &pixels, &got, 1e-6).is_some(), "another pixel");
 }
 
 fn floats(len: usize, seed: u64, value: impl Fn(f64) -> f64) -> Vec<f32> {

@@ -11,7 +11,7 @@ use super::plan::BlockPlan;
 use super::rates::best_of_trials;
 use super::ring::Ring;
 use super::slot::PixelOrigin;
-use crate::base::shape::ImageShape;
+use crate::base::shape::{ImageShape, PixelType};
 
 /// Bytes that a mode is timed with.
 const TRIAL_BYTES: usize = 8 << 20;
@@ -80,10 +80,11 @@ fn choose(ring: &Ring, adapter: &AdapterInfo) -> Result<TransferMode, GpuError> 
 pub(super) fn time_mode(ring: &Ring, mode: TransferMode) -> Result<Duration, GpuError> {
     let side = TRIAL_BYTES.isqrt();
     let shape = ImageShape::gray(side, side).map_err(|error| GpuError::Validation(error.to_string()))?;
-    let plan = BlockPlan::of::<u8>(shape);
+    let plan = BlockPlan::new(shape, PixelType::U8);
+    let kernel = ring.kernels.of(&ring.context, &plan, TRIAL_BYTES)?;
     let pixels = vec![1u8; shape.values()];
     best_of_trials(|| {
-        let flight = ring.send(ring.lend()?, mode, &plan, plan.chunk(1, side), PixelOrigin::Host(&pixels))?;
+        let flight = ring.send(ring.lend()?, mode, &plan, &kernel, plan.chunk(1, side), PixelOrigin::Host(&pixels))?;
         flight.land(|_| Ok(())).map(drop)
     })
 }

@@ -1,13 +1,12 @@
-// Sums of float pixels. WGSL leaves the rounding of f32 open in part, so nothing here relies on it: a row is summed
-// about a value near its mean, which the host adds back in f64, and long sums are made of short ones. A record is m,
+// Profiles of float pixels. WGSL leaves the rounding of f32 open in part, so nothing here relies on it: a row is summed
+// about a value near its mean, which the host adds back in f64, and long sums are made of short ones. The part in a record is m,
 // Σ(p − m) and Σ(p − m)² of every row, then Σp of every column, each [channel · side + place].
 
-const VALUE_BYTES: u32 = 4u;
 // How many terms are added before their sum is: an error grows with this and with the number of such sums, not with
 // their product.
 const RUN: u32 = 64u;
 
-fn plus(sums: vec2<f32>, d: f32) -> vec2<f32> {
+fn plus_float(sums: vec2<f32>, d: f32) -> vec2<f32> {
     return sums + vec2<f32>(d, d * d);
 }
 
@@ -23,7 +22,7 @@ fn row_about(middle: f32, at: u32, count: u32) -> vec2<f32> {
         let stop = min(i + RUN, count);
         var run = vec2<f32>();
         for (; i < stop; i++) {
-            run = plus(run, value_at(at + 4u * CHANNELS * i) - middle);
+            run = plus_float(run, value_at(at + 4u * channels() * i) - middle);
         }
         sums += run;
     }
@@ -31,21 +30,21 @@ fn row_about(middle: f32, at: u32, count: u32) -> vec2<f32> {
 }
 
 fn put(at: u32, value: f32) {
-    atomicStore(&staged[at], bitcast<u32>(value));
+    set_record_word(at, bitcast<u32>(value));
 }
 
-fn sum_row(at: u32, values: u32, channel: u32, y: u32, record: u32) {
-    let count = values / CHANNELS;
+fn profiles_row(at: u32, values: u32, channel: u32, y: u32, record: u32) {
+    let count = values / channels();
     let start = at + 4u * channel;
     let middle = row_about(0.0, start, count).x / f32(count);
     let sums = row_about(middle, start, count);
-    let to = record + 3u * (channel * BLOCK_ROWS + y);
+    let to = record + 3u * (channel * block_rows() + y);
     put(to, middle);
     put(to + 1u, sums.x);
     put(to + 2u, sums.y);
 }
 
-fn sum_column(lead: u32, first: u32, rows: u32, word: u32, values: u32, record: u32) {
+fn profiles_column(lead: u32, first: u32, rows: u32, word: u32, values: u32, record: u32) {
     var sum = 0.0;
     var row = first;
     while row < first + rows {
@@ -56,8 +55,8 @@ fn sum_column(lead: u32, first: u32, rows: u32, word: u32, values: u32, record: 
         }
         sum += run;
     }
-    let place = (word % CHANNELS) * BLOCK_PIXELS + word / CHANNELS;
-    put(record + 3u * CHANNELS * BLOCK_ROWS + place, sum);
+    let place = (word % channels()) * block_pixels() + word / channels();
+    put(record + 3u * channels() * block_rows() + place, sum);
 }
 
 fn float_in(at: u32) -> f32 {
@@ -66,13 +65,13 @@ fn float_in(at: u32) -> f32 {
 
 // Pixels in a row of the block that is number `x` from the left.
 fn part_pixels(x: u32) -> f32 {
-    return f32(min(BLOCK_PIXELS, WIDTH - x * BLOCK_PIXELS));
+    return f32(min(block_pixels(), width() - x * block_pixels()));
 }
 
 // The sums of a row about the mean of its parts' middles, each as heavy as it is long.
-fn merge_row(image: u32, channel: u32, y: u32, to: u32) {
-    let place = 3u * (channel * BLOCK_ROWS + y % BLOCK_ROWS);
-    let band = y / BLOCK_ROWS;
+fn merge_row(image: u32, channel: u32, y: u32, at: u32, to: u32) {
+    let place = at + 3u * (channel * block_rows() + y % block_rows());
+    let band = y / block_rows();
     var middle = 0.0;
     var x = 0u;
     while x < across() {
@@ -83,7 +82,7 @@ fn merge_row(image: u32, channel: u32, y: u32, to: u32) {
         }
         middle += run;
     }
-    middle /= f32(WIDTH);
+    middle /= f32(width());
     var sums = vec2<f32>();
     x = 0u;
     while x < across() {
@@ -103,37 +102,36 @@ fn merge_row(image: u32, channel: u32, y: u32, to: u32) {
     results[to + 2u] = bitcast<u32>(sums.y);
 }
 
-fn merge_column(image: u32, channel: u32, x: u32, to: u32) {
-    let place = 3u * CHANNELS * BLOCK_ROWS + channel * BLOCK_PIXELS + x % BLOCK_PIXELS;
+fn merge_column(image: u32, channel: u32, x: u32, at: u32, to: u32) {
+    let place = at + 3u * channels() * block_rows() + channel * block_pixels() + x % block_pixels();
     var sum = 0.0;
     var band = 0u;
     while band < bands() {
         let stop = min(band + RUN, bands());
         var run = 0.0;
         for (; band < stop; band++) {
-            run += float_in(record_of(image, band, x / BLOCK_PIXELS) + place);
+            run += float_in(record_of(image, band, x / block_pixels()) + place);
         }
         sum += run;
     }
     results[to] = bitcast<u32>(sum);
 }
 
-// Makes the records of images from those of their blocks, a row or a column an invocation.
-@compute @workgroup_size(128)
-fn merge(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {
-    let task = id.y * groups.x * GROUP + id.x;
-    let rows = CHANNELS * params.height;
-    let tasks = rows + CHANNELS * WIDTH;
-    let image = task / tasks;
-    if image >= params.images {
-        return;
-    }
-    let at = task - image * tasks;
-    let record = image * (3u * rows + CHANNELS * WIDTH);
-    if at < rows {
-        merge_row(image, at / params.height, at % params.height, record + 3u * at);
+fn profiles_merged_words() -> u32 {
+    return channels() * (3u * params.height + width());
+}
+
+fn profiles_merge_tasks() -> u32 {
+    return channels() * (params.height + width());
+}
+
+// A row or a column a task.
+fn profiles_merge(image: u32, task: u32, at: u32, to: u32) {
+    let rows = channels() * params.height;
+    if task < rows {
+        merge_row(image, task / params.height, task % params.height, at, to + 3u * task);
     } else {
-        let column = at - rows;
-        merge_column(image, column / WIDTH, column % WIDTH, record + 3u * rows + column);
+        let column = task - rows;
+        merge_column(image, column / width(), column % width(), at, to + 3u * rows + column);
     }
 }

@@ -1,18 +1,16 @@
-// Sums of 16-bit pixels, two a word. Squares are made of bytes: with p = 256·h + l, p² = 65536·h² + 512·h·l + l². A
+// Profiles of 16-bit pixels, two a word. Squares are made of bytes: with p = 256·h + l, p² = 65536·h² + 512·h·l + l². A
 // block has fewer than 2¹⁶ values, so each of the three sums fits 32 bits; Σp² takes 48, in two words.
-
-const VALUE_BYTES: u32 = 2u;
 
 // The halves of a word that belong to a channel whose first value in it is `phase` values from its start.
 fn channel_mask(phase: u32) -> u32 {
-    if CHANNELS == 1u {
+    if channels() == 1u {
         return 0xffffffffu;
     }
     return select(0u, 0xffffu << (16u * (phase & 1u)), phase < 2u);
 }
 
 // Σp and Σp² of one channel of a row.
-fn sum_row(at: u32, values: u32, channel: u32, y: u32, record: u32) {
+fn profiles_row(at: u32, values: u32, channel: u32, y: u32, record: u32) {
     let words = (values + 1u) / 2u;
     var phase = channel;
     var sum = 0u;
@@ -27,19 +25,19 @@ fn sum_row(at: u32, values: u32, channel: u32, y: u32, record: u32) {
         let high = (word >> 8u) & 0x00ff00ffu;
         sum += (word & 0xffffu) + (word >> 16u);
         squares += vec3<u32>(dot4U8Packed(low, low), dot4U8Packed(high, low), dot4U8Packed(high, high));
-        phase = (phase + CHANNELS - 2u % CHANNELS) % CHANNELS;
+        phase = (phase + channels() - 2u % channels()) % channels();
     }
     put_row(record, channel, y, sum);
     let middle = vec2<u32>(squares.y << 9u, squares.y >> 23u);
     let top = vec2<u32>(squares.z << 16u, squares.z >> 16u);
     let all = plus(plus(vec2<u32>(squares.x, 0u), middle), top);
-    let second = record + SUM_WORDS + 2u * channel;
-    let before = atomicAdd(&staged[second], all.x);
-    atomicAdd(&staged[second + 1u], all.y + select(0u, 1u, before + all.x < before));
+    let sum_sq = record + sum_words() + 2u * channel;
+    let before = add_record_word(sum_sq, all.x);
+    add_record_word(sum_sq + 1u, all.y + select(0u, 1u, before + all.x < before));
 }
 
 // The sums of two neighbouring columns.
-fn sum_column(lead: u32, first: u32, rows: u32, word: u32, values: u32, record: u32) {
+fn profiles_column(lead: u32, first: u32, rows: u32, word: u32, values: u32, record: u32) {
     var sums = vec2<u32>();
     for (var row = first; row < first + rows; row++) {
         let two = word_at(row_at(lead, row) + 4u * word);
@@ -51,6 +49,6 @@ fn sum_column(lead: u32, first: u32, rows: u32, word: u32, values: u32, record: 
     }
 }
 
-fn squares_in(at: u32, channel: u32) -> vec2<u32> {
+fn sum_sq_in(at: u32, channel: u32) -> vec2<u32> {
     return vec2<u32>(records[at + 2u * channel], records[at + 2u * channel + 1u]);
 }

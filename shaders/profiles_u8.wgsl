@@ -1,10 +1,8 @@
-// Sums of 8-bit pixels, four a word. A block has fewer than 2¹⁶ values, so its Σp² fits 32 bits.
-
-const VALUE_BYTES: u32 = 1u;
+// Profiles of 8-bit pixels, four a word. A block has fewer than 2¹⁶ values, so its Σp² fits 32 bits.
 
 // The bytes of a word that belong to the channel of its first byte.
 fn channel_mask() -> u32 {
-    switch CHANNELS {
+    switch channels() {
         case 1u: { return 0xffffffffu; }
         case 2u: { return 0x00ff00ffu; }
         case 3u: { return 0xff0000ffu; }
@@ -13,27 +11,27 @@ fn channel_mask() -> u32 {
 }
 
 // Σp and Σp² of one channel of a row.
-fn sum_row(at: u32, values: u32, channel: u32, y: u32, record: u32) {
+fn profiles_row(at: u32, values: u32, channel: u32, y: u32, record: u32) {
     let words = (values + 3u) / 4u;
     // Bytes from a word's start to the channel's first value in it.
     var phase = channel;
     var sum = 0u;
-    var squares = 0u;
+    var sum_sq = 0u;
     for (var i = 0u; i < words; i++) {
         var word = word_at(at + 4u * i) & (channel_mask() << (8u * phase));
         if i + 1u == words {
             word &= 0xffffffffu >> (8u * (4u * words - values));
         }
         sum += dot4U8Packed(word, 0x01010101u);
-        squares += dot4U8Packed(word, word);
-        phase = (phase + CHANNELS - 4u % CHANNELS) % CHANNELS;
+        sum_sq += dot4U8Packed(word, word);
+        phase = (phase + channels() - 4u % channels()) % channels();
     }
     put_row(record, channel, y, sum);
-    atomicAdd(&staged[record + SUM_WORDS + channel], squares);
+    add_record_word(record + sum_words() + channel, sum_sq);
 }
 
 // The sums of four neighbouring columns, two in each word, spilled before 16 bits are full (256 · 255 < 2¹⁶).
-fn sum_column(lead: u32, first: u32, rows: u32, word: u32, values: u32, record: u32) {
+fn profiles_column(lead: u32, first: u32, rows: u32, word: u32, values: u32, record: u32) {
     var sums = vec4<u32>();
     var row = first;
     while row < first + rows {
@@ -52,6 +50,6 @@ fn sum_column(lead: u32, first: u32, rows: u32, word: u32, values: u32, record: 
     }
 }
 
-fn squares_in(at: u32, channel: u32) -> vec2<u32> {
+fn sum_sq_in(at: u32, channel: u32) -> vec2<u32> {
     return vec2<u32>(records[at + channel], 0u);
 }

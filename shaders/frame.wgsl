@@ -1,0 +1,158 @@
+// What the kernels of every pixel type and feature family have in common: pixels come into workgroup memory by the block,
+// coalesced; families work on them there, task by task; what they accumulate leaves as a record. A block is some whole
+// small images, or a tile of a large one, whose records `merge` adds up.
+//
+// The host composes this file with generated declarations (`gpu/shader.rs`): `Params`, one function for each number of the
+// plan (`width()`, `channels()`, …), and the calls of the families. A family has functions of its own name:
+//   NAME_tasks(block)                       tasks over a block
+//   NAME_task(block, task, at)              one of them; `at` is where the family's part begins in an image's record
+//   NAME_merge_tasks()                      tasks that make an image's record of those of its tiles
+//   NAME_merge(image, task, at, to)         one of them; `to` is where the family's part begins in the results
+//   NAME_merged_words()                     words of its part in such a record
+//   NAME_finish(me, record, to)             features from its part of a record; for integers
+
+@group(0) @binding(0) var<uniform> params: Params;
+@group(0) @binding(1) var<storage, read> pixels: array<vec4<u32>>;
+@group(0) @binding(1) var<storage, read> records: array<u32>;
+@group(0) @binding(2) var<storage, read_write> results: array<u32>;
+
+const GROUP: u32 = 128u;
+
+// A block in workgroup memory: by how many bytes it begins behind a vector, its images, the rows of each and the values
+// of a row.
+struct Block {
+    lead: u32,
+    images: u32,
+    rows: u32,
+    values: u32,
+}
+
+fn row_bytes() -> u32 {
+    return width() * channels() * VALUE_BYTES;
+}
+
+// One word in 33 stays free, so that neither neighbouring words nor the same words of neighbouring rows share a bank.
+fn place(word: u32) -> u32 {
+    return word + (word >> 5u);
+}
+
+fn load(to: u32, at: u32) {
+    let four = pixels[at];
+    set_block_word(place(4u * to), four.x);
+    set_block_word(place(4u * to + 1u), four.y);
+    set_block_word(place(4u * to + 2u), four.z);
+    set_block_word(place(4u * to + 3u), four.w);
+}
+
+// Four bytes of the block, from any byte on.
+fn word_at(byte: u32) -> u32 {
+    let low = block_word(place(byte >> 2u));
+    if aligned() == 1u {
+        return low;
+    }
+    let high = block_word(place((byte >> 2u) + 1u));
+    let shift = 8u * (byte & 3u);
+    return (low >> shift) | ((high << 1u) << (31u - shift));
+}
+
+// Where a row of the block begins in it.
+fn row_at(lead: u32, row: u32) -> u32 {
+    if tiled() == 1u {
+        return row * pitch() + ((lead + row * row_bytes()) & 15u);
+    }
+    return lead + row * pitch();
+}
+
+fn clear(me: u32, words: u32) {
+    for (var i = me; i < words; i += GROUP) {
+        set_record_word(i, 0u);
+    }
+}
+
+fn write(me: u32, at: u32, words: u32) {
+    for (var i = me; i < words; i += GROUP) {
+        results[at + i] = record_word(i);
+    }
+}
+
+// Blocks of whole images: their records are the results.
+@compute @workgroup_size(128)
+fn whole(
+    @builtin(local_invocation_index) me: u32,
+    @builtin(workgroup_id) group: vec3<u32>,
+    @builtin(num_workgroups) groups: vec3<u32>,
+) {
+    let first = (group.y * groups.x + group.x) * block_images();
+    if first >= params.images {
+        return;
+    }
+    let images = min(block_images(), params.images - first);
+    let image_bytes = block_rows() * row_bytes();
+    let start = (params.first + first) * image_bytes;
+    let begin = start >> 4u;
+    let vectors = ((start + images * image_bytes + 15u) >> 4u) - begin;
+    for (var i = me; i < vectors; i += GROUP) {
+        load(i, begin + i);
+    }
+    clear(me, images * record_words());
+    workgroupBarrier();
+    run_tasks(me, Block(start & 15u, images, block_rows(), width() * channels()));
+    workgroupBarrier();
+    write(me, first * record_words(), images * record_words());
+}
+
+fn bands() -> u32 {
+    return (params.height + block_rows() - 1u) / block_rows();
+}
+
+fn across() -> u32 {
+    return (width() + block_pixels() - 1u) / block_pixels();
+}
+
+// Blocks that are tiles, image by image, band by band, from left to right: their records are for `merge`.
+@compute @workgroup_size(128)
+fn tiles(
+    @builtin(local_invocation_index) me: u32,
+    @builtin(workgroup_id) group: vec3<u32>,
+    @builtin(num_workgroups) groups: vec3<u32>,
+) {
+    let number = group.y * groups.x + group.x;
+    if number >= params.images * bands() * across() {
+        return;
+    }
+    let band = number / across();
+    let image = band / bands();
+    let x = (number % across()) * block_pixels();
+    let y = (band % bands()) * block_rows();
+    let rows = min(block_rows(), params.height - y);
+    let values = min(block_pixels(), width() - x) * channels();
+    let start = ((params.first + image) * params.height + y) * row_bytes() + x * channels() * VALUE_BYTES;
+    let vectors = pitch() / 16u;
+    for (var i = me; i < rows * vectors; i += GROUP) {
+        let byte = start + (i / vectors) * row_bytes();
+        if 16u * (i % vectors) < (byte & 15u) + values * VALUE_BYTES {
+            load(i, (byte >> 4u) + i % vectors);
+        }
+    }
+    clear(me, record_words());
+    workgroupBarrier();
+    run_tasks(me, Block(start & 15u, 1u, rows, values));
+    workgroupBarrier();
+    write(me, number * record_words(), record_words());
+}
+
+// Where the record of a tile of an image begins.
+fn record_of(image: u32, band: u32, x: u32) -> u32 {
+    return ((image * bands() + band) * across() + x) * record_words();
+}
+
+// Makes the records of images from those of their tiles, a task an invocation.
+@compute @workgroup_size(128)
+fn merge(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {
+    let task = id.y * groups.x * GROUP + id.x;
+    let image = task / merge_tasks();
+    if image >= params.images {
+        return;
+    }
+    merge_task(image, task - image * merge_tasks());
+}

@@ -1,0 +1,123 @@
+//! The shaders, composed of their parts: the numbers of a plan, workgroup memory, the frame, and feature families.
+
+use std::fmt::Write;
+
+use super::layout::{NUMBERS, WORKGROUP_BYTES};
+use crate::base::shape::PixelType;
+
+/// Where kernels have the numbers of a plan from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Numbers {
+    /// From pipeline constants: the driver sees literal sizes, and each plan has pipelines of its own.
+    Constants,
+    /// From the params of each dispatch: the same pipelines serve every plan.
+    Params,
+}
+
+/// The families of features, in the order of their parts in a record.
+const FAMILIES: [&str; 1] = ["profiles"];
+
+const FRAME: &str = include_str!("../../shaders/frame.wgsl");
+const FINISH: &str = include_str!("../../shaders/finish.wgsl");
+const MEMORY_SIZED: &str = include_str!("../../shaders/memory_sized.wgsl");
+const MEMORY_FIXED: &str = include_str!("../../shaders/memory_fixed.wgsl");
+const PROFILES: &str = include_str!("../../shaders/profiles.wgsl");
+const PROFILES_INTEGERS: &str = include_str!("../../shaders/profiles_integers.wgsl");
+const PROFILES_FINISH: &str = include_str!("../../shaders/profiles_finish.wgsl");
+const PROFILES_U8: &str = include_str!("../../shaders/profiles_u8.wgsl");
+const PROFILES_U16: &str = include_str!("../../shaders/profiles_u16.wgsl");
+const PROFILES_F32: &str = include_str!("../../shaders/profiles_f32.wgsl");
+
+/// The WGSL of all kernels of a pixel type.
+pub fn compose(pixel_type: PixelType, numbers: Numbers) -> String {
+    let memory = match numbers {
+        Numbers::Constants => MEMORY_SIZED,
+        Numbers::Params => MEMORY_FIXED,
+    };
+    let profiles: &[&str] = match pixel_type {
+        PixelType::U8 => &[PROFILES, PROFILES_INTEGERS, PROFILES_U8],
+        PixelType::U16 => &[PROFILES, PROFILES_INTEGERS, PROFILES_U16],
+        PixelType::F32 => &[PROFILES, PROFILES_F32],
+    };
+    // Float sums are rounded, so that no features are made of them on the device.
+    let finish: &[&str] = if pixel_type == PixelType::F32 { &[] } else { &[FINISH, PROFILES_FINISH] };
+    let mut source = declarations(pixel_type, numbers);
+    source.push_str(&calls(&FAMILIES, !finish.is_empty()));
+    for part in [&[memory, FRAME], profiles, finish].concat() {
+        source.push_str(part);
+    }
+    source
+}
+
+/// `Params`, constants, and a function for each number of the plan.
+fn declarations(pixel_type: PixelType, numbers: Numbers) -> String {
+    let members: String = NUMBERS.iter().map(|name| format!("    {name}: u32,\n")).collect();
+    let mut source = format!(
+        "struct Params {{\n    first: u32,\n    images: u32,\n    height: u32,\n    stride: u32,\n    scale: f32,\n\
+         {members}}}\n\
+         const VALUE_BYTES: u32 = {}u;\nconst WORKGROUP_WORDS: u32 = {}u;\n",
+        pixel_type.bytes(),
+        WORKGROUP_BYTES / size_of::<u32>(),
+    );
+    for name in NUMBERS {
+        let _ = match numbers {
+            Numbers::Constants => {
+                let constant = constant(name);
+                writeln!(source, "override {constant}: u32;\nfn {name}() -> u32 {{ return {constant}; }}")
+            }
+            Numbers::Params => writeln!(source, "fn {name}() -> u32 {{ return params.{name}; }}"),
+        };
+    }
+    source
+}
+
+/// The pipeline constant of a number of the plan.
+pub(super) fn constant(name: &str) -> String {
+    name.to_ascii_uppercase()
+}
+
+/// How the frame calls the families, and where the part of each begins in a record.
+fn calls(families: &[&str], finish: bool) -> String {
+    let mut source = String::new();
+    let (mut at, mut to) = ("0u".to_owned(), "0u".to_owned());
+    for family in families {
+        let _ = write!(
+            source,
+            "fn {family}_at() -> u32 {{ return {at}; }}\n\
+             fn {family}_to() -> u32 {{ return {to}; }}\n\
+             fn {family}_result_words() -> u32 {{\n\
+             \x20   return select({family}_words(), {family}_merged_words(), tiled() == 1u);\n}}\n"
+        );
+        at = format!("{family}_at() + {family}_words()");
+        to = format!("{family}_to() + {family}_result_words()");
+    }
+    let each = |text: &dyn Fn(&str) -> String| families.iter().map(|family| text(family)).collect::<String>();
+    let sum = |name: &str| families.iter().map(|family| format!("{family}_{name}()")).collect::<Vec<_>>().join(" + ");
+    let tasks = each(&|family| {
+        format!(
+            "    for (var task = me; task < {family}_tasks(block); task += GROUP) {{\n\
+             \x20       {family}_task(block, task, {family}_at());\n    }}\n"
+        )
+    });
+    let merges = each(&|family| {
+        format!(
+            "    if task < {family}_merge_tasks() {{\n\
+             \x20       {family}_merge(image, task, {family}_at(), image * result_words() + {family}_to());\n\
+             \x20       return;\n    }}\n    task -= {family}_merge_tasks();\n"
+        )
+    });
+    let _ = write!(
+        source,
+        "fn result_words() -> u32 {{ return {}; }}\n\
+         fn merge_tasks() -> u32 {{ return {}; }}\n\
+         fn run_tasks(me: u32, block: Block) {{\n{tasks}}}\n\
+         fn merge_task(image: u32, first_task: u32) {{\n    var task = first_task;\n{merges}}}\n",
+        sum("result_words"),
+        sum("merge_tasks"),
+    );
+    if finish {
+        let finishes = each(&|family| format!("    {family}_finish(me, record + {family}_to(), to);\n"));
+        let _ = write!(source, "fn finish_families(me: u32, record: u32, to: u32) {{\n{finishes}}}\n");
+    }
+    source
+}
