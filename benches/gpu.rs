@@ -12,7 +12,10 @@ use arrow_schema::{DataType, Field};
 use clap::Parser;
 use pixelfeat::gpu::{Gpu, GpuError};
 use pixelfeat::synthetic::Random;
-use pixelfeat::{Backend, Engine, EngineOptions, Finisher, ImageBatch, ImageShape, Output, PixelType, reference};
+use pixelfeat::{
+    Backend, Engine, EngineOptions, FeatureLayout, FeatureSet, FeaturesMut, ImageBatch, ImageShape, PixelType,
+    reference,
+};
 use serde_json::{Value, json};
 
 const SHAPES: [(&str, &str); 3] = [("small", "28x28"), ("colour", "64x64x3"), ("large", "4096x4096")];
@@ -71,7 +74,7 @@ fn run(args: &Args) -> Result<(), Failure> {
         }
         Err(error) => return Err(error.into()),
     };
-    let engine = |backend| Engine::new(EngineOptions { backend, threads: args.threads, level: None });
+    let engine = |backend| Engine::new(EngineOptions::backend(backend).with_threads(args.threads));
     let engines = [engine(Backend::Cpu)?, engine(Backend::Gpu)?, engine(Backend::Hybrid)?];
     let cpu = engines[0].info();
     let adapter = gpu.adapter();
@@ -133,28 +136,24 @@ fn run(args: &Args) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Memory for the results, not a number until something is written.
+/// Rows of results, not a number until a kernel has written them.
 #[derive(PartialEq)]
 struct Results {
-    features: Vec<f32>,
-    means: Vec<f32>,
-    stds: Vec<f32>,
+    values: Vec<f32>,
+    stride: usize,
 }
 
 impl Results {
-    fn new(images: usize, shape: ImageShape) -> Self {
-        let unset = |len| vec![f32::NAN; len];
-        Self { features: unset(images * shape.features()), means: unset(images), stds: unset(images) }
+    fn new(images: usize, layout: &FeatureLayout) -> Self {
+        Self { values: vec![f32::NAN; images * layout.stride()], stride: layout.stride() }
     }
 
-    fn output(&mut self) -> Output<'_> {
-        Output { features: &mut self.features, means: &mut self.means, stds: &mut self.stds }
+    fn output(&mut self) -> FeaturesMut<'_> {
+        FeaturesMut::new(&mut self.values, self.stride).expect("whole rows")
     }
 
     fn clear(&mut self) {
-        for values in [&mut self.features, &mut self.means, &mut self.stds] {
-            values.fill(f32::NAN);
-        }
+        self.values.fill(f32::NAN);
     }
 }
 
@@ -168,18 +167,18 @@ fn case(args: &Args, name: &str, shape: ImageShape, gpu: &Arc<Gpu>, engines: &[E
     let column: ArrayRef = Arc::new(FixedSizeListArray::try_new(item, shape.values() as i32, flat.clone(), None)?);
     let batch = ImageBatch::from_array(&column, "image", shape, PixelType::U8)?;
     let pixels: &[u8] = flat.values();
-    let finisher = Finisher::new(shape, 255.0)?;
+    let layout = FeatureSet::default().layout(shape, 255.0)?;
     let rates = gpu.rates(shape, pixels.len().min(256 << 20))?;
 
-    let mut wanted = Results::new(images, shape);
-    engines[0].featurize(&batch, &finisher, wanted.output())?;
-    check_with_oracle(&wanted, pixels, shape)?;
+    let mut wanted = Results::new(images, &layout);
+    engines[0].featurize(&batch, &layout, wanted.output())?;
+    check_with_oracle(&wanted, pixels, &layout)?;
     let rate = |took: Duration| pixels.len() as f64 / took.as_secs_f64() / 1e9;
-    let mut got = Results::new(images, shape);
+    let mut got = Results::new(images, &layout);
     let mut streams = [0.0; 3];
     for (engine, stream) in engines.iter().zip(&mut streams) {
         got.clear();
-        let took = best(args.runs, || Ok(engine.featurize(&batch, &finisher, got.output()).map(drop)?))?;
+        let took = best(args.runs, || Ok(engine.featurize(&batch, &layout, got.output()).map(drop)?))?;
         if got != wanted {
             return Err(format!("{name}: {} computes something else", engine.info()).into());
         }
@@ -191,7 +190,7 @@ fn case(args: &Args, name: &str, shape: ImageShape, gpu: &Arc<Gpu>, engines: &[E
 
     let there = gpu.upload(shape, pixels)?;
     got.clear();
-    let took = best(args.runs, || Ok(there.featurize(&finisher, 0..images, got.output())?))?;
+    let took = best(args.runs, || Ok(there.featurize(&layout, 0..images, got.output())?))?;
     if got != wanted {
         return Err(format!("{name}: resident images give something else").into());
     }
@@ -199,7 +198,7 @@ fn case(args: &Args, name: &str, shape: ImageShape, gpu: &Arc<Gpu>, engines: &[E
     // Features that stay are checked by the tests; here they are waited for.
     let (device, _) = gpu.device()?;
     let took = best(args.runs, || {
-        let features = there.features(&finisher, 0..images)?;
+        let features = there.features(&layout, 0..images)?;
         device.poll(gpu_wait())?;
         assert_eq!(features.images, images);
         Ok(())
@@ -248,13 +247,12 @@ fn best(runs: usize, mut run: impl FnMut() -> Result<(), Failure>) -> Result<Dur
     Ok(best)
 }
 
-fn check_with_oracle(got: &Results, pixels: &[u8], shape: ImageShape) -> Result<(), Failure> {
+fn check_with_oracle(got: &Results, pixels: &[u8], layout: &FeatureLayout) -> Result<(), Failure> {
+    let shape = layout.shape();
     for (row, image) in
         pixels.chunks_exact(shape.values()).take(CHECKED.min(1 + (64 << 20) / shape.values())).enumerate()
     {
-        let want = reference::integer(|i| u64::from(image[i]), shape, 255.0);
-        let features = &got.features[row * shape.features()..][..shape.features()];
-        if features != want.features || got.means[row] != want.pixel_mean || got.stds[row] != want.pixel_std {
+        if got.values[row * got.stride..][..got.stride] != reference::features(layout, image) {
             return Err(format!("{shape}: image {row} is not the oracle's").into());
         }
     }

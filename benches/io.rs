@@ -287,7 +287,7 @@ fn decode(c: &mut Criterion) {
         let engine = Engine::new(EngineOptions::backend(Backend::Cpu)).unwrap();
         let featurizer = Featurizer::new(engine, spec);
         group.bench_function(name, |b| {
-            b.iter(|| assert_eq!(featurizer.featurize_column(&field, &column).unwrap().features.null_count(), 0));
+            b.iter(|| assert_eq!(featurizer.featurize_column(&field, &column).unwrap().list().null_count(), 0));
         });
     }
     group.finish();

@@ -8,10 +8,10 @@ use arrow_array::{ArrayRef, FixedSizeListArray, UInt8Array};
 use arrow_schema::{DataType, Field};
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use pixelfeat::cpu::{self, Level};
-use pixelfeat::reference::{self, Expected};
 use pixelfeat::synthetic::Random;
 use pixelfeat::{
-    Backend, Engine, EngineOptions, FeatureSpec, Featurizer, Finisher, ImageShape, Moments, Output, Pixel,
+    Backend, Engine, EngineOptions, FeatureLayout, FeatureSet, FeatureSpec, FeaturesMut, Featurizer, ImageShape, Pixel,
+    reference,
 };
 use rayon::prelude::*;
 use rayon::{ThreadPool, ThreadPoolBuilder};
@@ -24,7 +24,6 @@ const BYTES: usize = 16 << 20;
 
 trait Sample: Pixel {
     fn draw(bits: u64) -> Self;
-    fn expected(image: &[Self], shape: ImageShape) -> Expected;
     fn agrees(got: f32, want: f32) -> bool {
         got.to_bits() == want.to_bits()
     }
@@ -34,26 +33,17 @@ impl Sample for u8 {
     fn draw(bits: u64) -> Self {
         bits as u8
     }
-    fn expected(image: &[Self], shape: ImageShape) -> Expected {
-        reference::integer(|i| u64::from(image[i]), shape, Self::TYPE.default_scale())
-    }
 }
 
 impl Sample for u16 {
     fn draw(bits: u64) -> Self {
         bits as u16
     }
-    fn expected(image: &[Self], shape: ImageShape) -> Expected {
-        reference::integer(|i| u64::from(image[i]), shape, Self::TYPE.default_scale())
-    }
 }
 
 impl Sample for f32 {
     fn draw(bits: u64) -> Self {
         (bits >> 40) as f32 / (1 << 24) as f32
-    }
-    fn expected(image: &[Self], shape: ImageShape) -> Expected {
-        reference::float(image, shape, Self::TYPE.default_scale())
     }
     // The oracle adds in another order.
     fn agrees(got: f32, want: f32) -> bool {
@@ -66,29 +56,24 @@ fn draw<P: Sample>(values: usize) -> Vec<P> {
     (0..values).map(|_| P::draw(random.bits())).collect()
 }
 
-/// Memory for the results, not a number until a kernel has written them.
+/// Rows of results, not a number until a kernel has written them.
 struct Results {
-    features: Vec<f32>,
-    means: Vec<f32>,
-    stds: Vec<f32>,
+    values: Vec<f32>,
+    stride: usize,
 }
 
 impl Results {
-    fn new(images: usize, shape: ImageShape) -> Self {
-        let unset = |len| vec![f32::NAN; len];
-        Self { features: unset(images * shape.features()), means: unset(images), stds: unset(images) }
+    fn new(images: usize, layout: &FeatureLayout) -> Self {
+        Self { values: vec![f32::NAN; images * layout.stride()], stride: layout.stride() }
     }
 
-    fn output(&mut self) -> Output<'_> {
-        Output { features: &mut self.features, means: &mut self.means, stds: &mut self.stds }
+    fn output(&mut self) -> FeaturesMut<'_> {
+        FeaturesMut::new(&mut self.values, self.stride).expect("whole rows")
     }
 
-    fn check<P: Sample>(&self, expected: &[Expected]) {
-        for (row, want) in expected.iter().enumerate() {
-            let features = &self.features[row * want.features.len()..][..want.features.len()];
-            let got = features.iter().chain([&self.means[row], &self.stds[row]]);
-            let want = want.features.iter().chain([&want.pixel_mean, &want.pixel_std]);
-            for (place, (&want, &got)) in want.zip(got).enumerate() {
+    fn check<P: Sample>(&self, expected: &[Vec<f32>]) {
+        for (row, (got, want)) in self.values.chunks(self.stride).zip(expected).enumerate() {
+            for (place, (&want, &got)) in want.iter().zip(got).enumerate() {
                 assert!(P::agrees(got, want), "row {row}, value {place}: {got:?} is not {want:?}");
             }
         }
@@ -106,23 +91,26 @@ fn features<P: Sample>(c: &mut Criterion, shape: &str) {
     let shape: ImageShape = shape.parse().unwrap();
     let images = BYTES / (shape.values() * size_of::<P>());
     let pixels: Vec<P> = draw(images * shape.values());
-    let expected: Vec<_> = pixels.par_chunks_exact(shape.values()).map(|image| P::expected(image, shape)).collect();
-    let finisher = Finisher::new(shape, P::TYPE.default_scale()).unwrap();
+    let layout = FeatureSet::default().layout(shape, P::TYPE.default_scale()).unwrap();
+    let oracle = |image: &[P]| reference::features(&layout, P::slice(image));
+    let expected: Vec<_> = pixels.par_chunks_exact(shape.values()).map(oracle).collect();
     let mut group = c.benchmark_group(format!("features {shape} {}", P::TYPE));
     group.throughput(Throughput::Bytes(size_of_val(&pixels[..]) as u64));
     for pool in pools() {
         let threads = format!("threads {}", pool.current_num_threads());
         for level in Level::ALL.into_iter().filter(|level| level.is_available()) {
-            let mut results = Results::new(images, shape);
-            pool.install(|| cpu::featurize(level, &finisher, &pixels, results.output()));
+            let mut results = Results::new(images, &layout);
+            pool.install(|| cpu::featurize(level, &layout, P::slice(&pixels), results.output()));
             results.check::<P>(&expected);
             group.bench_function(BenchmarkId::new(level.name(), &threads), |b| {
-                pool.install(|| b.iter(|| cpu::featurize(level, &finisher, black_box(&pixels), results.output())));
+                pool.install(|| {
+                    b.iter(|| cpu::featurize(level, &layout, P::slice(black_box(&pixels)), results.output()))
+                });
             });
         }
-        let mut results = vec![0.0; images * (shape.features() + 2)];
+        let mut results = vec![0.0; images * layout.stride()];
         group.bench_function(BenchmarkId::new("floor", &threads), |b| {
-            pool.install(|| b.iter(|| floor::floor(black_box(&pixels), &mut results, shape)));
+            pool.install(|| b.iter(|| floor::floor(black_box(&pixels), &mut results, &layout)));
         });
     }
     group.finish();
@@ -137,34 +125,6 @@ fn every_shape(c: &mut Criterion) {
     features::<f32>(c, "28x28");
 }
 
-/// The two halves of a kernel, on a thousand images that stay in the cache.
-fn halves(c: &mut Criterion) {
-    let shape = ImageShape::gray(28, 28).unwrap();
-    let pixels: Vec<u8> = draw(1000 * shape.values());
-    let finisher = Finisher::new(shape, u8::TYPE.default_scale()).unwrap();
-    let mut moments = vec![Moments::<u8>::zeroed(shape); 1000];
-    let mut results = Results::new(1000, shape);
-    let sum = |moments: &mut [Moments<u8>]| {
-        for (image, moments) in black_box(&pixels).chunks_exact(shape.values()).zip(moments) {
-            cpu::moments(Level::detect(), image, moments);
-        }
-    };
-    let finish = |moments: &[Moments<u8>], results: &mut Results| {
-        let places = results.features.chunks_exact_mut(shape.features()).zip(&mut results.means).zip(&mut results.stds);
-        for (moments, ((out, mean), std)) in moments.iter().zip(places) {
-            (*mean, *std) = finisher.finish(moments, out);
-        }
-    };
-    sum(&mut moments);
-    finish(&moments, &mut results);
-    results.check::<u8>(&pixels.chunks_exact(shape.values()).map(|i| u8::expected(i, shape)).collect::<Vec<_>>());
-    let mut group = c.benchmark_group("halves of 28x28 u8");
-    group.throughput(Throughput::Bytes(pixels.len() as u64));
-    group.bench_function("moments", |b| b.iter(|| sum(black_box(&mut moments))));
-    group.bench_function("finish", |b| b.iter(|| finish(black_box(&moments), black_box(&mut results))));
-    group.finish();
-}
-
 /// What a caller with a single image waits for, the engine being there.
 fn one_image(c: &mut Criterion) {
     let shape = ImageShape::gray(28, 28).unwrap();
@@ -176,5 +136,5 @@ fn one_image(c: &mut Criterion) {
     c.bench_function("one 28x28 u8 image through Featurizer", |b| b.iter(|| featurizer.featurize(&image).unwrap()));
 }
 
-criterion_group!(benches, every_shape, halves, one_image);
+criterion_group!(benches, every_shape, one_image);
 criterion_main!(benches);

@@ -22,6 +22,9 @@ struct Args {
     megabytes: usize,
 }
 
+/// Rows in a batch, as `featurize` reads them.
+const BATCH: usize = 8192;
+
 fn main() -> ExitCode {
     let args = Args::parse();
     match run(&args) {
@@ -53,7 +56,7 @@ fn run(args: &Args) -> Result<(), Error> {
             Ok(gpu) => match describe(&gpu, args) {
                 Ok(text) => {
                     print!("{text}");
-                    let forecast = engine.forecast(&gpu, args.shape, args.images)?;
+                    let forecast = engine.forecast(&gpu, args.shape, args.images, BATCH)?;
                     println!(
                         "  auto      {} for {} images of {}: {}",
                         forecast.backend, args.images, args.shape, forecast.reason

@@ -13,8 +13,9 @@ use clap::Parser;
 use indicatif::{ProgressBar, ProgressStyle};
 use pixelfeat::stages::{Gray, Resize};
 use pixelfeat::{
-    Backend, Chain, DimensionOrder, Encoding, Engine, EngineOptions, Error, FeatureSpec, FeatureStream, Featurizer,
-    ImageShape, KeepImage, Layout, OnInvalid, PixelType, Report, ReportHandle, Stage, StreamOptions, io, synthetic,
+    Backend, Chain, DimensionOrder, Encoding, Engine, EngineOptions, Error, FeatureSet, FeatureSpec, FeatureStream,
+    Featurizer, ImageShape, KeepImage, Layout, OnInvalid, PixelType, Report, ReportHandle, Stage, StreamOptions, io,
+    synthetic,
 };
 
 /// Turn columns of pixel arrays into model-ready features.
@@ -63,6 +64,9 @@ struct Args {
     /// The order in which the dimensions of an image are stored, as hw, hwc or chw; by default metadata or rows tell.
     #[arg(long, value_name = "ORDER")]
     order: Option<DimensionOrder>,
+    /// What to compute of each image: names of features, separated by commas.
+    #[arg(long, value_name = "SET", default_value_t)]
+    features: FeatureSet,
     /// What sums, mean and std are divided by [default: 255 for u8, 65535 for u16, 1 for f32].
     #[arg(long, value_name = "N", value_parser = positive)]
     scale: Option<f64>,
@@ -191,13 +195,14 @@ fn run(args: &Args, options: &io::WriteOptions) -> Result<(), Error> {
 
 fn open(args: &Args, quarantine: Option<&io::Quarantine>) -> Result<(FeatureStream, Option<io::Progress>), Error> {
     let threads = args.threads.unwrap_or(0);
-    let engine = Engine::new(EngineOptions { backend: args.backend, threads, level: None })?;
+    let engine = Engine::new(EngineOptions::backend(args.backend).with_threads(threads))?;
     let spec = FeatureSpec::default()
         .with_image(&args.image)
         .with_shape(args.shape)
         .with_pixel_type(args.pixel_type)
         .with_encoding(args.encoding)
         .with_order(args.order)
+        .with_features(args.features.clone())
         .with_scale(args.scale)
         .with_layout(args.layout)
         .with_stages(stages(args))

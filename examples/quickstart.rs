@@ -9,7 +9,7 @@ fn main() -> pixelfeat::Result<()> {
     // One Arrow array of images in, one of features out.
     for batch in synthetic::Digits::new(2, 1, 1) {
         let features = featurizer.featurize(batch?.column(0))?;
-        println!("{:?}", features.features.value(0));
+        println!("{:?}", features.list().value(0));
     }
 
     // A reader in, a reader out. `io::open("digits.json.gz", &io::ReadOptions::image("image"))?` opens a file.

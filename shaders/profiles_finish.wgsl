@@ -1,71 +1,71 @@
 // Features of the profiles of 8 and 16-bit pixels that stay on the device, in f32. Sums are exact integers of up to 96
 // bits until they are divided; what follows rounds as WGSL lets it.
 
-const TWO_32: f32 = 4294967296.0;
+const PROFILES_TWO_32: f32 = 4294967296.0;
 // Keeps the centroid of an all-zero image at 0.
-const EPSILON: f32 = 1e-6;
+const PROFILES_EPSILON: f32 = 1e-6;
 
 // Σp, Σy·p and Σx·p of what each invocation has seen, low and high words.
-var<workgroup> totals: array<vec2<u32>, GROUP>;
-var<workgroup> by_y: array<vec2<u32>, GROUP>;
-var<workgroup> by_x: array<vec2<u32>, GROUP>;
+var<workgroup> profiles_totals: array<vec2<u32>, GROUP>;
+var<workgroup> profiles_by_y: array<vec2<u32>, GROUP>;
+var<workgroup> profiles_by_x: array<vec2<u32>, GROUP>;
 
-fn times(a: u32, b: u32) -> vec2<u32> {
+fn profiles_times(a: u32, b: u32) -> vec2<u32> {
     let low = (a & 0xffffu) * (b & 0xffffu);
     let first = (a & 0xffffu) * (b >> 16u) + (low >> 16u);
     let second = (a >> 16u) * (b & 0xffffu) + (first & 0xffffu);
     return vec2<u32>((second << 16u) | (low & 0xffffu), (a >> 16u) * (b >> 16u) + (first >> 16u) + (second >> 16u));
 }
 
-fn times_word(a: vec2<u32>, b: u32) -> vec3<u32> {
-    let low = times(a.x, b);
-    let high = plus(times(a.y, b), vec2<u32>(low.y, 0u));
+fn profiles_times_word(a: vec2<u32>, b: u32) -> vec3<u32> {
+    let low = profiles_times(a.x, b);
+    let high = profiles_plus(profiles_times(a.y, b), vec2<u32>(low.y, 0u));
     return vec3<u32>(low.x, high.x, high.y);
 }
 
 // A square below 2⁹⁶.
-fn squared(a: vec2<u32>) -> vec3<u32> {
-    let low = times_word(a, a.x);
-    let high = times_word(a, a.y);
-    let upper = plus(vec2<u32>(low.y, low.z), vec2<u32>(high.x, high.y));
+fn profiles_squared(a: vec2<u32>) -> vec3<u32> {
+    let low = profiles_times_word(a, a.x);
+    let high = profiles_times_word(a, a.y);
+    let upper = profiles_plus(vec2<u32>(low.y, low.z), vec2<u32>(high.x, high.y));
     return vec3<u32>(low.x, upper.x, upper.y);
 }
 
 // a − b, where a ≥ b.
-fn minus(a: vec3<u32>, b: vec3<u32>) -> vec3<u32> {
+fn profiles_minus(a: vec3<u32>, b: vec3<u32>) -> vec3<u32> {
     let first = select(0u, 1u, a.x < b.x);
     let second = select(0u, 1u, a.y < b.y || (a.y == b.y && first == 1u));
     return vec3<u32>(a.x - b.x, a.y - b.y - first, a.z - b.z - second);
 }
 
-fn float(a: vec2<u32>) -> f32 {
-    return f32(a.y) * TWO_32 + f32(a.x);
+fn profiles_float(a: vec2<u32>) -> f32 {
+    return f32(a.y) * PROFILES_TWO_32 + f32(a.x);
 }
 
 // √(n·Σp² − (Σp)²) ÷ n.
-fn deviation(n: u32, total: vec2<u32>, sum_sq: vec2<u32>) -> f32 {
-    let spread = minus(times_word(sum_sq, n), squared(total));
-    return sqrt((f32(spread.z) * TWO_32 + f32(spread.y)) * TWO_32 + f32(spread.x)) / f32(n);
+fn profiles_deviation(n: u32, total: vec2<u32>, sum_sq: vec2<u32>) -> f32 {
+    let spread = profiles_minus(profiles_times_word(sum_sq, n), profiles_squared(total));
+    return sqrt((f32(spread.z) * PROFILES_TWO_32 + f32(spread.y)) * PROFILES_TWO_32 + f32(spread.x)) / f32(n);
 }
 
-fn sum_at(record: u32, at: u32) -> u32 {
-    if merged_a_word() == 2u {
+fn profiles_sum_at(record: u32, at: u32) -> u32 {
+    if profiles_merged_a_word() == 2u {
         return (records[record + (at >> 1u)] >> (16u * (at & 1u))) & 0xffffu;
     }
     return records[record + at];
 }
 
 // Σp² of a channel: the sum of its bands, in one word or two.
-fn sum_sq_at(record: u32, channel: u32) -> vec2<u32> {
+fn profiles_sum_sq_at(record: u32, channel: u32) -> vec2<u32> {
     let parts = select(1u, bands(), tiled() == 1u);
     let words = select(VALUE_BYTES, 2u, tiled() == 1u);
     var sum_sq = vec2<u32>();
     for (var part = 0u; part < parts; part++) {
-        let at = record + merged_sum_words() + (channel * parts + part) * words;
+        let at = record + profiles_merged_sum_words() + (channel * parts + part) * words;
         if words == 2u {
-            sum_sq = plus(sum_sq, vec2<u32>(records[at], records[at + 1u]));
+            sum_sq = profiles_plus(sum_sq, vec2<u32>(records[at], records[at + 1u]));
         } else {
-            sum_sq = plus(sum_sq, vec2<u32>(records[at], 0u));
+            sum_sq = profiles_plus(sum_sq, vec2<u32>(records[at], 0u));
         }
     }
     return sum_sq;
@@ -83,44 +83,44 @@ fn profiles_finish(me: u32, record: u32, to_image: u32) {
         var total = vec2<u32>();
         var weighted = vec2<u32>();
         for (var y = me; y < height; y += GROUP) {
-            let sum = sum_at(record, channel * height + y);
-            total = plus(total, vec2<u32>(sum, 0u));
-            weighted = plus(weighted, times(sum, y));
+            let sum = profiles_sum_at(record, channel * height + y);
+            total = profiles_plus(total, vec2<u32>(sum, 0u));
+            weighted = profiles_plus(weighted, profiles_times(sum, y));
             features[to + y] = f32(sum) / params.scale;
         }
-        totals[me] = total;
-        by_y[me] = weighted;
+        profiles_totals[me] = total;
+        profiles_by_y[me] = weighted;
         weighted = vec2<u32>();
         for (var x = me; x < width(); x += GROUP) {
-            let sum = sum_at(record, channels() * height + channel * width() + x);
-            weighted = plus(weighted, times(sum, x));
+            let sum = profiles_sum_at(record, channels() * height + channel * width() + x);
+            weighted = profiles_plus(weighted, profiles_times(sum, x));
             features[to + height + x] = f32(sum) / params.scale;
         }
-        by_x[me] = weighted;
+        profiles_by_x[me] = weighted;
         workgroupBarrier();
         if me == 0u {
             total = vec2<u32>();
             var y = vec2<u32>();
             var x = vec2<u32>();
             for (var i = 0u; i < GROUP; i++) {
-                total = plus(total, totals[i]);
-                y = plus(y, by_y[i]);
-                x = plus(x, by_x[i]);
+                total = profiles_plus(total, profiles_totals[i]);
+                y = profiles_plus(y, profiles_by_y[i]);
+                x = profiles_plus(x, profiles_by_x[i]);
             }
-            let sum_sq = sum_sq_at(record, channel);
-            let mass = float(total) + EPSILON;
-            features[to + height + width()] = float(y) / mass / f32(height);
-            features[to + height + width() + 1u] = float(x) / mass / f32(width());
-            features[to + height + width() + 2u] = float(total) / f32(n) / params.scale;
-            features[to + height + width() + 3u] = deviation(n, total, sum_sq) / params.scale;
-            all_total = plus(all_total, total);
-            all_sum_sq = plus(all_sum_sq, sum_sq);
+            let sum_sq = profiles_sum_sq_at(record, channel);
+            let mass = profiles_float(total) + PROFILES_EPSILON;
+            features[to + height + width()] = profiles_float(y) / mass / f32(height);
+            features[to + height + width() + 1u] = profiles_float(x) / mass / f32(width());
+            features[to + height + width() + 2u] = profiles_float(total) / f32(n) / params.scale;
+            features[to + height + width() + 3u] = profiles_deviation(n, total, sum_sq) / params.scale;
+            all_total = profiles_plus(all_total, total);
+            all_sum_sq = profiles_plus(all_sum_sq, sum_sq);
         }
         workgroupBarrier();
     }
     if me == 0u {
         let to = to_image + channels() * values;
-        features[to] = float(all_total) / f32(n * channels());
-        features[to + 1u] = deviation(n * channels(), all_total, all_sum_sq);
+        features[to] = profiles_float(all_total) / f32(n * channels());
+        features[to + 1u] = profiles_deviation(n * channels(), all_total, all_sum_sq);
     }
 }

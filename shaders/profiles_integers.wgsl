@@ -1,65 +1,65 @@
 // What the profiles of 8 and 16-bit pixels have in common. Every number is exact. The part in a record is the sums of the
 // rows, then those of the columns, each [channel · side + place], one or two a word; then Σp² of every channel.
 
-fn put_sum(record: u32, at: u32, sum: u32) {
-    if sums_a_word() == 2u {
+fn profiles_put_sum(record: u32, at: u32, sum: u32) {
+    if profiles_sums_a_word() == 2u {
         add_record_word(record + (at >> 1u), sum << (16u * (at & 1u)));
     } else {
         set_record_word(record + at, sum);
     }
 }
 
-fn put_row(record: u32, channel: u32, y: u32, sum: u32) {
-    put_sum(record, channel * block_rows() + y, sum);
+fn profiles_put_row(record: u32, channel: u32, y: u32, sum: u32) {
+    profiles_put_sum(record, channel * block_rows() + y, sum);
 }
 
 // `value` counts along the row, channel by channel of each pixel.
-fn put_column(record: u32, value: u32, sum: u32) {
+fn profiles_put_column(record: u32, value: u32, sum: u32) {
     let place = (value % channels()) * block_pixels() + value / channels();
-    put_sum(record, channels() * block_rows() + place, sum);
+    profiles_put_sum(record, channels() * block_rows() + place, sum);
 }
 
-fn sum_in(record: u32, at: u32) -> u32 {
-    if sums_a_word() == 2u {
+fn profiles_sum_in(record: u32, at: u32) -> u32 {
+    if profiles_sums_a_word() == 2u {
         return (records[record + (at >> 1u)] >> (16u * (at & 1u))) & 0xffffu;
     }
     return records[record + at];
 }
 
-fn plus(a: vec2<u32>, b: vec2<u32>) -> vec2<u32> {
+fn profiles_plus(a: vec2<u32>, b: vec2<u32>) -> vec2<u32> {
     let low = a.x + b.x;
     return vec2<u32>(low, a.y + b.y + select(0u, 1u, low < a.x));
 }
 
-fn merged_sum(image: u32, place_in_image: u32, part: u32) -> u32 {
+fn profiles_merged_sum(image: u32, place_in_image: u32, part: u32) -> u32 {
     var sum = 0u;
     if place_in_image < channels() * params.height {
         let y = place_in_image % params.height;
         let place = (place_in_image / params.height) * block_rows() + y % block_rows();
         for (var x = 0u; x < across(); x++) {
-            sum += sum_in(record_of(image, y / block_rows(), x) + part, place);
+            sum += profiles_sum_in(record_of(image, y / block_rows(), x) + part, place);
         }
     } else {
         let column = place_in_image - channels() * params.height;
         let x = column % width();
         let place = channels() * block_rows() + (column / width()) * block_pixels() + x % block_pixels();
         for (var band = 0u; band < bands(); band++) {
-            sum += sum_in(record_of(image, band, x / block_pixels()) + part, place);
+            sum += profiles_sum_in(record_of(image, band, x / block_pixels()) + part, place);
         }
     }
     return sum;
 }
 
-fn merged_sums() -> u32 {
+fn profiles_merged_sums() -> u32 {
     return channels() * (params.height + width());
 }
 
-fn merged_sum_words() -> u32 {
-    return (merged_sums() + merged_a_word() - 1u) / merged_a_word();
+fn profiles_merged_sum_words() -> u32 {
+    return (profiles_merged_sums() + profiles_merged_a_word() - 1u) / profiles_merged_a_word();
 }
 
 fn profiles_merged_words() -> u32 {
-    return merged_sum_words() + 2u * channels() * bands();
+    return profiles_merged_sum_words() + 2u * channels() * bands();
 }
 
 fn profiles_merge_tasks() -> u32 {
@@ -68,11 +68,11 @@ fn profiles_merge_tasks() -> u32 {
 
 // A word a task. Σp² stays apart by bands, low and high words, [channel · bands + band].
 fn profiles_merge(image: u32, task: u32, part: u32, to: u32) {
-    let merged = merged_sum_words();
+    let merged = profiles_merged_sum_words();
     if task < merged {
-        var result = merged_sum(image, task * merged_a_word(), part);
-        if merged_a_word() == 2u && 2u * task + 1u < merged_sums() {
-            result |= merged_sum(image, 2u * task + 1u, part) << 16u;
+        var result = profiles_merged_sum(image, task * profiles_merged_a_word(), part);
+        if profiles_merged_a_word() == 2u && 2u * task + 1u < profiles_merged_sums() {
+            result |= profiles_merged_sum(image, 2u * task + 1u, part) << 16u;
         }
         results[to + task] = result;
     } else if ((task - merged) & 1u) == 0u {
@@ -80,7 +80,7 @@ fn profiles_merge(image: u32, task: u32, part: u32, to: u32) {
         var sum_sq = vec2<u32>();
         for (var x = 0u; x < across(); x++) {
             let record = record_of(image, at % bands(), x) + part;
-            sum_sq = plus(sum_sq, sum_sq_in(record + sum_words(), at / bands()));
+            sum_sq = profiles_plus(sum_sq, profiles_sum_sq_in(record + profiles_sum_words(), at / bands()));
         }
         results[to + task] = sum_sq.x;
         results[to + task + 1u] = sum_sq.y;

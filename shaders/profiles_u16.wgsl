@@ -2,7 +2,7 @@
 // block has fewer than 2¹⁶ values, so each of the three sums fits 32 bits; Σp² takes 48, in two words.
 
 // The halves of a word that belong to a channel whose first value in it is `phase` values from its start.
-fn channel_mask(phase: u32) -> u32 {
+fn profiles_channel_mask(phase: u32) -> u32 {
     if channels() == 1u {
         return 0xffffffffu;
     }
@@ -17,7 +17,7 @@ fn profiles_row(at: u32, values: u32, channel: u32, y: u32, record: u32) {
     // Σl², Σh·l and Σh².
     var squares = vec3<u32>();
     for (var i = 0u; i < words; i++) {
-        var word = word_at(at + 4u * i) & channel_mask(phase);
+        var word = word_at(at + 4u * i) & profiles_channel_mask(phase);
         if i + 1u == words {
             word &= 0xffffffffu >> (16u * (2u * words - values));
         }
@@ -27,11 +27,11 @@ fn profiles_row(at: u32, values: u32, channel: u32, y: u32, record: u32) {
         squares += vec3<u32>(dot4U8Packed(low, low), dot4U8Packed(high, low), dot4U8Packed(high, high));
         phase = (phase + channels() - 2u % channels()) % channels();
     }
-    put_row(record, channel, y, sum);
+    profiles_put_row(record, channel, y, sum);
     let middle = vec2<u32>(squares.y << 9u, squares.y >> 23u);
     let top = vec2<u32>(squares.z << 16u, squares.z >> 16u);
-    let all = plus(plus(vec2<u32>(squares.x, 0u), middle), top);
-    let sum_sq = record + sum_words() + 2u * channel;
+    let all = profiles_plus(profiles_plus(vec2<u32>(squares.x, 0u), middle), top);
+    let sum_sq = record + profiles_sum_words() + 2u * channel;
     let before = add_record_word(sum_sq, all.x);
     add_record_word(sum_sq + 1u, all.y + select(0u, 1u, before + all.x < before));
 }
@@ -43,12 +43,12 @@ fn profiles_column(lead: u32, first: u32, rows: u32, word: u32, values: u32, rec
         let two = word_at(row_at(lead, row) + 4u * word);
         sums += vec2<u32>(two & 0xffffu, two >> 16u);
     }
-    put_column(record, 2u * word, sums.x);
+    profiles_put_column(record, 2u * word, sums.x);
     if 2u * word + 1u < values {
-        put_column(record, 2u * word + 1u, sums.y);
+        profiles_put_column(record, 2u * word + 1u, sums.y);
     }
 }
 
-fn sum_sq_in(at: u32, channel: u32) -> vec2<u32> {
+fn profiles_sum_sq_in(at: u32, channel: u32) -> vec2<u32> {
     return vec2<u32>(records[at + 2u * channel], records[at + 2u * channel + 1u]);
 }

@@ -1,8 +1,9 @@
 //! Columns of pixel arrays into model-ready features: exactly, and on any GPU or none.
 //!
-//! Images come as arrays of numbers in JSON, Parquet, Arrow or NumPy's files. Each becomes its row sums, column sums, centroid, mean and
-//! standard deviation ([`Finisher`] has the formulas), next to all other columns. For 8 and 16-bit pixels the features
-//! are the same to the last bit on every CPU, thread count, batch size and GPU.
+//! Images come as arrays of numbers in JSON, Parquet, Arrow or NumPy's files. A [`FeatureSet`] says what is computed of
+//! each: by default its row sums, column sums, centroid, mean and standard deviation ([`features::Profiles`] has the
+//! formulas). The features stand next to all other columns. For 8 and 16-bit pixels they are the same to the last bit on
+//! every CPU, thread count, batch size and GPU.
 //!
 //! ```
 //! use arrow_array::Array;
@@ -13,7 +14,7 @@
 //! let featurizer = Featurizer::new(engine, FeatureSpec::new(ImageShape::gray(28, 28)?));
 //! for batch in synthetic::Digits::new(100, 1, 100) {
 //!     let features = featurizer.featurize(batch?.column(0))?;
-//!     assert_eq!((features.features.len(), features.features.value_length()), (100, 60));
+//!     assert_eq!((features.list().len(), features.list().value_length()), (100, 60));
 //! }
 //! # Ok(())
 //! # }
@@ -58,22 +59,21 @@ pub mod features;
 pub mod gpu;
 mod images;
 pub mod io;
-#[doc(hidden)]
 pub mod reference;
 mod run;
 pub mod stages;
 pub mod synthetic;
 
 pub use base::error::{Error, Result};
+pub use base::pixels::{Pixel, PixelSlice, Pixels};
 pub use base::reason::Reason;
 pub use base::shape::{ImageShape, PixelType};
 pub use engine::{Backend, Engine, EngineInfo, EngineOptions, Shares};
 #[cfg(feature = "gpu")]
 pub use engine::{Forecast, Rates};
-pub use features::moments::{Moments, Parts, Pixel};
-pub use features::{Finisher, Layout, Output};
+pub use features::{Feature, FeatureLayout, FeatureSet, FeaturesMut, Layout};
 pub use images::defect::{DEFECTS_OF, Defect, defects_array, defects_field};
-pub use images::{DimensionOrder, Encoding, ImageBatch, Pixels, default_pixel_type, describe_column, infer_shape};
+pub use images::{DimensionOrder, Encoding, ImageBatch, default_pixel_type, describe_column, infer_shape};
 pub use run::featurizer::{Features, Featurizer};
 pub use run::keep::KeepImage;
 pub use run::report::Report;

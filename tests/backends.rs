@@ -2,7 +2,6 @@
 
 mod support;
 
-use arrow_array::{Array, Float32Array};
 use pixelfeat::{FeatureSpec, Featurizer, ImageShape, PixelType};
 use proptest::prelude::*;
 use support::{Content, column, compare, engines, expected, first_difference, values};
@@ -91,9 +90,7 @@ fn float_features_are_the_same_on_every_cpu_level_and_within_the_bound_on_a_gpu(
                 };
                 assert_eq!(difference, None, "{name}, {shape} {content:?}");
                 if !gpu {
-                    let values = features.features.values();
-                    let values = values.as_any().downcast_ref::<Float32Array>().unwrap().values();
-                    let bits: Vec<u32> = values.iter().map(|v| v.to_bits()).collect();
+                    let bits: Vec<u32> = support::rows(&features).concat().iter().map(|v| v.to_bits()).collect();
                     let (other, known) = first.get_or_insert_with(|| (name.clone(), bits.clone()));
                     assert!(*known == bits, "{name} is not {other} for {shape} {content:?}");
                 }

@@ -133,7 +133,7 @@ fn flat_lists_can_have_any_order() {
     let turned: Vec<u8> = (0..60).map(|i| interleaved[(i / 3 % 4 * 5 + i / 12) * 3 + i % 3]).collect();
     let features = |values: &[u8], order: DimensionOrder| {
         let images: ArrayRef = Arc::new(list(Arc::new(UInt8Array::from(values.to_vec())), [60]));
-        featurizer(spec("4x5x3", Encoding::Raw, order)).featurize(&images).unwrap().features
+        featurizer(spec("4x5x3", Encoding::Raw, order)).featurize(&images).unwrap().list().clone()
     };
     let expected = features(&interleaved, DimensionOrder::HWC);
     assert_eq!(features(&planes, DimensionOrder::CHW), expected);

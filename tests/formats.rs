@@ -738,7 +738,10 @@ fn bad_files_of_every_kind_are_named_with_what_is_wrong() {
     let at = bent.windows(6).position(|w| w == b"\x93NUMPY").unwrap() + 128 + 50;
     bent[at] ^= 1;
     let error = failure_with(&put("bent.npz", &bent), &ReadOptions::image("x_train"));
-    assert!(error.contains("bent.npz: x_train: the compressed data is damaged: its checksum or size is wrong"), "{error}");
+    assert!(
+        error.contains("bent.npz: x_train: the compressed data is damaged: its checksum or size is wrong"),
+        "{error}"
+    );
     let missing = folder.path().join("gone.png");
     assert!(failure(&missing).starts_with(&format!("cannot open {}", missing.display())));
 }

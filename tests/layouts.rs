@@ -200,9 +200,9 @@ fn ragged_features_are_those_of_each_image_alone() {
         for (row, (n, shape)) in different().into_iter().enumerate() {
             let alone = plain(&[Some(image(n, shape))], shape, PixelType::U8);
             let alone = featurizer(FeatureSpec::new(shape)).featurize(&alone).unwrap();
-            assert_eq!(&lists.value(row), alone.features.values(), "{file}, row {row}");
+            assert_eq!(&lists.value(row), alone.list().values(), "{file}, row {row}");
             let mean = got.column_by_name("pixel_mean").unwrap().as_primitive::<Float32Type>().value(row);
-            assert_eq!(mean, alone.pixel_mean.value(0), "{file}, row {row}");
+            assert_eq!(mean, alone.column("pixel_mean").unwrap().value(0), "{file}, row {row}");
         }
         if got.num_rows() > 3 {
             assert!(lists.is_null(3) && side("height")[3].is_none(), "{file}");
@@ -324,7 +324,11 @@ fn any_kind_of_bytes_column_holds_encoded_images() {
             assert_same(&got, &images, shape, PixelType::U8, &what);
             assert_eq!(report.rows_invalid.into_iter().collect::<Vec<_>>(), [(Reason::NullImage, 1)]);
             let alone = featurizer(spec).featurize(&column).unwrap();
-            assert_eq!(&(Arc::new(alone.features) as ArrayRef), got.column_by_name("features").unwrap(), "{what}");
+            assert_eq!(
+                &(Arc::new(alone.list().clone()) as ArrayRef),
+                got.column_by_name("features").unwrap(),
+                "{what}"
+            );
         }
     }
 }
@@ -536,8 +540,8 @@ fn few_bytes_that_stand_for_many_pixels_are_taken_in_parts() {
         assert!(rows.iter().all(|&rows| rows <= most), "{rows:?}");
         if !spec.ragged {
             let whole = featurizer(spec).featurize(&column).unwrap();
-            assert_eq!((whole.features.len(), whole.defects.len()), (40, 0));
-            assert_eq!(whole.pixel_mean.values().iter().filter(|&&mean| mean == 3.0).count(), 40);
+            assert_eq!((whole.list().len(), whole.defects().len()), (40, 0));
+            assert_eq!(whole.column("pixel_mean").unwrap().values().iter().filter(|&&mean| mean == 3.0).count(), 40);
         }
     }
 }
@@ -578,7 +582,7 @@ fn metadata_that_contradicts_its_column_is_an_error_that_says_how() {
     assert_eq!(run(spec, reader(field, twelve.clone())).unwrap().1.rows_featurized, 1);
     let one = FeatureSpec::default();
     let field = extension(&twelve, fixed, r#"{"shape": [2, 2, 3]}"#);
-    assert_eq!(featurizer(one).featurize_column(&field, &twelve).unwrap().features.value_length(), 24);
+    assert_eq!(featurizer(one).featurize_column(&field, &twelve).unwrap().list().value_length(), 24);
 }
 
 #[test]

@@ -1,16 +1,17 @@
 //! The least that any featurizer does: read every pixel, write every result.
 
-use pixelfeat::{ImageShape, Pixel};
+use pixelfeat::{FeatureLayout, Pixel};
 use rayon::prelude::*;
 
 /// Reads all pixels and writes all of `results`, in parallel on the current rayon pool. Returns something that depends
 /// on every pixel, so that none is left out.
-pub fn floor<P: Pixel>(pixels: &[P], results: &mut [f32], shape: ImageShape) -> u64 {
+pub fn floor<P: Pixel>(pixels: &[P], results: &mut [f32], layout: &FeatureLayout) -> u64 {
+    let shape = layout.shape();
     // The kernels' own grain.
     let images = ((128 << 10) / (shape.values() * size_of::<P>())).max(1);
     let parts = pixels.par_chunks(images * shape.values());
     parts
-        .zip(results.par_chunks_mut(images * (shape.features() + 2)))
+        .zip(results.par_chunks_mut(images * layout.stride()))
         .map(|(pixels, results)| {
             let sum = sum(pixels);
             results.fill(sum as f32);

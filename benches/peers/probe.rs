@@ -20,7 +20,8 @@ use arrow_array::{ArrayRef, FixedSizeListArray, UInt8Array};
 use arrow_schema::{DataType, Field};
 use pixelfeat::cpu::{self, Level};
 use pixelfeat::{
-    Backend, Engine, EngineOptions, FeatureSpec, Featurizer, Finisher, ImageShape, Output, Pixel, PixelType, synthetic,
+    Backend, Engine, EngineOptions, FeatureLayout, FeatureSet, FeatureSpec, FeaturesMut, Featurizer, ImageShape, Pixel,
+    PixelType, synthetic,
 };
 use serde_json::{Map, Value, json};
 
@@ -86,8 +87,9 @@ fn kernels(dir: &Path, cases: &[&str]) -> Result<Value> {
         seconds.insert((*case).to_owned(), features.into());
         if *case == cases[0] {
             let mut results = results;
+            let layout = layout(shape, PixelType::U8)?;
             let least = median(|| {
-                black_box(floor::floor(black_box(&bytes), &mut results, shape));
+                black_box(floor::floor(black_box(&bytes), &mut results, &layout));
             });
             seconds.insert("floor".to_owned(), least.into());
         }
@@ -95,17 +97,28 @@ fn kernels(dir: &Path, cases: &[&str]) -> Result<Value> {
     Ok(Value::Object(seconds))
 }
 
+fn layout(shape: ImageShape, pixel_type: PixelType) -> Result<FeatureLayout> {
+    Ok(FeatureSet::default().layout(shape, pixel_type.default_scale())?)
+}
+
 /// Seconds, and all features, then all means, then all standard deviations.
 fn kernel<P: Pixel>(pixels: &[P], shape: ImageShape) -> Result<(f64, Vec<f32>)> {
     let images = pixels.len() / shape.values();
-    let finisher = Finisher::new(shape, P::TYPE.default_scale())?;
-    let mut results = vec![f32::NAN; images * (shape.features() + 2)];
+    let layout = layout(shape, P::TYPE)?;
+    let mut results = vec![f32::NAN; images * layout.stride()];
+    FeaturesMut::new(&mut results, layout.stride())?;
     let seconds = median(|| {
-        let (features, rest) = results.split_at_mut(images * shape.features());
-        let (means, stds) = rest.split_at_mut(images);
-        cpu::featurize(Level::detect(), &finisher, black_box(pixels), Output { features, means, stds });
+        if let Ok(out) = FeaturesMut::new(&mut results, layout.stride()) {
+            cpu::featurize(Level::detect(), &layout, P::slice(black_box(pixels)), out);
+        }
     });
-    Ok((seconds, results))
+    let list = layout.list_values();
+    let (columns, stride) = (list..layout.stride(), layout.stride());
+    let mut sorted: Vec<f32> = results.chunks_exact(stride).flat_map(|row| &row[..list]).copied().collect();
+    for column in columns {
+        sorted.extend(results.chunks_exact(stride).map(|row| row[column]));
+    }
+    Ok((seconds, sorted))
 }
 
 /// The middle one of eleven runs, after one that warms up.

@@ -13,8 +13,8 @@ use arrow_array::{Array, ArrayRef, RecordBatch, RecordBatchReader};
 use arrow_schema::{DataType, Field, Schema, SchemaRef};
 use clap::Parser;
 use pixelfeat::{
-    Backend, Engine, EngineOptions, Error, FeatureSpec, Featurizer, ImageBatch, ImageShape, KeepImage, PixelType,
-    Pixels, Reason, Report, Result, StreamOptions, describe_column, io,
+    Backend, Engine, EngineOptions, Error, FeatureSet, FeatureSpec, Featurizer, ImageBatch, ImageShape, KeepImage,
+    PixelType, Pixels, Reason, Report, Result, StreamOptions, describe_column, io,
 };
 
 use picture::Sheet;
@@ -271,7 +271,8 @@ impl Found {
         let layout = layout.unwrap_or_default();
         let _ = writeln!(text, "\nimages in `{}`", self.image);
         let _ = writeln!(text, "  layout      {layout}");
-        let _ = writeln!(text, "  shape       {}, {} features", report.shape, grouped(report.shape.features() as u64));
+        let features = FeatureSet::default().layout(report.shape, 1.0).map_or(0, |layout| layout.list_values());
+        let _ = writeln!(text, "  shape       {}, {} features", report.shape, grouped(features as u64));
         let range = self.range.map(|(low, high)| format!(", values {low} to {high}")).unwrap_or_default();
         let _ = writeln!(text, "  pixel type  {}{range}", report.pixel_type);
         if let Some(fits) = report.fits {

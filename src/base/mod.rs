@@ -3,6 +3,8 @@
 pub(crate) mod error;
 #[cfg(any(feature = "json", feature = "parquet"))]
 pub(crate) mod ordered;
+pub(crate) mod pixels;
 pub(crate) mod random;
 pub(crate) mod reason;
 pub(crate) mod shape;
+pub(crate) mod simd;

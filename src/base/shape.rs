@@ -87,11 +87,6 @@ impl ImageShape {
     pub fn row_values(&self) -> usize {
         self.width() * self.channels()
     }
-
-    /// Features of one image, C·(H + W + 4).
-    pub fn features(&self) -> usize {
-        self.channels() * (self.height() + self.width() + 4)
-    }
 }
 
 impl fmt::Display for ImageShape {

@@ -1,11 +1,12 @@
-//! Large images in bands of rows, each an image of its own whose moments add up to the whole's.
+//! Large images in bands of rows: the sums of each band are those of an image of its own, and add up to the whole's.
 
 use rayon::prelude::*;
 
-use super::Level;
-use super::portable::{Lanes, same};
+use crate::base::pixels::PixelSlice;
 use crate::base::shape::{ImageShape, PixelType};
-use crate::features::moments::{Moments, Pixel};
+use crate::base::simd::Level;
+use crate::features::FeatureLayout;
+use crate::features::family::{BandSums, Images};
 
 /// Bytes of a band: enough to outweigh handing it to another thread.
 const BAND_BYTES: usize = 256 << 10;
@@ -14,55 +15,26 @@ const BAND_ROWS: usize = 64;
 
 /// How many rows a band has, if an image of `shape` is cut into bands at all. The cut depends on nothing else, because
 /// float sums show it.
-pub(super) fn rows_per_band<P: Pixel>(shape: ImageShape) -> Option<usize> {
-    let most = BAND_BYTES.div_ceil(shape.row_values() * size_of::<P>()).max(BAND_ROWS);
-    let bands = shape.height().div_ceil(most);
+pub(super) fn rows_per_band(shape: ImageShape, pixel_type: PixelType) -> Option<usize> {
+    let max = BAND_BYTES.div_ceil(shape.row_values() * pixel_type.bytes()).max(BAND_ROWS);
+    let bands = shape.height().div_ceil(max);
     (bands > 1).then(|| shape.height().div_ceil(bands).next_multiple_of(4))
 }
 
-/// Overwrites `into` with the moments of one image, from bands of `rows` rows, computed in parallel or one by one.
-pub(super) fn moments<P: Pixel>(level: Level, pixels: &[P], rows: usize, parallel: bool, into: &mut Moments<P>) {
-    let shape = into.shape();
-    let band = |pixels: &[P]| {
+/// Computes the row of one image from bands of `rows` rows, in parallel. While a band is in cache, every family sums it.
+pub(super) fn featurize(level: Level, layout: &FeatureLayout, image: PixelSlice<'_>, rows: usize, row: &mut [f32]) {
+    let shape = layout.shape();
+    let sum_band = |pixels: PixelSlice<'_>| -> Vec<BandSums> {
         let height = pixels.len() / shape.row_values();
-        let shape = ImageShape::new(height, shape.width(), shape.channels()).expect("part of a valid shape");
-        let mut moments = Moments::zeroed(shape);
-        super::unbanded(level, pixels, &mut moments);
-        moments
+        let band = ImageShape::new(height, shape.width(), shape.channels()).expect("part of a valid shape");
+        let band = Images { shape: band, scale: layout.scale() };
+        layout.features().map(|(feature, _)| feature.family().sum_band(level, band, pixels)).collect()
     };
-    let values = rows * shape.row_values();
-    let mut bands: Vec<Moments<P>> = if parallel {
-        pixels.par_chunks(values).map(band).collect()
-    } else {
-        pixels.chunks(values).map(band).collect()
-    };
-    match P::TYPE {
-        PixelType::U8 => merge::<u8>(same::<_, Vec<_>>(&mut bands), same(into)),
-        PixelType::U16 => merge::<u16>(same::<_, Vec<_>>(&mut bands), same(into)),
-        PixelType::F32 => merge::<f32>(same::<_, Vec<_>>(&mut bands), same(into)),
-    }
-}
-
-fn merge<P: Lanes>(bands: &[Moments<P>], into: &mut Moments<P>) {
-    let shape = into.shape();
-    let (rows, cols, seconds) = into.parts_mut();
-    cols.fill(P::Sum::default());
-    let mut y = 0;
-    for band in bands {
-        let height = band.shape().height();
-        for (rows, part) in rows.chunks_exact_mut(shape.height()).zip(band.row_sums().chunks_exact(height)) {
-            rows[y..y + height].copy_from_slice(part);
-        }
-        for (col, &part) in cols.iter_mut().zip(band.col_sums()) {
-            *col = P::add(*col, part);
-        }
-        y += height;
-    }
-    for (c, second) in seconds.iter_mut().enumerate() {
-        *second = P::merge(bands.iter().map(|band| {
-            let height = band.shape().height();
-            let (total, _) = P::weigh(&band.row_sums()[c * height..][..height]);
-            (band.shape().pixels(), total, band.seconds()[c])
-        }));
+    let bands: Vec<PixelSlice<'_>> = image.chunks(rows * shape.row_values()).collect();
+    let sums: Vec<Vec<BandSums>> = bands.into_par_iter().map(sum_band).collect();
+    let mut by_band: Vec<_> = sums.into_iter().map(Vec::into_iter).collect();
+    for (feature, range) in layout.features() {
+        let bands = by_band.iter_mut().filter_map(Iterator::next).collect();
+        feature.family().finish_bands(layout.images(), bands, &mut row[range]);
     }
 }

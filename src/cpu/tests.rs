@@ -1,16 +1,17 @@
-//! Every level, pixel type and thread count against the oracle and against one another.
+//! One table of shapes and contents over every SIMD level and thread count, against the oracle.
 
 use super::*;
+use crate::base::pixels::Pixel;
 use crate::base::random::Random;
 use crate::base::shape::ImageShape;
-use crate::reference::{self, Expected};
+use crate::features::FeatureSet;
+use crate::reference;
 
-/// A pixel type with test contents and an oracle.
+/// A pixel type with test contents and a measure of what agrees with the oracle.
 trait Case: Pixel {
     const MAX: Self;
     /// A pixel from random bits.
     fn draw(bits: u64) -> Self;
-    fn expected(pixels: &[Self], shape: ImageShape, scale: f64) -> Expected;
     /// Whether `got` is near enough to `expected`.
     fn agrees(got: f32, expected: f32) -> bool;
 }
@@ -21,9 +22,6 @@ macro_rules! integer_case {
             const MAX: Self = <$t>::MAX;
             fn draw(bits: u64) -> Self {
                 (bits >> 32) as $t
-            }
-            fn expected(pixels: &[Self], shape: ImageShape, scale: f64) -> Expected {
-                reference::integer(|i| u64::from(pixels[i]), shape, scale)
             }
             fn agrees(got: f32, expected: f32) -> bool {
                 got.to_bits() == expected.to_bits()
@@ -39,40 +37,32 @@ impl Case for f32 {
     fn draw(bits: u64) -> Self {
         (bits >> 40) as f32 / (1 << 24) as f32
     }
-    fn expected(pixels: &[Self], shape: ImageShape, scale: f64) -> Expected {
-        reference::float(pixels, shape, scale)
-    }
     fn agrees(got: f32, expected: f32) -> bool {
         f64::from(got - expected).abs() <= 1e-6 * f64::from(expected.abs()) || got.to_bits() == expected.to_bits()
     }
 }
 
-/// Features, means and deviations.
-type Found = (Vec<f32>, Vec<f32>, Vec<f32>);
-
-fn featurized<P: Pixel>(level: Level, finisher: &Finisher, pixels: &[P]) -> Found {
-    let images = pixels.len() / finisher.shape().values();
-    let mut features = vec![f32::NAN; images * finisher.shape().features()];
-    let (mut means, mut stds) = (vec![f32::NAN; images], vec![f32::NAN; images]);
-    featurize(level, finisher, pixels, Output { features: &mut features, means: &mut means, stds: &mut stds });
-    (features, means, stds)
+/// Every family alone, and all in one set.
+fn sets() -> Vec<FeatureSet> {
+    FeatureSet::examples()
 }
 
-fn bits((features, means, stds): &Found) -> Vec<u32> {
-    [features, means, stds].into_iter().flatten().map(|f| f.to_bits()).collect()
+fn featurized<P: Pixel>(level: Level, layout: &FeatureLayout, pixels: &[P]) -> Vec<f32> {
+    let images = pixels.len() / layout.shape().values();
+    let mut values = vec![f32::NAN; images * layout.stride()];
+    featurize(level, layout, P::slice(pixels), FeaturesMut::new(&mut values, layout.stride()).unwrap());
+    values
 }
 
-/// The first place where an image's features are not what they must be.
-fn difference<P: Case>(got: &Found, image: usize, expected: &Expected) -> Option<String> {
-    let width = expected.features.len();
-    let features = &got.0[image * width..][..width];
-    let wrong = features.iter().zip(&expected.features).position(|(&got, &expected)| !P::agrees(got, expected));
-    if let Some(i) = wrong {
-        return Some(format!("feature {i} is {} and not {}", features[i], expected.features[i]));
-    }
-    let means = (got.1[image], expected.pixel_mean);
-    let stds = (got.2[image], expected.pixel_std);
-    (!P::agrees(means.0, means.1) || !P::agrees(stds.0, stds.1)).then(|| format!("mean {means:?}, std {stds:?}"))
+fn bits(values: &[f32]) -> Vec<u32> {
+    values.iter().map(|value| value.to_bits()).collect()
+}
+
+/// The first place where an image's values are not what they must be.
+fn difference<P: Case>(got: &[f32], image: usize, expected: &[f32]) -> Option<String> {
+    let row = &got[image * expected.len()..][..expected.len()];
+    let wrong = row.iter().zip(expected).position(|(&got, &expected)| !P::agrees(got, expected))?;
+    Some(format!("value {wrong} is {} and not {}", row[wrong], expected[wrong]))
 }
 
 fn levels() -> Vec<Level> {
@@ -93,25 +83,20 @@ fn contents<P: Case>(shape: ImageShape) -> Vec<P> {
 }
 
 fn check<P: Case>(levels: &[Level], shape: ImageShape) {
-    let finisher = Finisher::new(shape, P::TYPE.default_scale()).unwrap();
     let pixels = contents::<P>(shape);
-    let expected: Vec<Expected> =
-        pixels.chunks_exact(shape.values()).map(|image| P::expected(image, shape, finisher.scale())).collect();
-    let plain = featurized(Level::Portable, &finisher, &pixels);
-    for (image, expected) in expected.iter().enumerate() {
-        if let Some(wrong) = difference::<P>(&plain, image, expected) {
-            panic!("portable, {} {shape}, image {image}: {wrong}", P::TYPE);
+    for set in sets() {
+        let layout = set.layout(shape, P::TYPE.default_scale()).unwrap();
+        let plain = featurized(Level::Portable, &layout, &pixels);
+        for (image, pixels) in pixels.chunks_exact(shape.values()).enumerate() {
+            let expected = reference::features(&layout, P::slice(pixels));
+            assert_eq!(expected.len(), layout.stride(), "{set} {shape}");
+            if let Some(wrong) = difference::<P>(&plain, image, &expected) {
+                panic!("{set}, portable, {} {shape}, image {image}: {wrong}", P::TYPE);
+            }
         }
-    }
-    for &level in levels {
-        let found = featurized(level, &finisher, &pixels);
-        assert_eq!(bits(&found), bits(&plain), "{level}, {} {shape}", P::TYPE);
-        let mut at_once = Moments::zeroed(shape);
-        let mut plain = Moments::zeroed(shape);
-        for image in pixels.chunks_exact(shape.values()) {
-            moments(level, image, &mut at_once);
-            moments(Level::Portable, image, &mut plain);
-            assert_eq!(at_once, plain, "{level}, {} {shape}", P::TYPE);
+        for &level in levels {
+            let found = featurized(level, &layout, &pixels);
+            assert_eq!(bits(&found), bits(&plain), "{set}, {level}, {} {shape}", P::TYPE);
         }
     }
 }
@@ -156,32 +141,21 @@ fn the_longest_sides_do_not_overflow() {
 }
 
 #[test]
-fn a_tile_of_the_highest_values_does_not_overflow() {
-    let shape = ImageShape::gray(256, 8_192).unwrap();
-    let pixels = vec![u8::MAX; shape.values()];
-    for level in levels() {
-        let mut whole = Moments::zeroed(shape);
-        unbanded(level, &pixels, &mut whole);
-        assert!(whole.row_sums().iter().all(|&sum| sum == 255 * 8_192), "{level}");
-        assert!(whole.col_sums().iter().all(|&sum| sum == 255 * 256), "{level}");
-        assert_eq!(whole.seconds(), [255 * 255 * 256 * 8_192], "{level}");
-    }
-}
-
-#[test]
 fn the_number_of_threads_cannot_be_seen() {
     fn check<P: Case>(level: Level, shape: ImageShape, images: usize) {
-        let finisher = Finisher::new(shape, P::TYPE.default_scale()).unwrap();
         let mut random = Random::new(9, images as u64);
         let pixels: Vec<P> = (0..images * shape.values()).map(|_| P::draw(random.bits())).collect();
-        let with = |threads| {
-            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
-            bits(&pool.install(|| featurized(level, &finisher, &pixels)))
-        };
-        let one = with(1);
-        assert_eq!(one, with(2), "{level}, {images} of {shape}");
-        assert_eq!(one, with(3), "{level}, {images} of {shape}");
-        assert!(one.iter().all(|&bits| !f32::from_bits(bits).is_nan()));
+        for set in sets() {
+            let layout = set.layout(shape, P::TYPE.default_scale()).unwrap();
+            let with = |threads| {
+                let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+                bits(&pool.install(|| featurized(level, &layout, &pixels)))
+            };
+            let one = with(1);
+            assert_eq!(one, with(2), "{set}, {level}, {images} of {shape}");
+            assert_eq!(one, with(3), "{set}, {level}, {images} of {shape}");
+            assert!(one.iter().all(|&bits| !f32::from_bits(bits).is_nan()));
+        }
     }
     for level in levels() {
         for (shape, images) in [("28x28", 1_000), ("600x700x3", 2), ("1030x517", 1), ("1031x517", 3), ("64x9000", 2)] {
@@ -194,10 +168,10 @@ fn the_number_of_threads_cannot_be_seen() {
 }
 
 #[test]
-fn bands_add_up_to_the_oracles_moments() {
+fn bands_add_up_to_the_oracles_values() {
     let levels = levels();
     for shape in ["1030x517", "700x301x3"].map(|shape| shape.parse().unwrap()) {
-        assert!(bands::rows_per_band::<u8>(shape).is_some(), "{shape}");
+        assert!(bands::rows_per_band(shape, u8::TYPE).is_some(), "{shape}");
         check::<u8>(&levels, shape);
         check::<u16>(&levels, shape);
         check::<f32>(&levels, shape);
@@ -207,29 +181,35 @@ fn bands_add_up_to_the_oracles_moments() {
 #[test]
 fn one_wrong_value_is_seen() {
     let shape: ImageShape = "28x28".parse().unwrap();
-    let finisher = Finisher::new(shape, 255.0).unwrap();
     let pixels = contents::<u8>(shape);
-    let expected = u8::expected(&pixels[..shape.values()], shape, 255.0);
-    let right = featurized(Level::detect(), &finisher, &pixels);
-    assert_eq!(difference::<u8>(&right, 0, &expected), None);
-    for place in 0..shape.features() {
-        let mut wrong = right.clone();
-        wrong.0[place] = f32::from_bits(wrong.0[place].to_bits() ^ 1);
-        assert!(difference::<u8>(&wrong, 0, &expected).is_some(), "feature {place}");
+    for set in sets() {
+        let layout = set.layout(shape, 255.0).unwrap();
+        let expected = reference::features(&layout, &pixels[..shape.values()]);
+        let right = featurized(Level::detect(), &layout, &pixels);
+        assert_eq!(difference::<u8>(&right, 0, &expected), None);
+        for place in 0..layout.stride() {
+            let mut wrong = right.clone();
+            wrong[place] = f32::from_bits(wrong[place].to_bits() ^ 1);
+            assert!(difference::<u8>(&wrong, 0, &expected).is_some(), "{set}, value {place}");
+        }
+        let mut other_pixels = pixels.clone();
+        other_pixels[400] ^= 0xff;
+        let wrong = featurized(Level::detect(), &layout, &other_pixels);
+        assert!(difference::<u8>(&wrong, 0, &expected).is_some(), "{set}");
     }
-    let mut wrong = right.clone();
-    wrong.1[0] += 1.0;
-    assert!(difference::<u8>(&wrong, 0, &expected).is_some());
-    let mut other_pixels = pixels.clone();
-    other_pixels[400] ^= 1;
-    assert!(difference::<u8>(&featurized(Level::detect(), &finisher, &other_pixels), 0, &expected).is_some());
+}
+
+#[test]
+fn a_float_that_is_off_by_more_than_the_bound_is_seen() {
+    assert!(f32::agrees(1.0, 1.0 + 1e-7) && !f32::agrees(1.0, 1.0 + 3e-6));
+    assert!(!f32::agrees(f32::NAN, 1.0) && !f32::agrees(0.0, 1e-30));
 }
 
 #[test]
 fn no_images_are_fine() {
-    let finisher = Finisher::new("28x28".parse().unwrap(), 255.0).unwrap();
+    let layout = FeatureSet::default().layout("28x28".parse().unwrap(), 255.0).unwrap();
     for level in Level::ALL {
-        assert_eq!(featurized::<u8>(level, &finisher, &[]), Found::default());
+        assert!(featurized::<u8>(level, &layout, &[]).is_empty());
     }
 }
 

@@ -1,25 +1,52 @@
 //! What `Auto` decides, and from what.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use super::{Backend, Choice, Engine};
+use super::backend::Backend;
+use super::cpu_side::Cpu;
+use super::{Engine, split};
 use crate::base::error::Result;
+use crate::base::pixels::PixelSlice;
 use crate::base::random::Random;
 use crate::base::shape::ImageShape;
-use crate::features::{Finisher, Output};
-use crate::gpu::{Gpu, GpuError, GpuPixel};
+use crate::features::{FeatureLayout, FeatureSet, FeaturesMut};
+use crate::gpu::{Gpu, GpuError};
 
-/// From how many bytes of pixels on `Auto` looks for a GPU: opening a driver and compiling kernels costs about as much as
-/// the CPU needs for this many.
-pub(super) const GPU_WORTH_BYTES: u64 = 512 << 20;
-/// Bytes of pixels that a forecast is measured on, at most: many times what is in flight at once.
-const FORECAST_BYTES: usize = 256 << 20;
-/// By how much a GPU must beat the CPU alone: less is within the noise, and not worth waking it.
-const MARGIN: f64 = 1.05;
+/// What `Auto` goes by.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Rules {
+    /// From how many bytes of pixels on it looks for a GPU: opening a driver and compiling kernels costs about as much as
+    /// the CPU needs for this many.
+    pub from_bytes: u64,
+    /// Bytes of pixels that it measures on before it decides, in the batches that they come in.
+    pub sample_bytes: u64,
+    /// By how much a GPU must beat the CPU alone: less is within the noise, and not worth waking it.
+    pub margin: f64,
+    /// Whether a software adapter will do. Only tests say yes.
+    pub allow_software: bool,
+    /// Whether the rows of two backends are the same. Only tests have another answer than equality of bits.
+    pub same: fn(&[f32], &[f32]) -> bool,
+    /// The rates to decide by instead of the measured ones. Only tests have them.
+    pub rates: Option<Rates>,
+}
+
+impl Default for Rules {
+    fn default() -> Self {
+        Self {
+            from_bytes: 512 << 20,
+            sample_bytes: 64 << 20,
+            margin: 1.05,
+            allow_software: false,
+            same: |a, b| a.iter().map(|v| v.to_bits()).eq(b.iter().map(|v| v.to_bits())),
+            rates: None,
+        }
+    }
+}
 
 /// What `Auto` would take for some work.
 #[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
 pub struct Forecast {
     /// `Cpu`, `Gpu` or `Hybrid`.
     pub backend: Backend,
@@ -41,11 +68,11 @@ pub struct Rates {
 }
 
 impl Rates {
-    /// Who is the fastest, and how that is known.
-    fn decide(&self) -> (Backend, String) {
+    /// Which is the fastest, and how that is known.
+    fn decide(&self, margin: f64) -> (Backend, String) {
         let Self { cpu, gpu, both } = *self;
         let backend = match () {
-            _ if cpu * MARGIN >= gpu.max(both) => Backend::Cpu,
+            _ if cpu * margin >= gpu.max(both) => Backend::Cpu,
             _ if gpu >= both => Backend::Gpu,
             _ => Backend::Hybrid,
         };
@@ -53,105 +80,134 @@ impl Rates {
     }
 }
 
-impl Engine {
-    /// Looks for a hardware adapter and times it against the CPU, and with it, on these pixels. The bytes must agree as
-    /// well: a driver that computes something else is not used.
-    pub(super) fn measure<P: GpuPixel>(&self, pixels: &[P], finisher: &Finisher) -> Choice {
-        let for_good = |reason: String, failed: Option<String>| Choice::Cpu { reason, failed };
-        match self.open(false) {
-            Ok(gpu) => self.measure_on(&gpu, pixels, finisher).0,
-            Err(error) => for_good(format!("auto: {error}"), None),
-        }
-    }
+/// What came out of a trial.
+#[derive(Debug, PartialEq)]
+pub(super) enum Verdict {
+    /// The CPU, for good; whether the adapter failed.
+    Cpu { reason: String, failed: bool },
+    /// The GPU, with the CPU beside it if `both`.
+    Gpu { both: bool, reason: String },
+}
 
-    /// As `measure`, on a given device; also what was measured.
-    fn measure_on<P: GpuPixel>(&self, gpu: &Arc<Gpu>, pixels: &[P], finisher: &Finisher) -> (Choice, Option<Rates>) {
-        let for_good = |reason: String, failed: Option<String>| Choice::Cpu { reason, failed };
-        let adapter = gpu.adapter().to_string();
-        let images = pixels.len() / finisher.shape().values();
-        let mut on_cpu = Scratch::new(images, finisher);
-        let mut on_gpu = Scratch::new(images, finisher);
-        // The first run of each pays for compilation and fresh memory.
-        let timed = |run: &mut dyn FnMut() -> Result<(), GpuError>| -> Result<f64, GpuError> {
-            run()?;
+/// The same batches computed by CPU, GPU and both, and how long each took.
+#[derive(Debug, Default)]
+pub(super) struct Trial {
+    bytes: u64,
+    cpu: Duration,
+    gpu: Duration,
+    both: Duration,
+    /// Whether what is done only once has been done: compiling kernels, touching fresh memory.
+    warm: bool,
+}
+
+impl Trial {
+    /// Computes a batch into `out` on the CPU, and beside it on the GPU and on both. The rows must be the same: a driver
+    /// that computes something else is not used. There is a verdict once enough was measured, or if the GPU will not do.
+    pub fn run(
+        &mut self,
+        rules: &Rules,
+        cpu: &Cpu,
+        gpu: &Gpu,
+        layout: &FeatureLayout,
+        pixels: PixelSlice<'_>,
+        mut out: FeaturesMut<'_>,
+    ) -> Option<Verdict> {
+        let mut results = [vec![0.0; out.values_mut().len()], vec![0.0; out.values_mut().len()]];
+        let run = |both: bool, out: FeaturesMut<'_>| split::run(cpu, gpu, both, layout, pixels, out).1;
+        let mut measured = || -> Result<[Duration; 3], GpuError> {
+            if !self.warm {
+                for (both, values) in [false, true].into_iter().zip(&mut results) {
+                    run(both, rows(values, layout))?;
+                }
+                cpu.featurize(layout, pixels, out.reborrow());
+                self.warm = true;
+            }
             let start = Instant::now();
-            run()?;
-            Ok(size_of_val(pixels) as f64 / start.elapsed().as_secs_f64() / 1e9)
-        };
-        let mut rates = || -> Result<Rates, GpuError> {
-            let gpu_rate = timed(&mut || self.run_gpu(gpu, false, pixels, finisher, on_gpu.output()).1)?;
-            let cpu = timed(&mut || {
-                self.run_cpu(pixels, finisher, on_cpu.output());
-                Ok(())
-            })?;
-            let mut on_both = Scratch::new(images, finisher);
-            let both = timed(&mut || self.run_gpu(gpu, true, pixels, finisher, on_both.output()).1)?;
-            Ok(Rates { cpu, gpu: gpu_rate, both })
-        };
-        match rates() {
-            Ok(rates) if on_cpu != on_gpu => {
-                let reason = "auto: the adapter's results are not the exact ones".to_owned();
-                (for_good(reason, Some(adapter)), Some(rates))
+            cpu.featurize(layout, pixels, out.reborrow());
+            let on_cpu = start.elapsed();
+            let mut took = [on_cpu; 3];
+            for (both, (values, took)) in [false, true].into_iter().zip(results.iter_mut().zip(&mut took[1..])) {
+                let start = Instant::now();
+                run(both, rows(values, layout))?;
+                *took = start.elapsed();
             }
-            Ok(rates) => {
-                let choice = match rates.decide() {
-                    (Backend::Cpu, reason) => for_good(format!("{reason} ({adapter})"), None),
-                    (backend, reason) => Choice::Gpu { gpu: gpu.clone(), both: backend == Backend::Hybrid, reason },
-                };
-                (choice, Some(rates))
+            Ok(took)
+        };
+        let measured = measured();
+        match measured {
+            Err(error) => {
+                // What the CPU had not computed yet.
+                cpu.featurize(layout, pixels, out);
+                return Some(Verdict::Cpu { reason: format!("auto: {error}"), failed: true });
             }
-            Err(error) => (for_good(format!("auto: {error}"), Some(adapter)), None),
+            Ok([on_cpu, on_gpu, on_both]) => {
+                if results.iter().any(|values| !(rules.same)(values, out.values_mut())) {
+                    let reason = "auto: the adapter's results are not the exact ones".to_owned();
+                    return Some(Verdict::Cpu { reason, failed: true });
+                }
+                self.bytes += pixels.size() as u64;
+                self.cpu += on_cpu;
+                self.gpu += on_gpu;
+                self.both += on_both;
+            }
+        }
+        (self.bytes >= rules.sample_bytes).then(|| self.verdict(rules, gpu))
+    }
+
+    fn verdict(&self, rules: &Rules, gpu: &Gpu) -> Verdict {
+        match rules.rates.unwrap_or_else(|| self.rates()).decide(rules.margin) {
+            (Backend::Cpu, reason) => Verdict::Cpu { reason: format!("{reason} ({})", gpu.adapter()), failed: false },
+            (backend, reason) => Verdict::Gpu { both: backend == Backend::Hybrid, reason },
         }
     }
 
-    /// What `Auto` would take for `images` 8-bit images of `shape`, handed over in one batch, and why: measured on as
-    /// many random ones of them as 256 MB hold, on this engine's CPU threads and on `gpu`, whatever backend the engine
-    /// has. It takes as long as it takes to compute them six times.
+    fn rates(&self) -> Rates {
+        let rate = |took: Duration| self.bytes as f64 / took.as_secs_f64().max(1e-9) / 1e9;
+        Rates { cpu: rate(self.cpu), gpu: rate(self.gpu), both: rate(self.both) }
+    }
+}
+
+/// `values` as rows of a layout that they were made for.
+fn rows<'a>(values: &'a mut [f32], layout: &FeatureLayout) -> FeaturesMut<'a> {
+    FeaturesMut::new(values, layout.stride()).expect("they are whole rows")
+}
+
+impl Engine {
+    /// What `Auto` would take for `images` 8-bit images of `shape` that come in batches of `batch`, and why. It is measured
+    /// as a run would measure it: on random images of this kind, in such batches, on this engine's CPU threads and on
+    /// `gpu`, whatever backend the engine has.
     ///
     /// # Errors
-    /// As [`Finisher::new`], which does not happen.
-    pub fn forecast(&self, gpu: &Arc<Gpu>, shape: ImageShape, images: usize) -> Result<Forecast> {
+    /// [`Error::InvalidOption`](crate::Error::InvalidOption) if an image has more values than an Arrow list can hold.
+    pub fn forecast(&self, gpu: &Arc<Gpu>, shape: ImageShape, images: usize, batch: usize) -> Result<Forecast> {
+        let rules = self.inner.gpu.rules;
         let bytes = images as u64 * shape.values() as u64;
-        let finisher = Finisher::new(shape, 255.0)?;
-        if bytes < GPU_WORTH_BYTES {
-            let reason = format!("auto: {} MB; a GPU is looked for from {} on", bytes >> 20, GPU_WORTH_BYTES >> 20);
+        let layout = FeatureSet::default().layout(shape, 255.0)?;
+        if bytes < rules.from_bytes {
+            let reason = format!("auto: {} MB; a GPU is looked for from {} on", bytes >> 20, rules.from_bytes >> 20);
             return Ok(Forecast { backend: Backend::Cpu, reason, rates: None });
         }
+        let batch = batch.clamp(1, images.max(1));
         let mut random = Random::new(1, 0);
-        let sample = images.min((FORECAST_BYTES / shape.values()).max(1));
-        let pixels: Vec<u8> = (0..sample * shape.values()).map(|_| random.bits() as u8).collect();
-        let (choice, rates) = self.measure_on(gpu, &pixels, &finisher);
-        let (backend, reason) = match choice {
-            Choice::Gpu { both, reason, .. } => (if both { Backend::Hybrid } else { Backend::Gpu }, reason),
-            Choice::Cpu { reason, .. } | Choice::Open(reason) => (Backend::Cpu, reason),
+        let pixels: Vec<u8> = (0..batch * shape.values()).map(|_| random.bits() as u8).collect();
+        let mut values = vec![0.0; batch * layout.stride()];
+        let mut trial = Trial::default();
+        let verdict = loop {
+            let out = rows(&mut values, &layout);
+            if let Some(verdict) = trial.run(&rules, &self.inner.cpu, gpu, &layout, (&pixels).into(), out) {
+                break verdict;
+            }
+        };
+        let rates = (trial.bytes > 0).then(|| trial.rates());
+        let (backend, reason) = match verdict {
+            Verdict::Cpu { reason, .. } => (Backend::Cpu, reason),
+            Verdict::Gpu { both, reason } => (if both { Backend::Hybrid } else { Backend::Gpu }, reason),
         };
         if gpu.adapter().software {
             let reason = format!("auto: never a software adapter; {}", reason.trim_start_matches("auto: "));
             return Ok(Forecast { backend: Backend::Cpu, reason, rates });
         }
         Ok(Forecast { backend, reason, rates })
-    }
-}
-
-/// The features of a trial.
-#[derive(PartialEq)]
-struct Scratch {
-    features: Vec<f32>,
-    means: Vec<f32>,
-    stds: Vec<f32>,
-}
-
-impl Scratch {
-    fn new(images: usize, finisher: &Finisher) -> Self {
-        Self {
-            features: vec![0.0; images * finisher.shape().features()],
-            means: vec![0.0; images],
-            stds: vec![0.0; images],
-        }
-    }
-
-    fn output(&mut self) -> Output<'_> {
-        Output { features: &mut self.features, means: &mut self.means, stds: &mut self.stds }
     }
 }
 
@@ -168,7 +224,7 @@ mod tests {
             (30.0, 20.0, 25.0, Backend::Cpu),
             (1.0, 40.0, 40.0, Backend::Gpu),
         ] {
-            let (backend, reason) = Rates { cpu, gpu, both }.decide();
+            let (backend, reason) = Rates { cpu, gpu, both }.decide(Rules::default().margin);
             assert_eq!(backend, wanted, "{cpu} {gpu} {both}");
             assert!(reason.contains(&format!("{cpu:.1} GB/s on the CPU")), "{reason}");
         }

@@ -63,6 +63,12 @@ pub enum GpuError {
     /// A buffer of an application cannot be used as images. The device is unharmed.
     #[error("the buffer cannot be used as images: {0}")]
     Buffer(String),
+    /// Features of float pixels cannot be finished on the device within a bound. The device is unharmed.
+    #[error("features of float pixels are finished on the host only")]
+    Floats,
+    /// The values of one block of images do not fit a workgroup's memory. The device is unharmed.
+    #[error("the features of these images do not fit the memory of a workgroup")]
+    Unsupported,
     /// A sum of float pixels is not a finite f32. The device is unharmed.
     #[error("a sum of float pixels is not a finite 32-bit float")]
     Range,

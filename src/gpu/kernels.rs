@@ -8,13 +8,13 @@ use super::command::Dispatch;
 use super::context::{Context, HEAD_BYTES};
 use super::fault::GpuError;
 use super::layout::{
-    FINISH_ENTRY, GROUP, INPUT_BINDING, MERGE_ENTRY, NUMBERS, OUTPUT_BINDING, PARAMS_BINDING, Params, TILES_ENTRY,
-    WHOLE_ENTRY,
+    FINISH_ENTRY, GROUP, INPUT_BINDING, MERGE_ENTRY, OUTPUT_BINDING, PARAMS_BINDING, Params, TILES_ENTRY, WHOLE_ENTRY,
 };
 use super::lru::Lru;
 use super::plan::{BlockPlan, Chunk};
 use super::shader::{Numbers, compose, constant};
 use crate::base::shape::PixelType;
+use crate::features::FeatureSet;
 
 /// Plans that are remembered, with their pipelines. A process seldom meets more than a few; ragged images may bring
 /// thousands.
@@ -71,11 +71,11 @@ pub(super) struct Kernels {
 
 #[derive(Debug)]
 struct Compiled {
-    modules: HashMap<(PixelType, Numbers), wgpu::ShaderModule>,
+    modules: HashMap<(FeatureSet, PixelType, Numbers), wgpu::ShaderModule>,
     plans: Lru<BlockPlan, Seen>,
-    /// Kernels for any plan of a pixel type, with tiles or without.
-    general: HashMap<(PixelType, bool), Arc<Kernel>>,
-    finish: HashMap<PixelType, wgpu::ComputePipeline>,
+    /// Kernels for any plan of a feature set and a pixel type, with tiles or without.
+    general: HashMap<(FeatureSet, PixelType, bool), Arc<Kernel>>,
+    finish: HashMap<(FeatureSet, PixelType), wgpu::ComputePipeline>,
     /// How many pipelines were compiled so far.
     pipelines: usize,
 }
@@ -190,7 +190,7 @@ impl Kernels {
             compiled.plans.get_or_default(plan).specialized = Some(kernel.clone());
             return Ok(kernel);
         }
-        let kind = (plan.pixel_type, plan.is_tiled());
+        let kind = (plan.set.clone(), plan.geometry.pixel_type, plan.is_tiled());
         if let Some(kernel) = compiled.general.get(&kind) {
             return Ok(kernel.clone());
         }
@@ -208,11 +208,13 @@ impl Kernels {
     ) -> Result<Kernel, GpuError> {
         let constants: Vec<_> = match numbers {
             Numbers::Constants => {
-                NUMBERS.iter().map(|name| constant(name)).zip(plan.numbers().map(f64::from)).collect()
+                let names = BlockPlan::number_names(&plan.set, plan.geometry.pixel_type);
+                names.iter().map(|name| constant(name)).zip(plan.numbers(1).into_iter().map(f64::from)).collect()
             }
             Numbers::Params => Vec::new(),
         };
-        let mut pipeline = |entry| self.pipeline(context, compiled, (plan.pixel_type, numbers), entry, &constants);
+        let mut pipeline =
+            |entry| self.pipeline(context, compiled, (&plan.set, plan.geometry.pixel_type, numbers), entry, &constants);
         Ok(if plan.is_tiled() {
             Kernel { blocks: pipeline(TILES_ENTRY)?, merge: Some(pipeline(MERGE_ENTRY)?) }
         } else {
@@ -221,13 +223,14 @@ impl Kernels {
     }
 
     /// The kernel that makes features from the records of images, of any plan and at any scale.
-    pub(super) fn finish(&self, context: &Context, pixel_type: PixelType) -> Result<wgpu::ComputePipeline, GpuError> {
+    pub(super) fn finish(&self, context: &Context, plan: &BlockPlan) -> Result<wgpu::ComputePipeline, GpuError> {
+        let kind = (plan.set.clone(), plan.geometry.pixel_type);
         let compiled = &mut *self.compiled.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(finish) = compiled.finish.get(&pixel_type) {
+        if let Some(finish) = compiled.finish.get(&kind) {
             return Ok(finish.clone());
         }
-        let finish = self.pipeline(context, compiled, (pixel_type, Numbers::Params), FINISH_ENTRY, &[])?;
-        compiled.finish.insert(pixel_type, finish.clone());
+        let finish = self.pipeline(context, compiled, (&kind.0, kind.1, Numbers::Params), FINISH_ENTRY, &[])?;
+        compiled.finish.insert(kind, finish.clone());
         Ok(finish)
     }
 
@@ -250,7 +253,7 @@ impl Kernels {
         &self,
         context: &Context,
         compiled: &mut Compiled,
-        (pixel_type, numbers): (PixelType, Numbers),
+        (set, pixel_type, numbers): (&FeatureSet, PixelType, Numbers),
         entry: &str,
         constants: &[(String, f64)],
     ) -> Result<wgpu::ComputePipeline, GpuError> {
@@ -258,8 +261,8 @@ impl Kernels {
         let pipeline = context.scoped(|| {
             let module = compiled
                 .modules
-                .entry((pixel_type, numbers))
-                .or_insert_with(|| self.module(&context.device, compose(pixel_type, numbers)));
+                .entry((set.clone(), pixel_type, numbers))
+                .or_insert_with(|| self.module(&context.device, compose(set, pixel_type, numbers)));
             Ok(context.device.create_compute_pipeline(&wgpu::ComputePipelineDescriptor {
                 label: Some(entry),
                 layout: Some(&self.layout),

@@ -27,8 +27,9 @@ pub const MERGE_ENTRY: &str = "merge";
 /// The entry point that makes features from the records of images.
 pub const FINISH_ENTRY: &str = "finish";
 
-/// The numbers of a plan, as the shaders name them and in the order of [`Params::numbers`].
-pub const NUMBERS: [&str; 15] = [
+/// The numbers of a plan that every kernel has, as the shaders name them and in the order of [`Params::numbers`]. Those of
+/// the feature families follow them.
+pub const NUMBERS: [&str; 11] = [
     // The image: pixels in a row, values in a pixel.
     "width",
     "channels",
@@ -44,13 +45,9 @@ pub const NUMBERS: [&str; 15] = [
     "block_words",
     "record_words",
     "records_words",
-    // Words of the profiles in a record of a block, and of the sums among them.
-    "profiles_words",
-    "sum_words",
-    // Sums a word in the record of a block, and in that of an image.
-    "sums_a_word",
-    "merged_a_word",
 ];
+/// How many numbers there can be: as many as fit the head of a buffer.
+pub const MAX_NUMBERS: usize = 56;
 
 /// What a dispatch is told: the twin of the shaders' `Params`.
 #[repr(C)]
@@ -66,9 +63,9 @@ pub struct Params {
     pub stride: u32,
     /// What sums are divided by in features.
     pub scale: f32,
-    /// The plan's numbers, for kernels that have them from here.
-    pub numbers: [u32; NUMBERS.len()],
+    /// The plan's numbers, for kernels that have them from here; zeros behind the last.
+    pub numbers: [u32; MAX_NUMBERS],
 }
 
-const _: () = assert!(size_of::<Params>() == 4 * (5 + NUMBERS.len()));
+const _: () = assert!(size_of::<Params>() == 4 * (5 + MAX_NUMBERS));
 const _: () = assert!(align_of::<Params>() == 4);

@@ -11,7 +11,7 @@ pub(super) struct Lru<K, V> {
     max: usize,
 }
 
-impl<K: Copy + Eq + Hash, V: Default> Lru<K, V> {
+impl<K: Clone + Eq + Hash, V: Default> Lru<K, V> {
     pub(super) fn new(max: usize) -> Self {
         Self { entries: HashMap::new(), now: 0, max }
     }
@@ -21,10 +21,10 @@ impl<K: Copy + Eq + Hash, V: Default> Lru<K, V> {
     pub(super) fn get_or_default(&mut self, key: &K) -> &mut V {
         self.now += 1;
         if self.entries.len() >= self.max && !self.entries.contains_key(key) {
-            let oldest = self.entries.iter().min_by_key(|(_, (used, _))| *used).map(|(key, _)| *key);
+            let oldest = self.entries.iter().min_by_key(|(_, (used, _))| *used).map(|(key, _)| key.clone());
             oldest.and_then(|oldest| self.entries.remove(&oldest));
         }
-        let (used, value) = self.entries.entry(*key).or_default();
+        let (used, value) = self.entries.entry(key.clone()).or_default();
         *used = self.now;
         value
     }

@@ -7,16 +7,15 @@ mod command;
 mod context;
 mod fault;
 mod kernels;
-#[doc(hidden)]
-pub mod layout;
+mod layout;
 mod lru;
-mod pixel;
 mod plan;
 mod rates;
 mod resident;
 mod ring;
-#[doc(hidden)]
-pub mod shader;
+mod shader;
+#[cfg(test)]
+mod shader_tests;
 mod slot;
 mod stream;
 #[cfg(test)]
@@ -33,15 +32,15 @@ pub use self::context::AdapterInfo;
 use self::context::{Context, adapters, describe};
 use self::fault::unpanicked;
 pub use self::fault::{Fault, GpuError};
-pub use self::pixel::{ExactPixel, GpuPixel};
 use self::plan::BlockPlan;
 pub use self::rates::DeviceRates;
 pub use self::resident::{DeviceFeatures, Images};
 use self::ring::Ring;
+pub use self::slot::TransferMode;
 use self::stream::Stream;
-pub use self::transfer::TransferMode;
+use crate::base::pixels::PixelSlice;
 use crate::features::queue::Queue;
-use crate::features::{Finisher, Output};
+use crate::features::{FeatureLayout, FeaturesMut};
 
 /// An adapter, and the device on it or why there is none.
 pub type Candidate = (AdapterInfo, Result<Gpu, GpuError>);
@@ -135,46 +134,53 @@ impl Gpu {
         self.ring().map(|ring| (&ring.context.device, &ring.context.queue))
     }
 
-    /// Writes the features, means and deviations of `pixels`, image after image, to every place of `out`, on the calling
-    /// thread and a few more.
+    /// Computes the rows of `pixels`, image after image, on the calling thread and a few more.
     ///
-    /// For `u8` and `u16` they are the same to the last bit as on any backend; for `f32` they are within the bounds that
-    /// [`GpuPixel`] gives.
+    /// For `u8` and `u16` pixels the values are the same to the last bit as on any backend. For `f32` sums are made in
+    /// f32: with k = min(n, 512) and γ = k·2⁻²⁴ ÷ (1 − k·2⁻²⁴), the sum of a column of n values is within γ·Σ|p| of the
+    /// true one, and that of a row within γ·Σ|p − m| for an m near the row's mean. Values and sums below 2⁻¹²⁶ may count
+    /// as zero, and squared deviations below it do.
     ///
     /// # Errors
-    /// [`GpuError::Lengths`] if `pixels` and `out` are not of the same number of images of the finisher's shape.
+    /// [`GpuError::Lengths`] if `pixels` and `out` are not of the same number of images of the layout.
+    /// [`GpuError::Unsupported`] if the values of one block of such images do not fit a workgroup's memory.
     /// [`GpuError::Range`] if a float pixel, or a sum of them or of their squared deviations, is not a finite f32. Any
     /// other error is the device's last. The contents of `out` are then unspecified.
-    pub fn featurize<P: GpuPixel>(&self, finisher: &Finisher, pixels: &[P], out: Output<'_>) -> Result<(), GpuError> {
-        let (shape, images) = (finisher.shape(), out.images());
-        if pixels.len() != images * shape.values() || !out.holds(images, shape) {
+    pub fn featurize<'a>(
+        &self,
+        layout: &FeatureLayout,
+        pixels: impl Into<PixelSlice<'a>>,
+        out: FeaturesMut<'_>,
+    ) -> Result<(), GpuError> {
+        let pixels = pixels.into();
+        let (shape, images) = (layout.shape(), out.images());
+        if pixels.len() != images * shape.values() || out.stride() != layout.stride() {
             return Err(GpuError::Lengths { pixels: pixels.len(), images });
         }
         let threads = thread::available_parallelism().map_or(1, usize::from);
-        self.drain(&Queue::new(shape, pixels, out), finisher, threads).1
+        self.drain(&Queue::new(shape, pixels, out), layout, threads).1
     }
 
     /// Computes what is in the queue until it is empty, with up to `threads` threads, and returns how many images that
     /// were. After an error what was not done is in the queue again.
-    pub(crate) fn drain<P: GpuPixel>(
+    pub(crate) fn drain(
         &self,
-        queue: &Queue<'_, P>,
-        finisher: &Finisher,
+        queue: &Queue<'_>,
+        layout: &FeatureLayout,
         threads: usize,
     ) -> (usize, Result<(), GpuError>) {
-        let shape = finisher.shape();
-        let plan = BlockPlan::new(shape, P::TYPE);
-        let bytes = queue.images() * shape.values() * size_of::<P>();
+        let Some(pixel_type) = queue.pixel_type() else { return (0, Ok(())) };
         let ready = self.ring().and_then(|ring| {
-            let kernel = ring.kernels.of(&ring.context, &plan, bytes).map_err(|error| self.failed(error))?;
-            Ok((ring, self.transfer_mode()?, kernel))
+            let plan = BlockPlan::new(layout.set(), layout.shape(), pixel_type).ok_or(GpuError::Unsupported)?;
+            let kernel = ring.kernels.of(&ring.context, &plan, queue.bytes()).map_err(|error| self.failed(error))?;
+            Ok((ring, plan, self.transfer_mode()?, kernel))
         });
-        let (ring, transfer_mode, kernel) = match ready {
+        let (ring, plan, transfer_mode, kernel) = match ready {
             Ok(ready) => ready,
             Err(error) => return (0, Err(error)),
         };
         let chunk_bytes = self.chunk_bytes;
-        let stream = Stream { ring, finisher, plan: &plan, kernel: &kernel, transfer_mode, chunk_bytes };
+        let stream = Stream { ring, layout, plan: &plan, kernel: &kernel, transfer_mode, chunk_bytes };
         let (images, done) = stream.drain(queue, threads);
         (images, done.map_err(|error| self.failed(error)))
     }
@@ -199,6 +205,8 @@ impl Gpu {
                 | GpuError::NotThere { .. }
                 | GpuError::TooLarge { .. }
                 | GpuError::Buffer(_)
+                | GpuError::Floats
+                | GpuError::Unsupported
         );
         let Some(ring) = self.ring.as_ref().filter(|_| !harmless) else { return error };
         let first = ring.context.health.fail(error);

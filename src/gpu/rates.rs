@@ -10,6 +10,7 @@ use super::fault::GpuError;
 use super::layout::VECTOR_BYTES;
 use super::plan::BlockPlan;
 use crate::base::shape::{ImageShape, PixelType};
+use crate::features::FeatureSet;
 
 const WORD: usize = size_of::<u32>();
 /// How often a thing is timed; the best counts. The first time also pays for what is made only once.
@@ -133,11 +134,12 @@ impl Gpu {
         use wgpu::BufferUsages as Use;
         let ring = self.ring()?;
         let context = &ring.context;
-        let plan = BlockPlan::new(shape, PixelType::U8);
+        let plan = BlockPlan::new(&FeatureSet::default(), shape, PixelType::U8)
+            .ok_or_else(|| GpuError::Validation("no plan for the trial".into()))?;
         // As it would be with much work.
         let kernel = ring.kernels.of(context, &plan, usize::MAX)?;
-        let chunk = plan.chunk(images, shape.height());
-        let params = plan.params(0, images, shape.height());
+        let chunk = plan.chunk(images, shape.height(), 1.0);
+        let params = plan.params(0, &chunk);
         let bindings = context.scoped(|| {
             let buffer = |bytes, usage| context.buffer("trial", bytes, usage, false);
             let results = buffer((chunk.result_words * WORD) as u64, Use::STORAGE);

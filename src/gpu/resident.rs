@@ -1,6 +1,5 @@
 //! Images that stay on the device: uploaded once, featurized as often as wanted.
 
-use std::marker::PhantomData;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -9,13 +8,13 @@ use super::command::{Command, Dispatch, PATIENCE, submit};
 use super::context::{Context, HEAD_BYTES};
 use super::fault::GpuError;
 use super::layout::{Params, VECTOR_BYTES};
-use super::pixel::{ExactPixel, GpuPixel};
 use super::plan::{BlockPlan, Cut};
 use super::ring::Ring;
 use super::slot::PixelOrigin;
-use super::stream::{Job, Stream};
-use crate::base::shape::ImageShape;
-use crate::features::{Finisher, Output};
+use super::stream::{Job, JobPixels, Stream};
+use crate::base::pixels::PixelSlice;
+use crate::base::shape::{ImageShape, PixelType};
+use crate::features::{FeatureLayout, FeaturesMut};
 
 const WORD: usize = size_of::<u32>();
 /// Bytes of pixels that one dispatch takes: as much as hides its cost and keeps several threads busy with its results.
@@ -25,27 +24,44 @@ const FILLERS: usize = 8;
 
 /// Images of one shape on a device, in its own memory; freed when dropped.
 #[derive(Debug)]
-pub struct Images<P> {
+pub struct Images {
     gpu: Arc<Gpu>,
-    plan: BlockPlan,
+    pixel_type: PixelType,
     shape: ImageShape,
     images: usize,
-    cut: Cut,
-    /// As `cut` says: so many images each, or image by image so many rows each.
+    held: Held,
+    /// As `held` says: so many images each, or image by image so many rows each.
     parts: Vec<wgpu::Buffer>,
-    pixels: PhantomData<P>,
+}
+
+/// What each buffer holds.
+#[derive(Debug, Clone, Copy)]
+enum Held {
+    /// So many whole images.
+    Images(usize),
+    /// So many rows of one image.
+    Rows(usize),
+}
+
+impl Held {
+    /// As much as a buffer takes.
+    fn of(shape: ImageShape, pixel_type: PixelType, max_bytes: usize) -> Self {
+        match max_bytes / (shape.values() * pixel_type.bytes()) {
+            0 => Held::Rows((max_bytes / (shape.row_values() * pixel_type.bytes())).max(1)),
+            images => Held::Images(images),
+        }
+    }
 }
 
 /// Features on a device, for an application's own kernels.
 #[derive(Debug, Clone)]
 pub struct DeviceFeatures {
-    /// For each image [`DeviceFeatures::stride`] `f32` values: its features in their order
-    /// ([`Finisher`](crate::Finisher)), then its mean and its deviation in raw units. Can be bound as storage, copied from
-    /// and copied to.
+    /// For each image [`DeviceFeatures::stride`] `f32` values, as the [`FeatureLayout`] says. Can be bound as storage,
+    /// copied from and copied to.
     pub buffer: wgpu::Buffer,
     /// How many images.
     pub images: usize,
-    /// Values from image to image: [`ImageShape::features`] + 2.
+    /// Values from image to image: [`FeatureLayout::stride`].
     pub stride: usize,
 }
 
@@ -55,28 +71,33 @@ impl Gpu {
     /// # Errors
     /// [`GpuError::Lengths`] if `pixels` are not whole images of `shape`. [`GpuError::OutOfMemory`] if there is no room;
     /// this and any other error is the device's last.
-    pub fn upload<P: GpuPixel>(self: &Arc<Self>, shape: ImageShape, pixels: &[P]) -> Result<Images<P>, GpuError> {
+    pub fn upload<'a>(
+        self: &Arc<Self>,
+        shape: ImageShape,
+        pixels: impl Into<PixelSlice<'a>>,
+    ) -> Result<Images, GpuError> {
+        let pixels = pixels.into();
         let images = pixels.len() / shape.values();
         if !pixels.len().is_multiple_of(shape.values()) {
             return Err(GpuError::Lengths { pixels: pixels.len(), images });
         }
         let ring = self.ring()?;
-        let plan = BlockPlan::new(shape, P::TYPE);
-        let cut = plan.cut(shape.height(), self.part_bytes(&ring.context));
-        let parts = match cut {
-            Cut::Images(images) => load(&ring.context, pixels.chunks(images * shape.values())),
-            Cut::Rows(rows) => load(
+        let pixel_type = pixels.pixel_type();
+        let held = Held::of(shape, pixel_type, self.part_bytes(&ring.context));
+        let parts = match held {
+            Held::Images(images) => load(&ring.context, pixels.chunks(images * shape.values())),
+            Held::Rows(rows) => load(
                 &ring.context,
-                pixels.chunks(shape.values()).flat_map(|image| image.chunks(rows * shape.row_values())),
+                pixels.chunks(shape.values()).flat_map(move |image| image.chunks(rows * shape.row_values())),
             ),
         };
         let parts = parts.map_err(|error| self.failed(error))?;
-        Ok(Images { gpu: self.clone(), plan, shape, images, cut, parts, pixels: PhantomData })
+        Ok(Images { gpu: self.clone(), pixel_type, shape, images, held, parts })
     }
 }
 
-impl<P: GpuPixel> Images<P> {
-    /// Images that a buffer of an application holds, from its start on: pixels packed as in a column, image after image,
+impl Images {
+    /// Images that a buffer of an application holds, from its start on: pixels of this type, packed as in a column, image after image,
     /// without gaps. Nothing is copied. The buffer must belong to the same device ([`Gpu::with_device`] or
     /// [`Gpu::device`]), have the usage `STORAGE` and not be mapped while these images are in use; its size must be at
     /// least that of the images, rounded up to 16 bytes. What is written to it before a call is what that call sees. No
@@ -90,6 +111,7 @@ impl<P: GpuPixel> Images<P> {
     /// # Examples
     /// ```
     /// use std::sync::Arc;
+    /// use pixelfeat::PixelType;
     /// use pixelfeat::gpu::{Gpu, GpuError, Images, wgpu};
     ///
     /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -106,7 +128,7 @@ impl<P: GpuPixel> Images<P> {
     ///     mapped_at_creation: false,
     /// });
     /// queue.write_buffer(&buffer, 0, &[7; 3 * 784]);
-    /// let images = Images::<u8>::from_buffer(&gpu, "28x28".parse()?, 3, buffer)?;
+    /// let images = Images::from_buffer(&gpu, "28x28".parse()?, PixelType::U8, 3, buffer)?;
     /// assert_eq!(images.len(), 3);
     /// # Ok(())
     /// # }
@@ -114,16 +136,16 @@ impl<P: GpuPixel> Images<P> {
     pub fn from_buffer(
         gpu: &Arc<Gpu>,
         shape: ImageShape,
+        pixel_type: PixelType,
         images: usize,
         buffer: wgpu::Buffer,
     ) -> Result<Self, GpuError> {
         let context = &gpu.ring()?.context;
         let refused = |why: String| Err(GpuError::Buffer(why));
-        let image_bytes = shape.values() * size_of::<P>();
-        let plan = BlockPlan::new(shape, P::TYPE);
-        let Cut::Images(_) = plan.cut(shape.height(), gpu.part_bytes(context)) else {
+        let image_bytes = shape.values() * pixel_type.bytes();
+        if image_bytes > gpu.part_bytes(context) {
             return Err(GpuError::TooLarge { bytes: image_bytes as u64, max: gpu.part_bytes(context) as u64 });
-        };
+        }
         // Kernels count bytes in 32 bits.
         let max = context.limits.max_storage_buffer_binding_size.min(u64::from(u32::MAX));
         if buffer.size() > max {
@@ -145,19 +167,16 @@ impl<P: GpuPixel> Images<P> {
             }
         }
         let parts = if images > 0 { vec![buffer] } else { Vec::new() };
-        let cut = Cut::Images(images.max(1));
-        Ok(Self { gpu: gpu.clone(), plan, shape, images, cut, parts, pixels: PhantomData })
+        let held = Held::Images(images.max(1));
+        Ok(Self { gpu: gpu.clone(), pixel_type, shape, images, held, parts })
     }
 }
 
 /// Uploads each part into a buffer of its own.
-fn load<'p, P: GpuPixel>(
-    context: &Context,
-    parts: impl Iterator<Item = &'p [P]>,
-) -> Result<Vec<wgpu::Buffer>, GpuError> {
+fn load<'p>(context: &Context, parts: impl Iterator<Item = PixelSlice<'p>>) -> Result<Vec<wgpu::Buffer>, GpuError> {
     let usage = wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_SRC;
     let (buffers, submission) = context.scoped(|| {
-        let parts: Vec<&[u8]> = parts.map(bytemuck::cast_slice).collect();
+        let parts: Vec<&[u8]> = parts.map(PixelSlice::as_bytes).collect();
         let size = |bytes: &[u8]| bytes.len().next_multiple_of(VECTOR_BYTES) as u64;
         let buffers: Vec<_> = parts.iter().map(|bytes| context.buffer("images", size(bytes), usage, true)).collect();
         let upload = |(to, bytes)| Command::Upload { to, pieces: vec![(0, bytes)], threads: FILLERS };
@@ -170,7 +189,7 @@ fn load<'p, P: GpuPixel>(
     Ok(buffers)
 }
 
-impl<P: GpuPixel> Images<P> {
+impl Images {
     /// How many images there are.
     pub fn len(&self) -> usize {
         self.images
@@ -196,19 +215,18 @@ impl<P: GpuPixel> Images<P> {
     ///
     /// # Errors
     /// [`GpuError::NotThere`] if there are no such images. Otherwise as [`Gpu::featurize`].
-    pub fn featurize(&self, finisher: &Finisher, range: Range<usize>, out: Output<'_>) -> Result<(), GpuError> {
-        self.check(finisher, &range)?;
-        if !out.holds(range.len(), self.shape) {
+    pub fn featurize(&self, layout: &FeatureLayout, range: Range<usize>, out: FeaturesMut<'_>) -> Result<(), GpuError> {
+        self.check(layout, &range)?;
+        if out.images() != range.len() || out.stride() != layout.stride() {
             return Err(GpuError::Lengths { pixels: range.len() * self.shape.values(), images: out.images() });
         }
         let gpu = &*self.gpu;
-        let (ring, transfer_mode) = (gpu.ring()?, gpu.transfer_mode()?);
-        let kernel =
-            ring.kernels.of(&ring.context, &self.plan, self.bytes(&range)).map_err(|error| gpu.failed(error))?;
-        let stream = Stream { ring, finisher, plan: &self.plan, kernel: &kernel, transfer_mode, chunk_bytes: None };
-        let done = match self.cut {
-            Cut::Images(images) => stream.drain_jobs::<P>(self.jobs(images, range, out)),
-            Cut::Rows(rows) => {
+        let (ring, transfer_mode, plan) = (gpu.ring()?, gpu.transfer_mode()?, self.plan(layout)?);
+        let kernel = ring.kernels.of(&ring.context, &plan, self.bytes(&range)).map_err(|error| gpu.failed(error))?;
+        let stream = Stream { ring, layout, plan: &plan, kernel: &kernel, transfer_mode, chunk_bytes: None };
+        let done = match self.held {
+            Held::Images(images) => stream.drain_jobs(self.jobs(&plan, images, range, out)),
+            Held::Rows(rows) => {
                 let bands = self.shape.height().div_ceil(rows);
                 let mut out = Some(out);
                 range.into_iter().try_for_each(|image| {
@@ -216,7 +234,7 @@ impl<P: GpuPixel> Images<P> {
                     out = Some(later);
                     let parts = self.parts[image * bands..][..bands].iter();
                     let parts = parts.map(|pixels| PixelOrigin::Device { pixels, first: 0 });
-                    stream.image_of_bands::<P>(parts, rows, now)
+                    stream.image_of_bands(parts, rows, now)
                 })
             }
         };
@@ -224,8 +242,8 @@ impl<P: GpuPixel> Images<P> {
     }
 
     /// The images of a range, chunk by chunk, with their places.
-    fn jobs<'s>(&'s self, images: usize, range: Range<usize>, out: Output<'s>) -> Vec<Job<'s>> {
-        let max = match self.plan.cut(self.shape.height(), CHUNK_BYTES) {
+    fn jobs<'s>(&'s self, plan: &BlockPlan, images: usize, range: Range<usize>, out: FeaturesMut<'s>) -> Vec<Job<'s>> {
+        let max = match plan.cut(self.shape.height(), CHUNK_BYTES) {
             Cut::Images(max) => max,
             Cut::Rows(_) => 1,
         };
@@ -236,8 +254,8 @@ impl<P: GpuPixel> Images<P> {
             // Up to the end of the part that it is in.
             let end = range.end.min(at + max).min((at / images + 1) * images);
             let (out, later) = rest.split_at(end - at);
-            let origin = PixelOrigin::Device { pixels: &self.parts[at / images], first: at % images };
-            jobs.push(Job { origin, out });
+            let pixels = JobPixels::Device { pixels: &self.parts[at / images], first: at % images };
+            jobs.push(Job { pixels, out });
             (rest, at) = (later, end);
         }
         jobs
@@ -245,57 +263,63 @@ impl<P: GpuPixel> Images<P> {
 
     /// Bytes of the pixels of a range.
     fn bytes(&self, range: &Range<usize>) -> usize {
-        range.len() * self.shape.values() * size_of::<P>()
+        range.len() * self.shape.values() * self.pixel_type.bytes()
     }
 
-    fn check(&self, finisher: &Finisher, range: &Range<usize>) -> Result<(), GpuError> {
-        if finisher.shape() != self.shape || range.start > range.end || range.end > self.images {
+    /// How the images are cut for the values of a layout.
+    fn plan(&self, layout: &FeatureLayout) -> Result<BlockPlan, GpuError> {
+        BlockPlan::new(layout.set(), self.shape, self.pixel_type).ok_or(GpuError::Unsupported)
+    }
+
+    fn check(&self, layout: &FeatureLayout, range: &Range<usize>) -> Result<(), GpuError> {
+        if layout.shape() != self.shape || range.start > range.end || range.end > self.images {
             return Err(GpuError::NotThere { start: range.start, end: range.end, images: self.images });
         }
         Ok(())
     }
-}
 
-impl<P: ExactPixel> Images<P> {
     /// Computes the features of images `range` into a buffer on the device, finished there in f32: every value is within
     /// 16 ULP of the one that [`Images::featurize`] gives (sums within 4), as far as the driver keeps to WGSL's accuracy
     /// of divisions and roots. Returns without waiting: what the application submits to the same queue comes after.
     ///
-    /// Float pixels have no such bound, since their sums are rounded before, and no such method.
+    /// Float pixels have no such bound, since their sums are rounded before.
     ///
     /// # Errors
-    /// [`GpuError::NotThere`] if there are no such images, [`GpuError::TooLarge`] if an image or the features are larger
-    /// than a buffer can be. Any other error is the device's last.
-    pub fn features(&self, finisher: &Finisher, range: Range<usize>) -> Result<DeviceFeatures, GpuError> {
-        self.check(finisher, &range)?;
+    /// [`GpuError::NotThere`] if there are no such images, [`GpuError::Floats`] if their pixels are floats,
+    /// [`GpuError::TooLarge`] if an image or the features are larger than a buffer can be. Any other error is the device's last.
+    pub fn features(&self, layout: &FeatureLayout, range: Range<usize>) -> Result<DeviceFeatures, GpuError> {
+        self.check(layout, &range)?;
+        if self.pixel_type == PixelType::F32 {
+            return Err(GpuError::Floats);
+        }
         let gpu = &*self.gpu;
         let ring = gpu.ring()?;
-        let stride = self.shape.features() + 2;
+        let stride = layout.stride();
         let bytes = range.len() * stride * WORD;
         let max = ring.context.limits.max_storage_buffer_binding_size.min(ring.context.limits.max_buffer_size);
-        let Cut::Images(images) = self.cut else {
-            return Err(GpuError::TooLarge { bytes: (self.shape.values() * size_of::<P>()) as u64, max });
+        let Held::Images(images) = self.held else {
+            let bytes = (self.shape.values() * self.pixel_type.bytes()) as u64;
+            return Err(GpuError::TooLarge { bytes, max });
         };
         if bytes as u64 > max {
             return Err(GpuError::TooLarge { bytes: bytes as u64, max });
         }
-        let buffer = self.finish(ring, finisher, range.clone(), images, stride).map_err(|error| gpu.failed(error))?;
+        let buffer = self.finish(ring, layout, range.clone(), images).map_err(|error| gpu.failed(error))?;
         Ok(DeviceFeatures { buffer, images: range.len(), stride })
     }
 
     fn finish(
         &self,
         ring: &Ring,
-        finisher: &Finisher,
+        layout: &FeatureLayout,
         range: Range<usize>,
         images: usize,
-        stride: usize,
     ) -> Result<wgpu::Buffer, GpuError> {
         use wgpu::BufferUsages as Use;
         let context = &ring.context;
-        let (plan, height) = (&self.plan, self.shape.height());
+        let (plan, height, stride) = (&self.plan(layout)?, self.shape.height(), layout.stride());
         let kernel = ring.kernels.of(context, plan, self.bytes(&range))?;
-        let finish = ring.kernels.finish(context, P::TYPE)?;
+        let finish = ring.kernels.finish(context, plan)?;
         context.scoped(|| {
             let buffer = |label, bytes: usize, usage| context.buffer(label, bytes.max(WORD) as u64, usage, false);
             let features =
@@ -308,13 +332,9 @@ impl<P: ExactPixel> Images<P> {
             let mut at = range.start;
             while at < range.end {
                 let end = range.end.min((at / images + 1) * images).min(at + max);
-                let chunk = plan.chunk(end - at, height);
-                let (stride, scale) = (stride as u32, finisher.scale() as f32);
-                let params = [at % images, at - range.start].map(|first| Params {
-                    stride,
-                    scale,
-                    ..plan.params(first, end - at, height)
-                });
+                let chunk = plan.chunk(end - at, height, layout.scale());
+                let params = [at % images, at - range.start]
+                    .map(|first| Params { stride: stride as u32, ..plan.params(first, &chunk) });
                 let heads = params.map(|_| context.buffer("params", HEAD_BYTES, Use::UNIFORM, true));
                 let uploads = heads.iter().zip(&params).map(|(to, params)| Command::Upload {
                     to,

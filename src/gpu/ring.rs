@@ -8,8 +8,8 @@ use super::context::Context;
 use super::fault::{Fault, GpuError, unpanicked};
 use super::kernels::{Kernel, Kernels};
 use super::plan::{BlockPlan, Chunk};
+use super::slot::TransferMode;
 use super::slot::{Buffers, Needs, PixelOrigin};
-use super::transfer::TransferMode;
 
 /// Slots at most: two for each of the most threads that feed them.
 pub(super) const MAX_SLOTS: usize = 16;
@@ -99,10 +99,13 @@ impl Ring {
             let needs = Needs::of(&chunk, origin);
             let outgrown = lent.slot.buffers.take_if(|buffers| !buffers.serve(mode, &needs));
             let needs = outgrown.map_or(needs, |outgrown| needs.or(&outgrown));
-            let buffers = lent.slot.buffers.get_or_insert_with(|| Buffers::new(self, mode, needs.roomy()));
+            let buffers = lent
+                .slot
+                .buffers
+                .get_or_insert_with(|| Buffers::new(&self.context, &self.kernels, mode, needs.roomy()));
             let first = if let PixelOrigin::Device { first, .. } = origin { first } else { 0 };
-            let params = plan.params(first, chunk.images, chunk.height);
-            let bindings = buffers.bindings(self, kernel, origin)?;
+            let params = plan.params(first, &chunk);
+            let bindings = buffers.bindings(&self.context, &self.kernels, kernel, origin)?;
             submit(&self.context, &buffers.commands(kernel, &bindings, &params, &chunk, origin)?)
         })?;
         let mut patience = PATIENCE;

@@ -2,56 +2,51 @@
 
 use std::fmt::Write;
 
-use super::layout::{NUMBERS, WORKGROUP_BYTES};
+use super::layout::WORKGROUP_BYTES;
+use super::plan::BlockPlan;
 use crate::base::shape::PixelType;
+use crate::features::FeatureSet;
 
 /// Where kernels have the numbers of a plan from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Numbers {
+pub(super) enum Numbers {
     /// From pipeline constants: the driver sees literal sizes, and each plan has pipelines of its own.
     Constants,
     /// From the params of each dispatch: the same pipelines serve every plan.
     Params,
 }
 
-/// The families of features, in the order of their parts in a record.
-const FAMILIES: [&str; 1] = ["profiles"];
-
 const FRAME: &str = include_str!("../../shaders/frame.wgsl");
 const FINISH: &str = include_str!("../../shaders/finish.wgsl");
 const MEMORY_SIZED: &str = include_str!("../../shaders/memory_sized.wgsl");
 const MEMORY_FIXED: &str = include_str!("../../shaders/memory_fixed.wgsl");
-const PROFILES: &str = include_str!("../../shaders/profiles.wgsl");
-const PROFILES_INTEGERS: &str = include_str!("../../shaders/profiles_integers.wgsl");
-const PROFILES_FINISH: &str = include_str!("../../shaders/profiles_finish.wgsl");
-const PROFILES_U8: &str = include_str!("../../shaders/profiles_u8.wgsl");
-const PROFILES_U16: &str = include_str!("../../shaders/profiles_u16.wgsl");
-const PROFILES_F32: &str = include_str!("../../shaders/profiles_f32.wgsl");
 
-/// The WGSL of all kernels of a pixel type.
-pub fn compose(pixel_type: PixelType, numbers: Numbers) -> String {
+/// The WGSL of all kernels of a feature set and a pixel type.
+pub(super) fn compose(set: &FeatureSet, pixel_type: PixelType, numbers: Numbers) -> String {
     let memory = match numbers {
         Numbers::Constants => MEMORY_SIZED,
         Numbers::Params => MEMORY_FIXED,
     };
-    let profiles: &[&str] = match pixel_type {
-        PixelType::U8 => &[PROFILES, PROFILES_INTEGERS, PROFILES_U8],
-        PixelType::U16 => &[PROFILES, PROFILES_INTEGERS, PROFILES_U16],
-        PixelType::F32 => &[PROFILES, PROFILES_F32],
-    };
     // Float sums are rounded, so that no features are made of them on the device.
-    let finish: &[&str] = if pixel_type == PixelType::F32 { &[] } else { &[FINISH, PROFILES_FINISH] };
-    let mut source = declarations(pixel_type, numbers);
-    source.push_str(&calls(&FAMILIES, !finish.is_empty()));
-    for part in [&[memory, FRAME], profiles, finish].concat() {
-        source.push_str(part);
+    let finish = pixel_type != PixelType::F32;
+    let names: Vec<&str> = set.features().iter().map(|feature| feature.name()).collect();
+    let mut source = declarations(set, pixel_type, numbers);
+    source.push_str(&calls(&names, finish));
+    source.push_str(memory);
+    source.push_str(FRAME);
+    for feature in set.features() {
+        feature.family().shaders(pixel_type).iter().for_each(|part| source.push_str(part));
+    }
+    if finish {
+        source.push_str(FINISH);
     }
     source
 }
 
 /// `Params`, constants, and a function for each number of the plan.
-fn declarations(pixel_type: PixelType, numbers: Numbers) -> String {
-    let members: String = NUMBERS.iter().map(|name| format!("    {name}: u32,\n")).collect();
+fn declarations(set: &FeatureSet, pixel_type: PixelType, numbers: Numbers) -> String {
+    let names = BlockPlan::number_names(set, pixel_type);
+    let members: String = names.iter().map(|name| format!("    {name}: u32,\n")).collect();
     let mut source = format!(
         "struct Params {{\n    first: u32,\n    images: u32,\n    height: u32,\n    stride: u32,\n    scale: f32,\n\
          {members}}}\n\
@@ -59,10 +54,10 @@ fn declarations(pixel_type: PixelType, numbers: Numbers) -> String {
         pixel_type.bytes(),
         WORKGROUP_BYTES / size_of::<u32>(),
     );
-    for name in NUMBERS {
+    for name in names {
         let _ = match numbers {
             Numbers::Constants => {
-                let constant = constant(name);
+                let constant = constant(&name);
                 writeln!(source, "override {constant}: u32;\nfn {name}() -> u32 {{ return {constant}; }}")
             }
             Numbers::Params => writeln!(source, "fn {name}() -> u32 {{ return params.{name}; }}"),
@@ -116,7 +111,8 @@ fn calls(families: &[&str], finish: bool) -> String {
         sum("merge_tasks"),
     );
     if finish {
-        let finishes = each(&|family| format!("    {family}_finish(me, record + {family}_to(), to);\n"));
+        let finishes =
+            each(&|family| format!("    {family}_finish(me, record + {family}_to(), to + {family}_first());\n"));
         let _ = write!(source, "fn finish_families(me: u32, record: u32, to: u32) {{\n{finishes}}}\n");
     }
     source

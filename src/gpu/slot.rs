@@ -1,15 +1,37 @@
 //! The buffers and bind groups of a slot, made once, and what a chunk does with them.
 
+use std::fmt;
+
 use super::command::{Command, read_mapped};
-use super::context::HEAD_BYTES;
+use super::context::{Context, HEAD_BYTES};
 use super::fault::GpuError;
-use super::kernels::{Kernel, KernelBindings};
+use super::kernels::{Kernel, KernelBindings, Kernels};
 use super::layout::{Params, VECTOR_BYTES};
 use super::plan::Chunk;
-use super::ring::Ring;
-use super::transfer::TransferMode;
 
 const WORD: usize = size_of::<u32>();
+
+/// How pixels get to the kernels and results back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum TransferMode {
+    /// The device copies both from and to buffers that the CPU maps.
+    Copied,
+    /// The CPU writes where the kernels read; results are copied back.
+    Written,
+    /// CPU and kernels share both buffers: one memory, nothing is copied.
+    Shared,
+}
+
+impl fmt::Display for TransferMode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            TransferMode::Copied => "copied both ways",
+            TransferMode::Written => "written in place, results copied",
+            TransferMode::Shared => "shared memory, nothing copied",
+        })
+    }
+}
 
 /// Where the pixels of a chunk are.
 #[derive(Debug, Clone, Copy)]
@@ -83,10 +105,10 @@ pub(super) struct Buffers {
 }
 
 impl Buffers {
-    pub(super) fn new(ring: &Ring, mode: TransferMode, needs: Needs) -> Self {
+    pub(super) fn new(context: &Context, kernels: &Kernels, mode: TransferMode, needs: Needs) -> Self {
         use wgpu::BufferUsages as Use;
-        let device = &ring.context.device;
-        let max = ring.context.buffer_bytes() as u64;
+        let device = &context.device;
+        let max = context.buffer_bytes() as u64;
         let buffer = |label, size, usage, mapped_at_creation| {
             device.create_buffer(&wgpu::BufferDescriptor { label: Some(label), size, usage, mapped_at_creation })
         };
@@ -110,8 +132,7 @@ impl Buffers {
         let records = (record_size > 0).then(|| buffer("records", record_size, Use::STORAGE, false));
         let body =
             wgpu::BindingResource::Buffer(wgpu::BufferBinding { buffer: &pixels, offset: HEAD_BYTES, size: None });
-        let bind =
-            |records| ring.kernels.bind_kernel(device, &params_binding(&pixels), body.clone(), records, &results);
+        let bind = |records| kernels.bind_kernel(device, &params_binding(&pixels), body.clone(), records, &results);
         let whole = bind(None);
         let tiled = records.as_ref().map(|records| bind(Some(records)));
         Self { mode, pixels, upload, records, results, readback, whole, tiled }
@@ -139,7 +160,8 @@ impl Buffers {
     /// The bind groups for `kernel`. Pixels that are on the device already are bound for the occasion.
     pub(super) fn bindings(
         &self,
-        ring: &Ring,
+        context: &Context,
+        kernels: &Kernels,
         kernel: &Kernel,
         origin: PixelOrigin<'_>,
     ) -> Result<KernelBindings, GpuError> {
@@ -149,7 +171,7 @@ impl Buffers {
         let output = self.records.as_ref().filter(|_| kernel.merge.is_some()).unwrap_or(&self.results);
         let (params, input, output) =
             (params_binding(&self.pixels), pixels.as_entire_binding(), output.as_entire_binding());
-        let blocks = ring.kernels.bind(&ring.context.device, params, input, output);
+        let blocks = kernels.bind(&context.device, params, input, output);
         Ok(KernelBindings { blocks, merge: own.merge.clone() })
     }
 

@@ -6,14 +6,16 @@ use std::thread;
 
 use super::fault::GpuError;
 use super::kernels::Kernel;
-use super::pixel::GpuPixel;
-use super::plan::{BlockPlan, Chunk, Cut, Record};
+use super::plan::{BlockPlan, Chunk, Cut};
 use super::ring::{Flight, Lent, MAX_SLOTS, Ring};
 use super::slot::PixelOrigin;
-use super::transfer::TransferMode;
-use crate::features::moments::Moments;
+use super::slot::TransferMode;
+use crate::base::pixels::PixelSlice;
+use crate::base::shape::ImageShape;
+use crate::features::family::{BandSums, Images};
 use crate::features::queue::{Piece, Queue};
-use crate::features::{Finisher, Output};
+use crate::features::rows::RowsMut;
+use crate::features::{FeatureLayout, FeaturesMut};
 
 /// Threads that feed the device at most, two slots each. One alone copies slower than a wide bus takes.
 const MAX_FEEDERS: usize = MAX_SLOTS / 2;
@@ -28,15 +30,31 @@ const MIN_CHUNK_BYTES: usize = 1 << 20;
 /// Images of one chunk and the places of their features.
 #[derive(Debug)]
 pub(super) struct Job<'p> {
-    pub(super) origin: PixelOrigin<'p>,
-    pub(super) out: Output<'p>,
+    pub(super) pixels: JobPixels<'p>,
+    pub(super) out: FeaturesMut<'p>,
+}
+
+/// Where the pixels of a job are.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum JobPixels<'p> {
+    Host(PixelSlice<'p>),
+    Device { pixels: &'p wgpu::Buffer, first: usize },
+}
+
+impl<'p> JobPixels<'p> {
+    fn origin(self) -> PixelOrigin<'p> {
+        match self {
+            JobPixels::Host(pixels) => PixelOrigin::Host(pixels.as_bytes()),
+            JobPixels::Device { pixels, first } => PixelOrigin::Device { pixels, first },
+        }
+    }
 }
 
 /// A stream of images of one shape through a ring.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Stream<'a> {
     pub(super) ring: &'a Ring,
-    pub(super) finisher: &'a Finisher,
+    pub(super) layout: &'a FeatureLayout,
     pub(super) plan: &'a BlockPlan,
     pub(super) kernel: &'a Kernel,
     pub(super) transfer_mode: TransferMode,
@@ -50,8 +68,8 @@ impl Stream<'_> {
     ///
     /// No rayon in here: one of its threads that waits for another would take up other work, which could want a slot that
     /// the thread itself holds.
-    pub(super) fn drain<P: GpuPixel>(&self, queue: &Queue<'_, P>, threads: usize) -> (usize, Result<(), GpuError>) {
-        let bytes = queue.images() * queue.shape().values() * size_of::<P>();
+    pub(super) fn drain(&self, queue: &Queue<'_>, threads: usize) -> (usize, Result<(), GpuError>) {
+        let bytes = queue.bytes();
         let feeders = (bytes / FEEDER_BYTES).clamp(1, threads.clamp(1, MAX_FEEDERS));
         let chunk_bytes = self.chunk_bytes.unwrap_or_else(|| {
             (bytes / (2 * feeders)).clamp(MIN_CHUNK_BYTES, MAX_CHUNK_BYTES).min(RING_BYTES / (2 * feeders))
@@ -69,22 +87,22 @@ impl Stream<'_> {
     }
 
     /// Does all jobs, on the calling thread and some more.
-    pub(super) fn drain_jobs<P: GpuPixel>(&self, jobs: Vec<Job<'_>>) -> Result<(), GpuError> {
+    pub(super) fn drain_jobs(&self, jobs: Vec<Job<'_>>) -> Result<(), GpuError> {
         let threads = thread::available_parallelism().map_or(1, usize::from);
         let feeders = jobs.len().clamp(1, threads.min(MAX_FEEDERS));
         let jobs = Mutex::new(jobs.into_iter());
         let next = || jobs.lock().unwrap_or_else(PoisonError::into_inner).next();
         on_threads(feeders, || {
             let mut images = 0;
-            let done = self.feed_images::<P>(next, &mut images, drop);
+            let done = self.feed_images(next, &mut images, drop);
             (images, done)
         })
         .1
     }
 
-    fn feed<'p, P: GpuPixel>(
+    fn feed<'p>(
         &self,
-        queue: &Queue<'p, P>,
+        queue: &Queue<'p>,
         chunk_bytes: usize,
         stop: &AtomicBool,
         images: &mut usize,
@@ -96,14 +114,14 @@ impl Stream<'_> {
                 let share = || max.min(queue.images().div_ceil(4)).max(max.div_ceil(8));
                 let next = || {
                     let Piece { pixels, out } = if stopped() { None } else { queue.take(share()) }?;
-                    Some(Job { origin: PixelOrigin::Host(bytemuck::cast_slice(pixels)), out })
+                    Some(Job { pixels: JobPixels::Host(pixels), out })
                 };
-                let put_back = |Job { origin, out }: Job<'p>| {
-                    if let PixelOrigin::Host(pixels) = origin {
-                        queue.put_back(Piece { pixels: bytemuck::cast_slice(pixels), out });
+                let put_back = |Job { pixels, out }: Job<'p>| {
+                    if let JobPixels::Host(pixels) = pixels {
+                        queue.put_back(Piece { pixels, out });
                     }
                 };
-                self.feed_images::<P>(next, images, put_back)
+                self.feed_images(next, images, put_back)
             }
             Cut::Rows(rows) => {
                 while let (false, Some(mut piece)) = (stopped(), queue.take(1)) {
@@ -119,17 +137,17 @@ impl Stream<'_> {
     }
 
     /// Chunks of whole images.
-    fn feed_images<'p, P: GpuPixel>(
+    fn feed_images<'p>(
         &self,
         mut next: impl FnMut() -> Option<Job<'p>>,
         images: &mut usize,
         put_back: impl FnMut(Job<'p>),
     ) -> Result<(), GpuError> {
-        let height = self.finisher.shape().height();
-        let mut finish = self.finish_images::<P>();
+        let height = self.layout.shape().height();
+        let mut finish = self.finish_images();
         let next = || {
             let job = next()?;
-            Some((self.plan.chunk(job.out.images(), height), job.origin, job))
+            Some((self.chunk(job.out.images(), height), job.pixels.origin(), job))
         };
         let land = |job: &mut Job<'p>, words: &[u32]| {
             finish(&mut job.out, words)?;
@@ -139,55 +157,68 @@ impl Stream<'_> {
         self.pump(next, land, put_back)
     }
 
-    /// What makes the features of images from their records.
-    fn finish_images<P: GpuPixel>(&self) -> impl FnMut(&mut Output<'_>, &[u32]) -> Result<(), GpuError> {
-        let finisher = self.finisher;
-        let shape = finisher.shape();
-        let record = self.plan.record(shape.height());
-        let mut moments = Moments::zeroed(shape);
+    fn chunk(&self, images: usize, height: usize) -> Chunk {
+        self.plan.chunk(images, height, self.layout.scale())
+    }
+
+    /// What makes the rows of images from their records: family after family, each from its part of them.
+    fn finish_images(&self) -> impl FnMut(&mut FeaturesMut<'_>, &[u32]) -> Result<(), GpuError> {
+        let of = self.layout.images();
+        let parts = self.plan.result_parts(of.shape.height());
+        let record_words = self.plan.result_words(of.shape.height());
         move |out, words| {
-            let places = out.features.chunks_exact_mut(shape.features()).zip(&mut *out.means).zip(&mut *out.stds);
-            for (((features, mean), std), words) in places.zip(words.chunks_exact(record.words())) {
-                let (_, cols, sum_sq) = moments.parts_mut();
-                cols.fill(P::Sum::default());
-                sum_sq.fill(P::Total::default());
-                P::add_record(&mut moments, words, &record, 0);
-                P::complete(&mut moments)?;
-                (*mean, *std) = finisher.finish(&moments, features);
+            for ((feature, range), part) in self.layout.features().zip(&parts) {
+                let mut records = words.chunks_exact(record_words).map(|record| &record[part.clone()]);
+                let mut rows = RowsMut::new(out.reborrow(), range);
+                if !feature.family().finish_records(of, &self.plan.geometry, &mut records, &mut rows) {
+                    return Err(GpuError::Range);
+                }
             }
             Ok(())
         }
     }
 
     /// One image in chunks of `rows` rows.
-    fn feed_rows<P: GpuPixel>(&self, pixels: &[P], rows: usize, out: Output<'_>) -> Result<(), GpuError> {
-        let bands = pixels.chunks(rows * self.finisher.shape().row_values());
-        let bands = bands.map(|pixels| PixelOrigin::Host(bytemuck::cast_slice(pixels)));
-        self.image_of_bands::<P>(bands, rows, out)
+    fn feed_rows(&self, pixels: PixelSlice<'_>, rows: usize, out: FeaturesMut<'_>) -> Result<(), GpuError> {
+        let bands = pixels.chunks(rows * self.layout.shape().row_values());
+        let bands = bands.map(|pixels| PixelOrigin::Host(pixels.as_bytes()));
+        self.image_of_bands(bands, rows, out)
     }
 
     /// One image whose bands of `rows` rows (the last of fewer) are in `bands`.
-    pub(super) fn image_of_bands<'p, P: GpuPixel>(
+    pub(super) fn image_of_bands<'p>(
         &self,
         bands: impl Iterator<Item = PixelOrigin<'p>>,
         rows: usize,
-        out: Output<'_>,
+        mut out: FeaturesMut<'_>,
     ) -> Result<(), GpuError> {
-        let shape = self.finisher.shape();
-        let mut moments = Moments::zeroed(shape);
+        let of = self.layout.images();
+        let (height, width, channels) = (of.shape.height(), of.shape.width(), of.shape.channels());
+        // Of each family the sums of each band, in order.
+        let mut sums: Vec<Vec<BandSums>> = self.layout.features().map(|_| Vec::new()).collect();
         let mut bands = bands.enumerate();
         let next = || {
             let (band, origin) = bands.next()?;
-            let height = rows.min(shape.height() - band * rows);
-            Some((self.plan.chunk(1, height), origin, (band * rows, self.plan.record(height))))
+            let height = rows.min(height - band * rows);
+            Some((self.chunk(1, height), origin, height))
         };
-        let land = |(top, record): &mut (usize, Record), words: &[u32]| {
-            P::add_record(&mut moments, words, record, *top);
+        let land = |height: &mut usize, words: &[u32]| {
+            let shape =
+                ImageShape::new(*height, width, channels).map_err(|error| GpuError::Validation(error.to_string()))?;
+            let band = Images { shape, ..of };
+            let parts = self.plan.result_parts(*height);
+            for ((sums, part), (feature, _)) in sums.iter_mut().zip(parts).zip(self.layout.features()) {
+                let band = feature.family().record_sums(band, &self.plan.geometry, &words[part]);
+                sums.push(band.ok_or(GpuError::Range)?);
+            }
             Ok(())
         };
         self.pump(next, land, drop)?;
-        P::complete(&mut moments)?;
-        (out.means[0], out.stds[0]) = self.finisher.finish(&moments, out.features);
+        for row in out.rows_mut() {
+            for ((feature, range), sums) in self.layout.features().zip(std::mem::take(&mut sums)) {
+                feature.family().finish_bands(of, sums, &mut row[range]);
+            }
+        }
         Ok(())
     }
 

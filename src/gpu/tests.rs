@@ -5,11 +5,12 @@ use std::fmt::Debug;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{ExactPixel, Gpu, GpuError, GpuPixel, Images, TransferMode};
+use super::{Gpu, GpuError, Images, TransferMode};
+use crate::base::pixels::Pixel;
 use crate::base::random::Random;
-use crate::base::shape::ImageShape;
-use crate::features::{Finisher, Output};
-use crate::reference::{self, Expected};
+use crate::base::shape::{ImageShape, PixelType};
+use crate::features::{FeatureLayout, FeatureSet, FeaturesMut};
+use crate::reference;
 
 /// The GPU to test on, or `None` where there is none; `PIXELFEAT_REQUIRE_GPU=1` makes that a failure.
 pub(crate) fn gpu() -> Option<Gpu> {
@@ -28,40 +29,47 @@ pub(crate) fn gpu() -> Option<Gpu> {
     }
 }
 
-/// What [`Gpu::featurize`] gives for `pixels`, into places that hold NaN before.
+fn layout(shape: ImageShape, scale: f64) -> FeatureLayout {
+    FeatureSet::default().layout(shape, scale).unwrap()
+}
+
+/// Rows of some images, NaN until something is written.
 #[derive(Debug, Clone, PartialEq)]
 struct Got {
-    features: Vec<f32>,
-    means: Vec<f32>,
-    stds: Vec<f32>,
+    values: Vec<f32>,
+    stride: usize,
 }
 
 impl Got {
-    fn bits(&self) -> [Vec<u32>; 3] {
-        [&self.features, &self.means, &self.stds].map(|values| values.iter().map(|value| value.to_bits()).collect())
+    fn new(images: usize, layout: &FeatureLayout) -> Self {
+        Self { values: vec![f32::NAN; images * layout.stride()], stride: layout.stride() }
+    }
+
+    fn out(&mut self) -> FeaturesMut<'_> {
+        FeaturesMut::new(&mut self.values, self.stride).unwrap()
+    }
+
+    fn rows(&self) -> impl Iterator<Item = &[f32]> {
+        self.values.chunks(self.stride)
+    }
+
+    fn bits(&self) -> Vec<u32> {
+        self.values.iter().map(|value| value.to_bits()).collect()
     }
 }
 
-fn featurize<P: GpuPixel>(gpu: &Gpu, shape: ImageShape, scale: f64, pixels: &[P]) -> Result<Got, GpuError> {
-    let images = pixels.len() / shape.values();
-    let nans = |len| vec![f32::NAN; len];
-    let mut got = Got { features: nans(images * shape.features()), means: nans(images), stds: nans(images) };
-    let out = Output { features: &mut got.features, means: &mut got.means, stds: &mut got.stds };
-    gpu.featurize(&Finisher::new(shape, scale).unwrap(), pixels, out)?;
+/// What [`Gpu::featurize`] gives for `pixels`.
+fn featurize<P: Pixel>(gpu: &Gpu, shape: ImageShape, scale: f64, pixels: &[P]) -> Result<Got, GpuError> {
+    featurize_to(gpu, &layout(shape, scale), pixels)
+}
+
+fn featurize_to<P: Pixel>(gpu: &Gpu, layout: &FeatureLayout, pixels: &[P]) -> Result<Got, GpuError> {
+    let mut got = Got::new(pixels.len() / layout.shape().values(), layout);
+    gpu.featurize(layout, P::slice(pixels), got.out())?;
     Ok(got)
 }
 
-fn gather(images: impl Iterator<Item = Expected>) -> Got {
-    let mut all = Got { features: vec![], means: vec![], stds: vec![] };
-    for image in images {
-        all.features.extend(image.features);
-        all.means.push(image.pixel_mean);
-        all.stds.push(image.pixel_std);
-    }
-    all
-}
-
-trait Integer: ExactPixel + Into<u64> + Debug {
+trait Integer: Pixel + Debug {
     const MAX: Self;
     const SCALE: f64;
     fn truncated(bits: u64) -> Self;
@@ -84,14 +92,26 @@ impl Integer for u16 {
 }
 
 fn expected<P: Integer>(shape: ImageShape, pixels: &[P]) -> Got {
-    let oracle = |image: &[P]| reference::integer(|i| image[i].into(), shape, P::SCALE);
-    gather(pixels.chunks(shape.values()).map(oracle))
+    oracle(shape, P::SCALE, pixels)
+}
+
+fn oracle<P: Pixel>(shape: ImageShape, scale: f64, pixels: &[P]) -> Got {
+    oracle_of(&layout(shape, scale), pixels)
+}
+
+fn oracle_of<P: Pixel>(layout: &FeatureLayout, pixels: &[P]) -> Got {
+    let images = pixels.chunks(layout.shape().values());
+    let rows = images.flat_map(|image| reference::features(layout, P::slice(image)));
+    Got { values: rows.collect(), stride: layout.stride() }
 }
 
 #[track_caller]
 fn assert_exact<P: Integer>(gpu: &Gpu, shape: ImageShape, pixels: &[P], what: &str) {
-    let got = featurize(gpu, shape, P::SCALE, pixels).unwrap();
-    assert!(got.bits() == expected(shape, pixels).bits(), "{} {shape} {what}", P::TYPE);
+    for set in FeatureSet::examples() {
+        let layout = set.layout(shape, P::SCALE).unwrap();
+        let got = featurize_to(gpu, &layout, pixels).unwrap();
+        assert!(got.bits() == oracle_of(&layout, pixels).bits(), "{set}, {} {shape} {what}", P::TYPE);
+    }
 }
 
 fn random<P: Integer>(len: usize, seed: u64) -> Vec<P> {
@@ -227,8 +247,8 @@ fn general_and_specialised_kernels_give_floats_within_their_bounds() {
     for shape in ["1x1", "3x5", "28x28", "37x53", "31x33x2", "2x1000"].map(shape) {
         let pixels = floats(3 * shape.values(), 32, |unit| unit - 0.3);
         let got = featurize(&gpu, shape, 1.0, &pixels).unwrap();
-        for (image, features) in pixels.chunks(shape.values()).zip(got.features.chunks(shape.features())) {
-            assert_within(shape, image, features, 1e-6);
+        for (image, row) in pixels.chunks(shape.values()).zip(got.rows()) {
+            assert_within(shape, image, row, 1e-6);
         }
     }
 }
@@ -316,33 +336,29 @@ fn the_process_shares_one_device_until_it_fails() {
 
 fn resident<P: Integer>(gpu: &Arc<Gpu>, shape: ImageShape, images: usize) {
     let pixels = random::<P>(images * shape.values(), 24);
-    let finisher = Finisher::new(shape, P::SCALE).unwrap();
-    let there = gpu.upload(shape, &pixels).unwrap();
+    let layout = layout(shape, P::SCALE);
+    let there = gpu.upload(shape, P::slice(&pixels)).unwrap();
     assert_eq!((there.len(), there.shape()), (images, shape));
     for range in [0..images, 0..0, images..images, images / 3..images, images / 2..images / 2 + 1, 0..images] {
         let want = expected(shape, &pixels[range.start * shape.values()..range.end * shape.values()]);
-        let nans = |len| vec![f32::NAN; len];
         let n = range.len();
-        let mut got = Got { features: nans(n * shape.features()), means: nans(n), stds: nans(n) };
-        let out = Output { features: &mut got.features, means: &mut got.means, stds: &mut got.stds };
-        there.featurize(&finisher, range.clone(), out).unwrap();
+        let mut got = Got::new(n, &layout);
+        there.featurize(&layout, range.clone(), got.out()).unwrap();
         assert!(got.bits() == want.bits(), "{} {shape} {range:?}", P::TYPE);
-        let Ok(features) = there.features(&finisher, range.clone()) else {
+        let Ok(features) = there.features(&layout, range.clone()) else {
             // Only an image in bands has no features on the device.
-            assert!(matches!(there.features(&finisher, range), Err(GpuError::TooLarge { .. })), "{shape}");
+            assert!(matches!(there.features(&layout, range), Err(GpuError::TooLarge { .. })), "{shape}");
             continue;
         };
-        assert_eq!((features.images, features.stride), (n, shape.features() + 2));
+        assert_eq!((features.images, features.stride), (n, layout.stride()));
         let values = download(gpu, &features.buffer);
-        for (i, got) in values.chunks(features.stride).take(n).enumerate() {
-            let (got, raw) = got.split_at(shape.features());
-            let want_features = &want.features[i * shape.features()..][..shape.features()];
+        for (i, (got, want)) in values.chunks(features.stride).zip(want.rows()).enumerate() {
             let side = shape.height() + shape.width();
-            for (at, (&got, &want)) in got.iter().zip(want_features).enumerate() {
-                let max = if at % (side + 4) < side { 4 } else { 16 };
+            for (at, (&got, &want)) in got.iter().zip(want).enumerate() {
+                let is_sum = at < layout.list_values() && at % (side + 4) < side;
+                let max = if is_sum { 4 } else { 16 };
                 assert!(ulps(got, want) <= max, "{} {shape} image {i} value {at}: {got}, {want}", P::TYPE);
             }
-            assert!(ulps(raw[0], want.means[i]) <= 16 && ulps(raw[1], want.stds[i]) <= 16, "{shape} {raw:?}");
         }
     }
 }
@@ -378,7 +394,7 @@ fn resident_images_are_featurized_again_and_in_part() {
         resident::<u16>(&gpu, shape, 9);
     }
     resident::<u8>(&gpu, shape("28x28"), 3_000);
-    let empty = gpu.upload::<u8>(shape("2x2"), &[]).unwrap();
+    let empty = gpu.upload(shape("2x2"), &Vec::<u8>::new()).unwrap();
     assert!(empty.is_empty());
 }
 
@@ -399,11 +415,13 @@ fn resident_floats_are_those_of_the_stream() {
     let shape = shape("37x53x3");
     let pixels = floats(5 * shape.values(), 25, |unit| unit - 0.3);
     let want = featurize(&gpu, shape, 1.0, &pixels).unwrap();
-    let mut got = want.clone();
-    got.features.fill(f32::NAN);
-    let out = Output { features: &mut got.features, means: &mut got.means, stds: &mut got.stds };
-    gpu.upload(shape, &pixels).unwrap().featurize(&Finisher::new(shape, 1.0).unwrap(), 0..5, out).unwrap();
+    let layout = layout(shape, 1.0);
+    let mut got = Got::new(5, &layout);
+    let there = gpu.upload(shape, &pixels).unwrap();
+    there.featurize(&layout, 0..5, got.out()).unwrap();
     assert_eq!(got.bits(), want.bits());
+    assert!(matches!(there.features(&layout, 0..5), Err(GpuError::Floats)));
+    assert_eq!(featurize(&gpu, shape, 1.0, &pixels).unwrap().bits(), want.bits());
 }
 
 /// A buffer as an application makes one.
@@ -421,14 +439,11 @@ fn from_buffer<P: Integer>(gpu: &Arc<Gpu>, shape: ImageShape, images: usize) {
     pixels.resize(pixels.len().next_multiple_of(16), P::default());
     let bytes = bytemuck::cast_slice(&pixels);
     let buffer = application_buffer(gpu, bytes.len(), wgpu::BufferUsages::STORAGE, bytes);
-    let there = Images::<P>::from_buffer(gpu, shape, images, buffer).unwrap();
+    let there = Images::from_buffer(gpu, shape, P::TYPE, images, buffer).unwrap();
     let want = expected(shape, &pixels[..images * shape.values()]);
-    let mut got = want.clone();
-    got.features.fill(f32::NAN);
-    got.means.fill(f32::NAN);
-    got.stds.fill(f32::NAN);
-    let out = Output { features: &mut got.features, means: &mut got.means, stds: &mut got.stds };
-    there.featurize(&Finisher::new(shape, P::SCALE).unwrap(), 0..images, out).unwrap();
+    let layout = layout(shape, P::SCALE);
+    let mut got = Got::new(images, &layout);
+    there.featurize(&layout, 0..images, got.out()).unwrap();
     assert!(got.bits() == want.bits(), "{} {shape}", P::TYPE);
 }
 
@@ -448,7 +463,7 @@ fn buffers_that_are_no_images_are_refused_and_the_gpu_goes_on() {
     let Some(gpu) = gpu() else { return };
     let (gpu, shape) = (Arc::new(gpu), shape("4x4"));
     let buffer = |gpu: &Gpu, size, usage| application_buffer(gpu, size, usage, &[]);
-    let images = |images, buffer| Images::<u8>::from_buffer(&gpu, shape, images, buffer).map(drop);
+    let images = |images, buffer| Images::from_buffer(&gpu, shape, PixelType::U8, images, buffer).map(drop);
     for (count, buffer) in [
         (4, buffer(&gpu, 48, Use::STORAGE)),
         (usize::MAX, buffer(&gpu, 48, Use::STORAGE)),
@@ -458,7 +473,7 @@ fn buffers_that_are_no_images_are_refused_and_the_gpu_goes_on() {
         assert!(matches!(refused, Err(GpuError::Buffer(_))), "{count}: {refused:?}");
     }
     // A row of 16 bytes that the last vector reaches beyond.
-    let uneven = Images::<u8>::from_buffer(&gpu, "3x3".parse().unwrap(), 2, buffer(&gpu, 20, Use::STORAGE));
+    let uneven = Images::from_buffer(&gpu, "3x3".parse().unwrap(), PixelType::U8, 2, buffer(&gpu, 20, Use::STORAGE));
     assert!(matches!(uneven, Err(GpuError::Buffer(_))));
     images(3, buffer(&gpu, 48, Use::STORAGE)).unwrap();
     assert_exact(&gpu, shape, &random::<u8>(16, 35), "after refusals");
@@ -471,18 +486,18 @@ fn what_is_not_resident_is_refused_and_the_gpu_goes_on() {
     let Some(gpu) = gpu() else { return };
     let gpu = Arc::new(gpu);
     let shape = shape("4x4");
-    let finisher = Finisher::new(shape, 255.0).unwrap();
+    let layout = |shape| layout(shape, 255.0);
+    let (other, layout) = (layout("4x5".parse().unwrap()), layout(shape));
     let there = gpu.upload(shape, &random::<u8>(3 * 16, 26)).unwrap();
-    let nothing = || Output { features: &mut [], means: &mut [], stds: &mut [] };
+    let nothing = || FeaturesMut::new(&mut [], layout.stride()).unwrap();
     #[expect(clippy::reversed_empty_ranges, reason = "that is what is refused")]
     for range in [0..4, 4..4, 2..1] {
-        assert!(matches!(there.featurize(&finisher, range.clone(), nothing()), Err(GpuError::NotThere { .. })));
-        assert!(matches!(there.features(&finisher, range), Err(GpuError::NotThere { .. })));
+        assert!(matches!(there.featurize(&layout, range.clone(), nothing()), Err(GpuError::NotThere { .. })));
+        assert!(matches!(there.features(&layout, range), Err(GpuError::NotThere { .. })));
     }
-    let other = Finisher::new("4x5".parse().unwrap(), 255.0).unwrap();
     assert!(matches!(there.features(&other, 0..1), Err(GpuError::NotThere { .. })));
-    assert!(matches!(there.featurize(&finisher, 0..2, nothing()), Err(GpuError::Lengths { .. })));
-    assert!(matches!(gpu.upload(shape, &[0u8; 17]), Err(GpuError::Lengths { .. })));
+    assert!(matches!(there.featurize(&layout, 0..2, nothing()), Err(GpuError::Lengths { .. })));
+    assert!(matches!(gpu.upload(shape, &vec![0u8; 17]), Err(GpuError::Lengths { .. })));
     assert_exact(&gpu, shape, &random::<u8>(16, 27), "after refusals");
 }
 
@@ -491,12 +506,12 @@ fn resident_images_of_a_lost_device_are_an_error() {
     let Some(gpu) = gpu() else { return };
     let gpu = Arc::new(gpu);
     let shape = shape("28x28");
-    let finisher = Finisher::new(shape, 255.0).unwrap();
+    let layout = layout(shape, 255.0);
     let there = gpu.upload(shape, &random::<u8>(3 * 784, 28)).unwrap();
     gpu.destroy();
     for _ in 0..2 {
-        assert!(matches!(there.features(&finisher, 0..3), Err(GpuError::Lost(_))));
-        assert!(matches!(gpu.upload(shape, &[1u8; 784]), Err(GpuError::Lost(_))));
+        assert!(matches!(there.features(&layout, 0..3), Err(GpuError::Lost(_))));
+        assert!(matches!(gpu.upload(shape, &vec![1u8; 784]), Err(GpuError::Lost(_))));
     }
 }
 
@@ -538,7 +553,7 @@ fn one_gpu_serves_every_pixel_type_and_size_in_turn() {
     }
 }
 
-/// Σ|terms| times the bound that [`GpuPixel`] states for `n` terms, and half a unit for rounding to f32.
+/// Σ|terms| times the bound that [`Gpu::featurize`] states for `n` terms, and half a unit for rounding to f32.
 fn bound(n: usize, magnitude: f64) -> f64 {
     let u = 2f64.powi(-24);
     let k = n.min(512) as f64;
@@ -554,7 +569,7 @@ fn assert_within(shape: ImageShape, pixels: &[f32], got: &[f32], std_tolerance: 
 /// The first of one image's features at scale 1 that is further from the oracle's than it may be.
 fn beyond(shape: ImageShape, pixels: &[f32], got: &[f32], std_tolerance: f64) -> Option<String> {
     let (h, w, channels) = (shape.height(), shape.width(), shape.channels());
-    let want = reference::float(pixels, shape, 1.0).features;
+    let want = reference::features(&layout(shape, 1.0), pixels);
     let at = |y: usize, x: usize, c: usize| f64::from(pixels[(y * w + x) * channels + c]);
     for c in 0..channels {
         let offset = c * (h + w + 4);
@@ -588,7 +603,7 @@ fn the_comparison_of_floats_can_fail() {
     let Some(gpu) = gpu() else { return };
     let shape = shape("28x28");
     let mut pixels = floats(shape.values(), 33, |unit| unit);
-    let got = featurize(&gpu, shape, 1.0, &pixels).unwrap().features;
+    let got = featurize(&gpu, shape, 1.0, &pixels).unwrap().values;
     assert_within(shape, &pixels, &got, 1e-6);
     // A row, a column and the deviation, each off by a little more than its bound; and what was never written.
     for (at, off) in [(5, 1e-3), (28 + 7, 1e-3), (28 + 28 + 3, 1e-5), (0, f32::NAN), (28 + 28 + 3, f32::NAN)] {
@@ -621,11 +636,13 @@ fn float_features_are_within_their_bounds() {
                 ] {
                     let pixels = floats(images * shape.values(), 8, value);
                     let got = featurize(&gpu, shape, 1.0, &pixels).unwrap();
-                    for (image, features) in pixels.chunks(shape.values()).zip(got.features.chunks(shape.features())) {
-                        assert_within(shape, image, features, std_tolerance);
+                    for (image, row) in pixels.chunks(shape.values()).zip(got.rows()) {
+                        assert_within(shape, image, row, std_tolerance);
                     }
-                    let want = gather(pixels.chunks(shape.values()).map(|image| reference::float(image, shape, 1.0)));
-                    for (got, want) in got.means.iter().chain(&got.stds).zip(want.means.iter().chain(&want.stds)) {
+                    let (want, columns) = (oracle(shape, 1.0, &pixels), layout(shape, 1.0).list_values());
+                    let columns =
+                        got.rows().zip(want.rows()).flat_map(|(got, want)| got.iter().zip(want).skip(columns));
+                    for (got, want) in columns {
                         assert!(
                             (got - want).abs() <= 1e-6 * want.abs() + std_tolerance as f32,
                             "{shape}: {got}, {want}"
@@ -643,9 +660,9 @@ fn long_float_sums_stay_within_their_bounds() {
     for shape in ["65536x1", "1x65536", "65536x1x2"].map(shape) {
         // Equal values make every rounding go the same way.
         let equal = vec![0.1; shape.values()];
-        assert_within(shape, &equal, &featurize(&gpu, shape, 1.0, &equal).unwrap().features, 1e-6);
+        assert_within(shape, &equal, &featurize(&gpu, shape, 1.0, &equal).unwrap().values, 1e-6);
         let mixed = floats(shape.values(), 9, |unit| unit - 0.5);
-        assert_within(shape, &mixed, &featurize(&gpu, shape, 1.0, &mixed).unwrap().features, 1e-6);
+        assert_within(shape, &mixed, &featurize(&gpu, shape, 1.0, &mixed).unwrap().values, 1e-6);
     }
 }
 
@@ -666,12 +683,12 @@ fn float_sums_out_of_range_are_refused_and_the_gpu_goes_on() {
 fn lengths_that_do_not_agree_are_refused_and_the_gpu_goes_on() {
     let Some(gpu) = gpu() else { return };
     let shape = shape("2x2");
-    let finisher = Finisher::new(shape, 255.0).unwrap();
-    let features = shape.features();
-    for (pixels, features, stds) in [(7, 2 * features, 2), (8, features, 2), (8, 2 * features, 1)] {
-        let (mut features, mut means, mut stds) = (vec![0.0; features], [0.0; 2], vec![0.0; stds]);
-        let out = Output { features: &mut features, means: &mut means, stds: &mut stds };
-        assert!(matches!(gpu.featurize(&finisher, &vec![0u8; pixels], out), Err(GpuError::Lengths { .. })));
+    let layout = layout(shape, 255.0);
+    let stride = layout.stride();
+    for (pixels, values, stride) in [(7, 2 * stride, stride), (8, stride, stride), (8, 2 * (stride - 1), stride - 1)] {
+        let mut values = vec![0.0; values];
+        let out = FeaturesMut::new(&mut values, stride).unwrap();
+        assert!(matches!(gpu.featurize(&layout, &vec![0u8; pixels], out), Err(GpuError::Lengths { .. })));
     }
     assert_exact(&gpu, shape, &[1u8, 2, 3, 4], "after a refusal");
 }

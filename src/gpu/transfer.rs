@@ -1,6 +1,5 @@
-//! How pixels get to the kernels and results back: the modes, and which of them an adapter is used with.
+//! Which transfer mode an adapter is used with.
 
-use std::fmt;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
@@ -10,33 +9,12 @@ use super::fault::GpuError;
 use super::plan::BlockPlan;
 use super::rates::best_of_trials;
 use super::ring::Ring;
-use super::slot::PixelOrigin;
+use super::slot::{PixelOrigin, TransferMode};
 use crate::base::shape::{ImageShape, PixelType};
+use crate::features::FeatureSet;
 
 /// Bytes that a mode is timed with.
 const TRIAL_BYTES: usize = 8 << 20;
-
-/// How pixels get to the kernels and results back.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum TransferMode {
-    /// The device copies both from and to buffers that the CPU maps.
-    Copied,
-    /// The CPU writes where the kernels read; results are copied back.
-    Written,
-    /// CPU and kernels share both buffers: one memory, nothing is copied.
-    Shared,
-}
-
-impl fmt::Display for TransferMode {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            TransferMode::Copied => "copied both ways",
-            TransferMode::Written => "written in place, results copied",
-            TransferMode::Shared => "shared memory, nothing copied",
-        })
-    }
-}
 
 impl Gpu {
     /// How images reach the kernels on this device. Where the adapter's kind leaves it open, the first call times the
@@ -80,11 +58,13 @@ fn choose(ring: &Ring, adapter: &AdapterInfo) -> Result<TransferMode, GpuError> 
 pub(super) fn time_mode(ring: &Ring, mode: TransferMode) -> Result<Duration, GpuError> {
     let side = TRIAL_BYTES.isqrt();
     let shape = ImageShape::gray(side, side).map_err(|error| GpuError::Validation(error.to_string()))?;
-    let plan = BlockPlan::new(shape, PixelType::U8);
+    let plan = BlockPlan::new(&FeatureSet::default(), shape, PixelType::U8)
+        .ok_or_else(|| GpuError::Validation("no plan for the trial".into()))?;
     let kernel = ring.kernels.of(&ring.context, &plan, TRIAL_BYTES)?;
     let pixels = vec![1u8; shape.values()];
     best_of_trials(|| {
-        let flight = ring.send(ring.lend()?, mode, &plan, &kernel, plan.chunk(1, side), PixelOrigin::Host(&pixels))?;
+        let flight =
+            ring.send(ring.lend()?, mode, &plan, &kernel, plan.chunk(1, side, 1.0), PixelOrigin::Host(&pixels))?;
         flight.land(|_| Ok(())).map(drop)
     })
 }

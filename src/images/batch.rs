@@ -1,20 +1,8 @@
 //! The images of one array: their pixels, and the rows that have none.
 
-use arrow_buffer::ScalarBuffer;
-
+use crate::base::pixels::Pixels;
 use crate::base::shape::ImageShape;
 use crate::images::defect::{Defect, explain};
-
-/// The pixels of a batch, image after image, in the type they are computed in.
-#[derive(Debug, Clone)]
-pub enum Pixels {
-    /// 8-bit pixels.
-    U8(ScalarBuffer<u8>),
-    /// 16-bit pixels.
-    U16(ScalarBuffer<u16>),
-    /// Finite floats (in rows that are not defective).
-    F32(ScalarBuffer<f32>),
-}
 
 /// The images of one Arrow array, checked row by row.
 ///

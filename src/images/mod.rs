@@ -13,7 +13,8 @@ mod tensor;
 mod tests;
 mod values;
 
-pub use batch::{ImageBatch, Pixels};
+pub use crate::base::pixels::Pixels;
+pub use batch::ImageBatch;
 pub use column::{Encoding, default_pixel_type, describe_column};
 pub(crate) use column::{ImageColumn, SHAPE_KEY};
 pub(crate) use gather::{ImageBuffer, Ragged, Transform};

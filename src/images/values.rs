@@ -8,9 +8,9 @@ use arrow_buffer::{ArrowNativeType, NullBuffer, ScalarBuffer};
 use bytemuck::Pod;
 use half::f16;
 
+use crate::base::pixels::Pixels;
 use crate::base::reason::Reason;
 use crate::base::shape::PixelType;
-use crate::images::batch::Pixels;
 use crate::images::defect::Defect;
 
 /// Whether the `len` values from `start` are non-null and fit the pixel type.

@@ -1,6 +1,7 @@
 //! Images → values, a place for every row, and the columns they make.
 
 use std::collections::HashMap;
+use std::ops::Range;
 use std::sync::Arc;
 
 use arrow_array::{ArrayRef, FixedSizeListArray, Float32Array, ListArray, UInt32Array};
@@ -10,7 +11,7 @@ use crate::base::error::{Error, Result};
 use crate::base::reason::Reason;
 use crate::base::shape::ImageShape;
 use crate::engine::{Engine, Shares};
-use crate::features::{Finisher, Layout, Output, item_field};
+use crate::features::{FeatureLayout, FeatureSet, FeaturesMut, Layout, item_field};
 use crate::images::defect::{Defect, explain};
 use crate::images::{ImageBatch, Pixels, Ragged};
 
@@ -27,6 +28,14 @@ impl Images {
         match self {
             Images::Uniform(batch) => batch.defects(),
             Images::Ragged(_, ragged) => &ragged.defects,
+        }
+    }
+
+    /// How many rows there are, and their images, if each has a shape of its own.
+    pub fn ragged(&self) -> Option<(usize, &Ragged)> {
+        match self {
+            Images::Uniform(_) => None,
+            Images::Ragged(rows, ragged) => Some((*rows, ragged)),
         }
     }
 
@@ -48,132 +57,149 @@ impl Images {
 
 /// The computed values of some rows; of defective ones zeros, or nothing where rows differ in length.
 pub(crate) struct Computed {
-    pub features: Vec<f32>,
-    pub means: Vec<f32>,
-    pub stds: Vec<f32>,
-    /// The values of each row, where rows differ.
+    /// The values of the columns of their own, column by column, in the order of the feature set.
+    columns: Vec<Vec<f32>>,
+    /// The feature lists, row after row.
+    lists: Vec<f32>,
+    /// Values in the list of each row, where rows differ.
     lengths: Option<Vec<usize>>,
 }
 
 impl Computed {
     /// Of no rows.
-    pub fn empty() -> Self {
-        Self { features: Vec::new(), means: Vec::new(), stds: Vec::new(), lengths: None }
+    pub fn empty(set: &FeatureSet) -> Self {
+        Self { columns: vec![Vec::new(); set.columns().count()], lists: Vec::new(), lengths: None }
     }
 
-    /// Computes all images; what shows only then is added to their defects. `finisher` is that of the run; of ragged
-    /// images only its scale matters.
-    pub fn of(engine: &Engine, images: &mut Images, finisher: &Finisher) -> Result<(Self, Shares)> {
+    /// Computes all images; what shows only then is added to their defects. `layout` is that of the run; of ragged
+    /// images only its set and scale matter.
+    pub fn of(engine: &Engine, images: &mut Images, layout: &FeatureLayout) -> Result<(Self, Shares)> {
         match images {
-            Images::Uniform(batch) => Self::uniform(engine, batch, finisher),
-            Images::Ragged(rows, ragged) => Self::ragged(engine, *rows, ragged, finisher.scale()),
+            Images::Uniform(batch) => Self::uniform(engine, batch, layout),
+            Images::Ragged(rows, ragged) => Self::ragged(engine, *rows, ragged, layout),
         }
     }
 
-    fn uniform(engine: &Engine, images: &mut ImageBatch, finisher: &Finisher) -> Result<(Self, Shares)> {
-        let width = images.shape().features();
+    fn uniform(engine: &Engine, images: &mut ImageBatch, layout: &FeatureLayout) -> Result<(Self, Shares)> {
+        let stride = layout.stride();
         let (rows, count) = (images.rows(), images.images());
-        let mut values = Self { features: vec![0.0; rows * width], ..Self::empty() };
-        (values.means, values.stds) = (vec![0.0; rows], vec![0.0; rows]);
-        let out = Output {
-            features: &mut values.features[..count * width],
-            means: &mut values.means[..count],
-            stds: &mut values.stds[..count],
-        };
-        let shares = engine.featurize(images, finisher, out)?;
+        let mut values = vec![0.0; rows * stride];
+        let shares = engine.featurize(images, layout, FeaturesMut::new(&mut values[..count * stride], stride)?)?;
         if !images.every_row() {
-            spread(&mut values.features, width, images.defects());
-            spread(&mut values.means, 1, images.defects());
-            spread(&mut values.stds, 1, images.defects());
+            spread(&mut values, stride, images.defects());
         }
         if matches!(images.pixels(), Pixels::F32(_)) {
-            let beyond = values.beyond_f32(width, images.defects());
+            let beyond = beyond_f32(&values, stride, images.defects());
             images.add_defects(beyond);
         }
         // A null keeps no trace of what stood in its place.
         for defect in images.defects() {
-            values.features[defect.row * width..][..width].fill(0.0);
-            values.means[defect.row] = 0.0;
-            values.stds[defect.row] = 0.0;
+            values[defect.row * stride..][..stride].fill(0.0);
         }
-        Ok((values, shares))
+        let columns = layout.columns().map(|(_, place)| column(&values, stride, place)).collect();
+        Ok((Self { columns, lists: compact(values, stride, layout), lengths: None }, shares))
     }
 
     /// One call of the engine for each shape there is.
-    fn ragged(engine: &Engine, rows: usize, images: &mut Ragged, scale: f64) -> Result<(Self, Shares)> {
-        let mut all = Self { lengths: Some(vec![0; rows]), ..Self::empty() };
-        (all.means, all.stds) = (vec![0.0; rows], vec![0.0; rows]);
-        let lengths = all.lengths.get_or_insert_default();
-        let (mut all_shares, mut parts) = (Shares::default(), vec![(0, 0); rows]);
-        let mut computed = Vec::new();
+    fn ragged(engine: &Engine, rows: usize, images: &mut Ragged, run: &FeatureLayout) -> Result<(Self, Shares)> {
+        let (mut lengths, mut parts) = (vec![0; rows], vec![(0, 0); rows]);
+        let mut all = Self::empty(run.set());
+        all.columns.iter_mut().for_each(|column| column.resize(rows, 0.0));
+        let (mut all_shares, mut computed) = (Shares::default(), Vec::new());
         for (of, batch) in &mut images.groups {
-            let width = batch.shape().features();
-            let (values, shares) = Self::uniform(engine, batch, &Finisher::new(batch.shape(), scale)?)?;
+            let layout = run.set().layout(batch.shape(), run.scale())?;
+            let length = layout.list_values();
+            let (values, shares) = Self::uniform(engine, batch, &layout)?;
             all_shares.cpu += shares.cpu;
             all_shares.gpu += shares.gpu;
             images.defects.extend(batch.defects().iter().map(|d| Defect { row: of[d.row], ..d.clone() }));
             for (place, &row) in of.iter().enumerate() {
-                parts[row] = (computed.len(), place * width);
-                (all.means[row], all.stds[row], lengths[row]) = (values.means[place], values.stds[place], width);
+                parts[row] = (computed.len(), place * length);
+                lengths[row] = length;
+                for (all, values) in all.columns.iter_mut().zip(&values.columns) {
+                    all[row] = values[place];
+                }
             }
-            computed.push(values.features);
+            computed.push(values.lists);
         }
         images.defects.sort_by_key(|defect| defect.row);
         for defect in &images.defects {
             lengths[defect.row] = 0;
         }
-        all.features.reserve_exact(lengths.iter().sum());
+        all.lists.reserve_exact(lengths.iter().sum());
         for (&(group, start), &length) in parts.iter().zip(lengths.iter()).filter(|(_, length)| **length > 0) {
-            all.features.extend_from_slice(&computed[group][start..start + length]);
+            all.lists.extend_from_slice(&computed[group][start..start + length]);
         }
+        all.lengths = Some(lengths);
         Ok((all, all_shares))
     }
 
     /// Puts the values of further rows behind these; for rows that do not differ in length.
     pub fn append(&mut self, more: Self) {
-        self.features.extend(more.features);
-        self.means.extend(more.means);
-        self.stds.extend(more.stds);
+        self.lists.extend(more.lists);
+        for (column, more) in self.columns.iter_mut().zip(more.columns) {
+            column.extend(more);
+        }
     }
 
     /// The columns of [`feature_fields`](crate::features::feature_fields), or of
     /// [`ragged_fields`](crate::features::ragged_fields) where rows differ.
     pub fn into_columns(
         self,
-        layout: Layout,
-        shape: ImageShape,
-        images: &Images,
+        output: Layout,
+        layout: &FeatureLayout,
+        images: Option<(usize, &Ragged)>,
         valid: Option<NullBuffer>,
     ) -> Result<Vec<ArrayRef>> {
         let column = |values: Vec<f32>| Arc::new(Float32Array::new(values.into(), valid.clone())) as ArrayRef;
-        let mut columns = vec![column(self.means), column(self.stds)];
-        match (images, layout) {
-            (Images::Ragged(rows, ragged), _) => {
-                columns.extend(sides(*rows, ragged, valid.as_ref()));
+        let mut columns: Vec<ArrayRef> = self.columns.into_iter().map(column).collect();
+        let values = layout.list_values();
+        match (images, output) {
+            (Some((rows, ragged)), _) => {
+                columns.extend(sides(rows, ragged, valid.as_ref()));
                 let ends = OffsetBuffer::from_lengths(self.lengths.unwrap_or_default());
-                let values = Arc::new(Float32Array::from(self.features));
+                let values = Arc::new(Float32Array::from(self.lists));
                 let lists = ListArray::try_new(item_field(Layout::List), ends, values, valid).map_err(Error::from)?;
                 columns.push(Arc::new(lists));
             }
-            (_, Layout::Columns) => columns.extend(transpose(&self.features, shape.features()).into_iter().map(column)),
+            _ if values == 0 => {}
+            (_, Layout::Columns) => columns.extend(transpose(&self.lists, values).into_iter().map(column)),
             (_, Layout::List | Layout::Tensor) => {
-                let values = Arc::new(Float32Array::from(self.features));
-                let lists = FixedSizeListArray::try_new(item_field(layout), shape.features() as i32, values, valid);
+                let lists = Arc::new(Float32Array::from(self.lists));
+                let lists = FixedSizeListArray::try_new(item_field(output), values as i32, lists, valid);
                 columns.push(Arc::new(lists.map_err(Error::from)?));
             }
         }
         Ok(columns)
     }
+}
 
-    /// Rows of finite pixels whose sums are not.
-    fn beyond_f32(&self, width: usize, defects: &[Defect]) -> Vec<Defect> {
-        let finite = |row: usize| self.features[row * width..][..width].iter().all(|value| value.is_finite());
-        let known = |row: usize| defects.binary_search_by_key(&row, |defect| defect.row).is_ok();
-        (0..self.means.len())
-            .filter(|&row| !(finite(row) && self.means[row].is_finite() && self.stds[row].is_finite() || known(row)))
-            .map(|row| Defect::new(row, Reason::NotFinite, "its features are beyond 32-bit floats"))
-            .collect()
+/// Rows of finite pixels whose values are not.
+fn beyond_f32(values: &[f32], stride: usize, defects: &[Defect]) -> Vec<Defect> {
+    let known = |row: usize| defects.binary_search_by_key(&row, |defect| defect.row).is_ok();
+    let rows = values.chunks_exact(stride).enumerate();
+    rows.filter(|(row, values)| !values.iter().all(|value| value.is_finite()) && !known(*row))
+        .map(|(row, _)| Defect::new(row, Reason::NotFinite, "its features are beyond 32-bit floats"))
+        .collect()
+}
+
+/// The value at `place` of each row.
+fn column(values: &[f32], stride: usize, place: usize) -> Vec<f32> {
+    values.iter().skip(place).step_by(stride).copied().collect()
+}
+
+/// Rows of all values → the feature lists alone, in the same memory.
+fn compact(mut values: Vec<f32>, stride: usize, layout: &FeatureLayout) -> Vec<f32> {
+    let ranges: Vec<Range<usize>> = layout.list_ranges().collect();
+    let mut end = 0;
+    for row in (0..values.len()).step_by(stride) {
+        for range in &ranges {
+            values.copy_within(row + range.start..row + range.end, end);
+            end += range.len();
+        }
     }
+    values.truncate(end);
+    values
 }
 
 /// The height and width of each row.
@@ -214,7 +240,7 @@ pub(crate) fn validity(rows: usize, defects: &[Defect]) -> Option<NullBuffer> {
 
 /// Rows of `width` values → a vector per column.
 fn transpose(values: &[f32], width: usize) -> Vec<Vec<f32>> {
-    (0..width).map(|column| values.iter().skip(column).step_by(width).copied().collect()).collect()
+    (0..width).map(|place| column(values, width, place)).collect()
 }
 
 #[cfg(test)]

@@ -1,13 +1,13 @@
 //! One array in, its features out.
 
-use std::sync::Arc;
-
+use arrow_array::cast::AsArray;
+use arrow_array::types::Float32Type;
 use arrow_array::{Array, FixedSizeListArray, Float32Array};
 use arrow_schema::Field;
 
 use crate::base::error::{Error, Result};
 use crate::engine::Engine;
-use crate::features::{Layout, item_field};
+use crate::features::{FeatureLayout, Layout, item_field};
 use crate::images::defect::Defect;
 use crate::images::{ImageColumn, Survey};
 use crate::run::compute::{Computed, validity};
@@ -18,14 +18,38 @@ use crate::run::spec::{FeatureSpec, OnInvalid};
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct Features {
-    /// `FixedSizeList<Float32>` of [`ImageShape::features`] values; null where a row could not be featurized.
-    pub features: FixedSizeListArray,
-    /// The mean of each image's values, raw units.
-    pub pixel_mean: Float32Array,
-    /// The population standard deviation of each image's values, raw units.
-    pub pixel_std: Float32Array,
+    layout: FeatureLayout,
+    list: FixedSizeListArray,
+    columns: Vec<Float32Array>,
+    defects: Vec<Defect>,
+}
+
+impl Features {
+    /// Which values there are, their names and their places.
+    pub fn layout(&self) -> &FeatureLayout {
+        &self.layout
+    }
+
+    /// `FixedSizeList<Float32>` of [`FeatureLayout::list_values`] values; null where a row could not be featurized.
+    pub fn list(&self) -> &FixedSizeListArray {
+        &self.list
+    }
+
+    /// The values of the feature list of each row, one row after another; zeros where a row could not be featurized.
+    pub fn list_values(&self) -> &[f32] {
+        self.list.values().as_primitive::<Float32Type>().values()
+    }
+
+    /// A column of its own, such as `pixel_mean`, if the feature set has it; null where a row could not be featurized.
+    pub fn column(&self, name: &str) -> Option<&Float32Array> {
+        let place = self.layout.set().columns().position(|column| column == name)?;
+        self.columns.get(place)
+    }
+
     /// The rows that could not be featurized, in order.
-    pub defects: Vec<Defect>,
+    pub fn defects(&self) -> &[Defect] {
+        &self.defects
+    }
 }
 
 /// Turns image columns into features with an engine, as a spec says.
@@ -58,7 +82,7 @@ impl Featurizer {
     /// - [`Error::UnknownShape`] if the spec leaves the shape open and the array does not tell it.
     /// - [`Error::UnsupportedColumn`] if the array cannot hold images
     ///   ([`ImageBatch::from_array`](crate::ImageBatch::from_array)).
-    /// - [`Error::InvalidOption`] if the scale is out of its range ([`Finisher::new`]), or the features are to be ragged,
+    /// - [`Error::InvalidOption`] if the scale is out of its range ([`FeatureSet::layout`](crate::FeatureSet::layout)), or the features are to be ragged,
     ///   which only a stream's can be.
     /// - [`Error::InvalidRow`] if a row is invalid and the spec says [`OnInvalid::Error`].
     pub fn featurize(&self, images: &dyn Array) -> Result<Features> {
@@ -78,10 +102,10 @@ impl Featurizer {
         let mut survey = Survey::new(ImageColumn::of(field)?, spec.declared())?;
         survey.count(images)?;
         let plan = ImagePlan::new(spec, survey.into_reader()?)?;
-        let (mut all, mut defects) = (Computed::empty(), Vec::new());
+        let (mut all, mut defects) = (Computed::empty(&spec.features), Vec::new());
         for part in plan.parts(images)? {
             let mut images = plan.prepare(&self.engine, &images.slice(part.start, part.len()), part.start as u64)?;
-            let (values, _) = Computed::of(&self.engine, &mut images, plan.finisher())?;
+            let (values, _) = Computed::of(&self.engine, &mut images, plan.layout())?;
             all.append(values);
             let found = images.into_defects().into_iter();
             defects.extend(found.map(|defect| Defect { row: part.start + defect.row, ..defect }));
@@ -97,14 +121,12 @@ impl Featurizer {
             });
         }
         let valid = validity(images.len(), &defects);
-        let values = Arc::new(Float32Array::from(all.features));
-        let length = plan.finisher().shape().features() as i32;
-        Ok(Features {
-            features: FixedSizeListArray::try_new(item_field(Layout::List), length, values, valid.clone())
-                .map_err(Error::from)?,
-            pixel_mean: Float32Array::new(all.means.into(), valid.clone()),
-            pixel_std: Float32Array::new(all.stds.into(), valid),
-            defects,
-        })
+        let mut columns = all.into_columns(Layout::List, plan.layout(), None, valid)?;
+        let list = match columns.pop_if(|_| plan.layout().list_values() > 0) {
+            Some(list) => list.as_fixed_size_list().clone(),
+            None => FixedSizeListArray::new_null(item_field(Layout::List), 0, images.len()),
+        };
+        let columns = columns.iter().map(|column| column.as_primitive::<Float32Type>().clone()).collect();
+        Ok(Features { layout: plan.layout().clone(), list, columns, defects })
     }
 }

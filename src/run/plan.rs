@@ -12,7 +12,7 @@ use crate::base::error::{Error, Result};
 use crate::base::reason::Reason;
 use crate::base::shape::{ImageShape, PixelType};
 use crate::engine::{Engine, Shares};
-use crate::features::{Finisher, Layout, feature_fields, metadata, ragged_fields};
+use crate::features::{FeatureLayout, Layout, feature_fields, metadata, ragged_fields};
 use crate::images::defect::{Defect, is_defects, take_defects};
 use crate::images::{ColumnReader, ImageColumn, Survey};
 use crate::run::compute::{Computed, Images, validity};
@@ -27,7 +27,7 @@ pub(crate) struct ImagePlan {
     stages: Chain,
     seed: u64,
     ragged: bool,
-    finisher: Finisher,
+    layout: FeatureLayout,
 }
 
 impl ImagePlan {
@@ -40,23 +40,23 @@ impl ImagePlan {
             return refuse("ragged", "features of different lengths are lists, not columns or tensors");
         }
         let scale = spec.scale.unwrap_or(reader.pixel_type().default_scale());
-        let finisher = Finisher::new(spec.stages.shape(reader.shape())?, scale)?;
-        Ok(Self { reader, stages: spec.stages.clone(), seed: spec.seed, ragged: spec.ragged, finisher })
+        let layout = spec.features.layout(spec.stages.shape(reader.shape())?, scale)?;
+        Ok(Self { reader, stages: spec.stages.clone(), seed: spec.seed, ragged: spec.ragged, layout })
     }
 
-    /// How the values of an image become features.
-    pub fn finisher(&self) -> &Finisher {
-        &self.finisher
+    /// The values that images get; of ragged ones those of the most common shape.
+    pub fn layout(&self) -> &FeatureLayout {
+        &self.layout
     }
 
     /// Ranges of rows to take at once, so that the pixels they decode to stay bounded.
     pub fn parts(&self, images: &dyn Array) -> Result<Vec<Range<usize>>> {
-        self.reader.parts(images, (!self.ragged).then_some(self.finisher.shape()))
+        self.reader.parts(images, (!self.ragged).then_some(self.layout.shape()))
     }
 
     /// The images of an array, ready for the engine. `first_row` is the number of its first row in the whole input.
     pub fn prepare(&self, engine: &Engine, images: &dyn Array, first_row: u64) -> Result<Images> {
-        let shape = self.finisher.shape();
+        let shape = self.layout.shape();
         let draws = Draws { seed: self.seed, first_row };
         engine.install(|| {
             if self.ragged {
@@ -99,7 +99,7 @@ impl RunPlan {
     pub fn new(spec: FeatureSpec, input: &Schema, reader: ColumnReader) -> Result<Self> {
         let image_at = input.index_of(&spec.image)?;
         let images = ImagePlan::new(&spec, reader)?;
-        let (shape, pixel_type) = (images.finisher.shape(), images.reader.pixel_type());
+        let (shape, pixel_type) = (images.layout.shape(), images.reader.pixel_type());
         let mut fields: Vec<Arc<Field>> = Vec::new();
         for (at, field) in input.fields().iter().enumerate().filter(|(_, f)| !is_defects(f, &spec.image)) {
             match (at == image_at, spec.keep_image) {
@@ -111,7 +111,8 @@ impl RunPlan {
             }
         }
         let taken: HashSet<String> = fields.iter().map(|f| f.name().clone()).collect();
-        let added = if spec.ragged { ragged_fields() } else { feature_fields(shape, spec.layout) };
+        let added =
+            if spec.ragged { ragged_fields(&spec.features) } else { feature_fields(&images.layout, spec.layout) };
         for field in added {
             if taken.contains(field.name()) {
                 return Err(Error::ColumnTaken { column: field.name().clone() });
@@ -119,7 +120,7 @@ impl RunPlan {
             fields.push(Arc::new(field));
         }
         let mut about = input.metadata().clone();
-        about.extend(metadata(&images.finisher, pixel_type));
+        about.extend(metadata(&images.layout, pixel_type));
         about.extend(spec.stages.metadata());
         if spec.ragged {
             about.remove("pixelfeat.feature_names");
@@ -135,7 +136,7 @@ impl RunPlan {
 
     /// The shape of the images as featurized; in a ragged run the most common one.
     pub fn shape(&self) -> ImageShape {
-        self.images.finisher.shape()
+        self.images.layout.shape()
     }
 
     pub fn pixel_type(&self) -> PixelType {
@@ -166,7 +167,7 @@ impl RunPlan {
         let at = input.schema_ref().index_of(&self.spec.image).map_err(Error::from)?;
         let mut images = self.images.prepare(engine, input.column(at), first_row)?;
         images.explain(known);
-        let (computed, shares) = Computed::of(engine, &mut images, &self.images.finisher)?;
+        let (computed, shares) = Computed::of(engine, &mut images, &self.images.layout)?;
         let valid = validity(input.num_rows(), images.defects());
         let mut columns: Vec<ArrayRef> = input.columns().to_vec();
         match self.spec.keep_image {
@@ -174,7 +175,7 @@ impl RunPlan {
             KeepImage::Original => {}
             form => columns[at] = kept_array(&images, form, self.shape(), self.pixel_type())?,
         }
-        columns.extend(computed.into_columns(self.spec.layout, self.shape(), &images, valid)?);
+        columns.extend(computed.into_columns(self.spec.layout, &self.images.layout, images.ragged(), valid)?);
         let defects = images.into_defects();
         let mut batch = RecordBatch::try_new(self.schema.clone(), columns).map_err(Error::from)?;
         if let Some(kept) = self.kept(input.num_rows(), &defects) {

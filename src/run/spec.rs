@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use crate::base::error::{Error, Result, choose};
 use crate::base::shape::{ImageShape, PixelType};
-use crate::features::Layout;
+use crate::features::{FeatureSet, Layout};
 use crate::images::{Declared, DimensionOrder, Encoding};
 use crate::run::keep::KeepImage;
 use crate::stages::{Chain, Stage};
@@ -72,6 +72,8 @@ pub struct FeatureSpec {
     /// If shape, pixel type, encoding and order are declared, a run reads no rows ahead, and no row's result depends on
     /// any other row.
     pub order: Option<DimensionOrder>,
+    /// What is computed of each image.
+    pub features: FeatureSet,
     /// What sums, means and deviations are divided by; `None` for [`PixelType::default_scale`].
     pub scale: Option<f64>,
     /// How the features stand in the output.
@@ -99,6 +101,7 @@ impl Default for FeatureSpec {
             pixel_type: None,
             encoding: None,
             order: None,
+            features: FeatureSet::default(),
             scale: None,
             layout: Layout::List,
             stages: Chain::new(),
@@ -145,6 +148,12 @@ impl FeatureSpec {
     #[must_use]
     pub fn with_order(self, order: impl Into<Option<DimensionOrder>>) -> Self {
         Self { order: order.into(), ..self }
+    }
+
+    /// Sets [`features`](FeatureSpec::features).
+    #[must_use]
+    pub fn with_features(self, features: FeatureSet) -> Self {
+        Self { features, ..self }
     }
 
     /// Sets [`scale`](FeatureSpec::scale).

@@ -6,9 +6,9 @@ use std::sync::Arc;
 use arrow_array::{Array, ArrayRef, FixedSizeListArray, Float32Array, UInt8Array, UInt16Array};
 use arrow_schema::{DataType, Field};
 use pixelfeat::cpu::Level;
-use pixelfeat::reference::{self, Expected};
+use pixelfeat::reference;
 use pixelfeat::synthetic::Random;
-use pixelfeat::{Backend, Engine, EngineOptions, FeatureSpec, Features, Featurizer, ImageShape, PixelType};
+use pixelfeat::{Backend, Engine, EngineOptions, FeatureSet, FeatureSpec, Features, Featurizer, ImageShape, PixelType};
 
 /// Every way to compute on this machine: each SIMD level on one, two and three threads, and if there is a GPU, that and
 /// both at once.
@@ -16,7 +16,7 @@ pub fn engines() -> Vec<(String, Engine)> {
     let mut engines = Vec::new();
     for level in Level::ALL.into_iter().filter(|level| level.is_available()) {
         for threads in [1, 2, 3] {
-            let options = EngineOptions { backend: Backend::Cpu, threads, level: Some(level) };
+            let options = EngineOptions::backend(Backend::Cpu).with_threads(threads).with_level(level);
             engines.push((format!("cpu {level} x{threads}"), Engine::new(options).unwrap()));
         }
     }
@@ -111,16 +111,41 @@ fn float(value: u32) -> f32 {
 
 /// What the oracle makes of them.
 pub fn expected(values: &[u32], pixel_type: PixelType, shape: ImageShape) -> Vec<Expected> {
+    expected_of(&FeatureSet::default(), values, pixel_type, shape)
+}
+
+/// The row of an image.
+pub type Expected = Vec<f32>;
+
+/// As [`expected`], of any feature set.
+pub fn expected_of(set: &FeatureSet, values: &[u32], pixel_type: PixelType, shape: ImageShape) -> Vec<Expected> {
+    let layout = set.layout(shape, pixel_type.default_scale()).unwrap();
     values
         .chunks_exact(shape.values())
         .map(|image| match pixel_type {
-            PixelType::F32 => {
-                let floats: Vec<f32> = image.iter().map(|&v| float(v)).collect();
-                reference::float(&floats, shape, pixel_type.default_scale())
-            }
-            _ => reference::integer(|i| u64::from(image[i]), shape, pixel_type.default_scale()),
+            PixelType::U8 => reference::features(&layout, &image.iter().map(|&v| v as u8).collect::<Vec<_>>()),
+            PixelType::U16 => reference::features(&layout, &image.iter().map(|&v| v as u16).collect::<Vec<_>>()),
+            _ => reference::features(&layout, &image.iter().map(|&v| float(v)).collect::<Vec<_>>()),
         })
         .collect()
+}
+
+/// The values of each row, in the order of the layout.
+pub fn rows(features: &Features) -> Vec<Vec<f32>> {
+    let (layout, blocks) = (features.layout(), features.layout().blocks());
+    let mut list = features.list_values().chunks(layout.list_values().max(1));
+    let row = |row: usize| {
+        let mut list = list.next().unwrap_or_default().iter().copied();
+        let mut values = Vec::with_capacity(layout.stride());
+        for block in &blocks {
+            match block.is_column {
+                true => values.push(features.column(&block.name).unwrap().value(row)),
+                false => values.extend(list.by_ref().take(block.range.len())),
+            }
+        }
+        values
+    };
+    (0..features.list().len()).map(row).collect()
 }
 
 /// The first place where features are not bit for bit the expected ones.
@@ -130,20 +155,15 @@ pub fn first_difference(got: &Features, expected: &[Expected]) -> Option<String>
 
 /// As [`first_difference`], allowing what `close` allows.
 pub fn compare(got: &Features, expected: &[Expected], close: impl Fn(f32, f32) -> bool) -> Option<String> {
-    if got.pixel_mean.len() != expected.len() {
-        return Some(format!("{} rows, not {}", got.pixel_mean.len(), expected.len()));
+    let rows = rows(got);
+    if rows.len() != expected.len() {
+        return Some(format!("{} rows, not {}", rows.len(), expected.len()));
     }
-    let values = got.features.values();
-    let values = values.as_any().downcast_ref::<Float32Array>().unwrap().values();
-    let width = got.features.value_length() as usize;
-    for (row, want) in expected.iter().enumerate() {
-        let features = &values[row * width..][..width];
-        let all = features.iter().chain([&got.pixel_mean.values()[row], &got.pixel_std.values()[row]]);
-        let wanted = want.features.iter().chain([&want.pixel_mean, &want.pixel_std]);
-        if width != want.features.len() {
-            return Some(format!("row {row} has {width} features, not {}", want.features.len()));
+    for (row, (values, want)) in rows.iter().zip(expected).enumerate() {
+        if values.len() != want.len() {
+            return Some(format!("row {row} has {} values, not {}", values.len(), want.len()));
         }
-        for (place, (&got, &want)) in all.zip(wanted).enumerate() {
+        for (place, (&got, &want)) in values.iter().zip(want).enumerate() {
             if !close(got, want) {
                 return Some(format!("row {row}, value {place}: {got:?} is not {want:?}"));
             }

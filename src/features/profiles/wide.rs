@@ -1,8 +1,8 @@
 //! The passes over 16-bit and float pixels on x86, in the order of the plain code, written once over the few vector
 //! operations in which AVX2 and AVX-512 differ.
 
-use super::portable::{Lanes, fold};
-use crate::features::moments::Pixel;
+use super::portable::fold;
+use super::sums::Arithmetic;
 
 /// Neighbouring values of a row, widened to sums.
 ///
@@ -11,7 +11,7 @@ use crate::features::moments::Pixel;
 /// or written: `LANES`, or `n` ≤ `LANES` where there is an `n`.
 pub(super) trait Wide: Copy {
     /// The type of the pixels.
-    type Pixel: Lanes;
+    type Pixel: Arithmetic;
     /// Squares of all lanes.
     type Squares: Copy;
     /// Values of a vector. Of floats eight, so that the order of additions is that of the plain code.
@@ -22,19 +22,19 @@ pub(super) trait Wide: Copy {
     unsafe fn load(from: *const Self::Pixel) -> Self;
     /// The lanes from `n` on are zero. `readable` ≥ `n` pixels can be read.
     unsafe fn load_part(from: *const Self::Pixel, n: usize, readable: usize) -> Self;
-    unsafe fn load_sums(from: *const <Self::Pixel as Pixel>::Sum) -> Self;
-    unsafe fn load_sums_part(from: *const <Self::Pixel as Pixel>::Sum, n: usize) -> Self;
-    unsafe fn store(self, to: *mut <Self::Pixel as Pixel>::Sum);
-    unsafe fn store_part(self, to: *mut <Self::Pixel as Pixel>::Sum, n: usize);
+    unsafe fn load_sums(from: *const <Self::Pixel as Arithmetic>::Sum) -> Self;
+    unsafe fn load_sums_part(from: *const <Self::Pixel as Arithmetic>::Sum, n: usize) -> Self;
+    unsafe fn store(self, to: *mut <Self::Pixel as Arithmetic>::Sum);
+    unsafe fn store_part(self, to: *mut <Self::Pixel as Arithmetic>::Sum, n: usize);
     unsafe fn add(self, other: Self) -> Self;
     /// The sum of the lanes: halves upon halves, as [`fold`].
-    unsafe fn total(self) -> <Self::Pixel as Pixel>::Sum;
+    unsafe fn total(self) -> <Self::Pixel as Arithmetic>::Sum;
     unsafe fn add_squares(self, to: Self::Squares) -> Self::Squares;
     /// Adds the squares of lane `i` to the total of channel `(first + i) mod C`.
     unsafe fn add_channels<const C: usize>(
         squares: Self::Squares,
         first: usize,
-        to: &mut [<Self::Pixel as Pixel>::Total],
+        to: &mut [<Self::Pixel as Arithmetic>::Total],
     );
 }
 
@@ -47,9 +47,9 @@ pub(super) trait Wide: Copy {
 pub(super) unsafe fn first_pass<V: Wide, const C: usize, const G: usize, const L: usize>(
     pixels: &[V::Pixel],
     height: usize,
-    rows: &mut [<V::Pixel as Pixel>::Sum],
-    cols: &mut [<V::Pixel as Pixel>::Sum],
-    seconds: &mut [<V::Pixel as Pixel>::Total],
+    rows: &mut [<V::Pixel as Arithmetic>::Sum],
+    cols: &mut [<V::Pixel as Arithmetic>::Sum],
+    sum_sq: &mut [<V::Pixel as Arithmetic>::Total],
 ) {
     const { assert!(L == G * V::LANES) };
     debug_assert_eq!(L % C, 0);
@@ -88,7 +88,7 @@ pub(super) unsafe fn first_pass<V: Wide, const C: usize, const G: usize, const L
             if C == 1 {
                 rows[y] = sums[0].total();
             } else {
-                let mut lanes = [<V::Pixel as Pixel>::Sum::default(); L];
+                let mut lanes = [<V::Pixel as Arithmetic>::Sum::default(); L];
                 for (g, sums) in sums.into_iter().enumerate() {
                     sums.store(lanes.as_mut_ptr().add(g * V::LANES));
                 }
@@ -97,9 +97,9 @@ pub(super) unsafe fn first_pass<V: Wide, const C: usize, const G: usize, const L
                 }
             }
         }
-        seconds.fill(<V::Pixel as Pixel>::Total::default());
+        sum_sq.fill(<V::Pixel as Arithmetic>::Total::default());
         for (g, squares) in squares.into_iter().enumerate() {
-            V::add_channels::<C>(squares, g * V::LANES, seconds);
+            V::add_channels::<C>(squares, g * V::LANES, sum_sq);
         }
     }
 }

@@ -2,51 +2,38 @@
 
 use std::arch::x86_64::*;
 
+use super::arithmetic::means;
 use super::bytes::{self, Vector};
-use super::portable::{self, Kernels, Passes, Portable, means};
+use super::portable;
+use super::sums::{Arithmetic, Kernels, Passes, Sums};
 use super::wide::{self, Spread, Wide};
-use crate::features::moments::{Moments, Pixel};
-use crate::features::{Finisher, Output};
+use crate::base::simd::{Avx512, Portable};
+use crate::features::family::Images;
+use crate::features::rows::RowsMut;
 
-/// Proof that the CPU has AVX-512 F, BW, DQ, VL, VBMI and VNNI.
-#[derive(Clone, Copy)]
-pub(super) struct Avx512(());
-
-impl Avx512 {
-    pub(super) fn detect() -> Option<Self> {
-        let all = is_x86_feature_detected!("avx512f")
-            && is_x86_feature_detected!("avx512bw")
-            && is_x86_feature_detected!("avx512dq")
-            && is_x86_feature_detected!("avx512vl")
-            && is_x86_feature_detected!("avx512vbmi")
-            && is_x86_feature_detected!("avx512vnni");
-        all.then_some(Self(()))
+/// The values of image after image.
+pub(super) fn images<P: Arithmetic>(level: Avx512, of: Images, pixels: &[P], out: &mut RowsMut<'_>) {
+    #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vbmi,avx512vnni")]
+    fn run<P: Arithmetic>(level: Avx512, of: Images, pixels: &[P], out: &mut RowsMut<'_>) {
+        portable::images(level, of, pixels, out);
     }
-
-    pub(super) fn featurize<P: Pixel>(self, finisher: &Finisher, pixels: &[P], out: Output<'_>) {
-        // SAFETY: `self` proves that the CPU has the instructions.
-        unsafe { featurize(self, finisher, pixels, out) }
-    }
-
-    pub(super) fn moments<P: Pixel>(self, pixels: &[P], into: &mut Moments<P>) {
-        // SAFETY: `self` proves that the CPU has the instructions.
-        unsafe { moments(self, pixels, into) }
-    }
+    // SAFETY: `level` proves that the CPU has the instructions.
+    unsafe { run(level, of, pixels, out) }
 }
 
-#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vbmi,avx512vnni")]
-fn featurize<P: Pixel>(level: Avx512, finisher: &Finisher, pixels: &[P], out: Output<'_>) {
-    portable::images(level, finisher, pixels, out);
-}
-
-#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vbmi,avx512vnni")]
-fn moments<P: Pixel>(level: Avx512, pixels: &[P], into: &mut Moments<P>) {
-    portable::image(level, pixels, into, &mut Vec::new());
+/// Overwrites `into` with the sums of one image.
+pub(super) fn image<P: Arithmetic>(level: Avx512, pixels: &[P], into: &mut Sums<P>) {
+    #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vbmi,avx512vnni")]
+    fn run<P: Arithmetic>(level: Avx512, pixels: &[P], into: &mut Sums<P>) {
+        portable::image(level, pixels, into);
+    }
+    // SAFETY: `level` proves that the CPU has the instructions.
+    unsafe { run(level, pixels, into) }
 }
 
 impl Kernels for Avx512 {
     #[inline(always)]
-    fn bytes(self, pixels: &[u8], into: &mut Moments<u8>, spare: &mut Vec<u32>) {
+    fn bytes(self, pixels: &[u8], into: &mut Sums<u8>, spare: &mut Vec<u32>) {
         // Of narrower rows a vector would be mostly empty.
         if into.shape().width() < 8 {
             portable::any_image(Portable, pixels, into, spare);
@@ -66,9 +53,9 @@ impl Kernels for Avx512 {
 /// The CPU must have the instructions; the image must have one channel, at most 32 columns and 257 rows, so that a
 /// 16-bit lane holds a column sum, and `pixels` must be as long as its shape says.
 #[inline(always)]
-unsafe fn small_gray(pixels: &[u8], into: &mut Moments<u8>) {
+unsafe fn small_gray(pixels: &[u8], into: &mut Sums<u8>) {
     let (height, width) = (into.shape().height(), into.shape().width());
-    let (rows, cols, seconds) = into.parts_mut();
+    let (rows, cols, sum_sq) = into.parts_mut();
     let columns = first(width) as u32;
     // SAFETY: the CPU has the instructions; masks leave only the columns and rows of the image, lanes that they leave out
     // are neither read nor written, and what a prefetch names may be anywhere.
@@ -110,7 +97,7 @@ unsafe fn small_gray(pixels: &[u8], into: &mut Moments<u8>) {
         _mm512_mask_storeu_epi32(to.cast(), columns as u16, sums);
         let sums = _mm512_cvtepu16_epi32(_mm256_permute2x128_si256::<0x31>(low, high));
         _mm512_mask_storeu_epi32(to.wrapping_add(16).cast(), (columns >> 16) as u16, sums);
-        seconds[0] = squares.total32();
+        sum_sq[0] = squares.total32();
     }
 }
 
@@ -478,13 +465,13 @@ impl Passes<u16> for Avx512 {
         height: usize,
         rows: &mut [u32],
         cols: &mut [u32],
-        seconds: &mut [u64],
+        sum_sq: &mut [u64],
     ) {
         // SAFETY: `self` proves that the CPU has the instructions.
         unsafe {
             match C {
-                3 => wide::first_pass::<Words, C, 3, 48>(pixels, height, rows, cols, seconds),
-                _ => wide::first_pass::<Words, C, 1, 16>(pixels, height, rows, cols, seconds),
+                3 => wide::first_pass::<Words, C, 3, 48>(pixels, height, rows, cols, sum_sq),
+                _ => wide::first_pass::<Words, C, 1, 16>(pixels, height, rows, cols, sum_sq),
             }
         }
     }
@@ -501,19 +488,19 @@ impl Passes<f32> for Avx512 {
         height: usize,
         rows: &mut [f64],
         cols: &mut [f64],
-        seconds: &mut [f64],
+        sum_sq: &mut [f64],
     ) {
         // SAFETY: `self` proves that the CPU has the instructions.
         unsafe {
             match C {
-                3 => wide::first_pass::<Floats, C, 3, 24>(pixels, height, rows, cols, seconds),
-                _ => wide::first_pass::<Floats, C, 1, 8>(pixels, height, rows, cols, seconds),
+                3 => wide::first_pass::<Floats, C, 3, 24>(pixels, height, rows, cols, sum_sq),
+                _ => wide::first_pass::<Floats, C, 1, 8>(pixels, height, rows, cols, sum_sq),
             }
         }
     }
 
     #[inline(always)]
-    fn second_pass<const C: usize>(self, pixels: &[f32], rows: &[f64], seconds: &mut [f64]) {
+    fn second_pass<const C: usize>(self, pixels: &[f32], rows: &[f64], sum_sq: &mut [f64]) {
         // SAFETY: `self` proves that the CPU has the instructions.
         let spread: [f64; C] = unsafe {
             match C {
@@ -521,6 +508,6 @@ impl Passes<f32> for Avx512 {
                 _ => wide::spread::<Floats, C, 4, 32>(pixels, means::<C, 32>(pixels, rows)),
             }
         };
-        seconds.copy_from_slice(&spread);
+        sum_sq.copy_from_slice(&spread);
     }
 }

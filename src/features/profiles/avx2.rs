@@ -2,45 +2,38 @@
 
 use std::arch::x86_64::*;
 
+use super::arithmetic::means;
 use super::bytes::{self, Vector};
-use super::portable::{self, Kernels, Passes, Portable, means};
+use super::portable;
+use super::sums::{Arithmetic, Kernels, Passes, Sums};
 use super::wide::{self, Spread, Wide};
-use crate::features::moments::{Moments, Pixel};
-use crate::features::{Finisher, Output};
+use crate::base::simd::{Avx2, Portable};
+use crate::features::family::Images;
+use crate::features::rows::RowsMut;
 
-/// Proof that the CPU has AVX2.
-#[derive(Clone, Copy)]
-pub(super) struct Avx2(());
-
-impl Avx2 {
-    pub(super) fn detect() -> Option<Self> {
-        is_x86_feature_detected!("avx2").then_some(Self(()))
+/// The values of image after image.
+pub(super) fn images<P: Arithmetic>(level: Avx2, of: Images, pixels: &[P], out: &mut RowsMut<'_>) {
+    #[target_feature(enable = "avx2")]
+    fn run<P: Arithmetic>(level: Avx2, of: Images, pixels: &[P], out: &mut RowsMut<'_>) {
+        portable::images(level, of, pixels, out);
     }
-
-    pub(super) fn featurize<P: Pixel>(self, finisher: &Finisher, pixels: &[P], out: Output<'_>) {
-        // SAFETY: `self` proves that the CPU has AVX2.
-        unsafe { featurize(self, finisher, pixels, out) }
-    }
-
-    pub(super) fn moments<P: Pixel>(self, pixels: &[P], into: &mut Moments<P>) {
-        // SAFETY: `self` proves that the CPU has AVX2.
-        unsafe { moments(self, pixels, into) }
-    }
+    // SAFETY: `level` proves that the CPU has AVX2.
+    unsafe { run(level, of, pixels, out) }
 }
 
-#[target_feature(enable = "avx2")]
-fn featurize<P: Pixel>(level: Avx2, finisher: &Finisher, pixels: &[P], out: Output<'_>) {
-    portable::images(level, finisher, pixels, out);
-}
-
-#[target_feature(enable = "avx2")]
-fn moments<P: Pixel>(level: Avx2, pixels: &[P], into: &mut Moments<P>) {
-    portable::image(level, pixels, into, &mut Vec::new());
+/// Overwrites `into` with the sums of one image.
+pub(super) fn image<P: Arithmetic>(level: Avx2, pixels: &[P], into: &mut Sums<P>) {
+    #[target_feature(enable = "avx2")]
+    fn run<P: Arithmetic>(level: Avx2, pixels: &[P], into: &mut Sums<P>) {
+        portable::image(level, pixels, into);
+    }
+    // SAFETY: `level` proves that the CPU has AVX2.
+    unsafe { run(level, pixels, into) }
 }
 
 impl Kernels for Avx2 {
     #[inline(always)]
-    fn bytes(self, pixels: &[u8], into: &mut Moments<u8>, spare: &mut Vec<u32>) {
+    fn bytes(self, pixels: &[u8], into: &mut Sums<u8>, spare: &mut Vec<u32>) {
         // Of narrower rows a vector would be mostly empty.
         if into.shape().width() < 8 {
             portable::any_image(Portable, pixels, into, spare);
@@ -462,13 +455,13 @@ impl Passes<u16> for Avx2 {
         height: usize,
         rows: &mut [u32],
         cols: &mut [u32],
-        seconds: &mut [u64],
+        sum_sq: &mut [u64],
     ) {
         // SAFETY: `self` proves that the CPU has the instructions.
         unsafe {
             match C {
-                3 => wide::first_pass::<Words, C, 3, 24>(pixels, height, rows, cols, seconds),
-                _ => wide::first_pass::<Words, C, 1, 8>(pixels, height, rows, cols, seconds),
+                3 => wide::first_pass::<Words, C, 3, 24>(pixels, height, rows, cols, sum_sq),
+                _ => wide::first_pass::<Words, C, 1, 8>(pixels, height, rows, cols, sum_sq),
             }
         }
     }
@@ -485,19 +478,19 @@ impl Passes<f32> for Avx2 {
         height: usize,
         rows: &mut [f64],
         cols: &mut [f64],
-        seconds: &mut [f64],
+        sum_sq: &mut [f64],
     ) {
         // SAFETY: `self` proves that the CPU has the instructions.
         unsafe {
             match C {
-                3 => wide::first_pass::<Floats, C, 3, 24>(pixels, height, rows, cols, seconds),
-                _ => wide::first_pass::<Floats, C, 1, 8>(pixels, height, rows, cols, seconds),
+                3 => wide::first_pass::<Floats, C, 3, 24>(pixels, height, rows, cols, sum_sq),
+                _ => wide::first_pass::<Floats, C, 1, 8>(pixels, height, rows, cols, sum_sq),
             }
         }
     }
 
     #[inline(always)]
-    fn second_pass<const C: usize>(self, pixels: &[f32], rows: &[f64], seconds: &mut [f64]) {
+    fn second_pass<const C: usize>(self, pixels: &[f32], rows: &[f64], sum_sq: &mut [f64]) {
         // SAFETY: `self` proves that the CPU has the instructions.
         let spread: [f64; C] = unsafe {
             match C {
@@ -505,6 +498,6 @@ impl Passes<f32> for Avx2 {
                 _ => wide::spread::<Floats, C, 4, 32>(pixels, means::<C, 32>(pixels, rows)),
             }
         };
-        seconds.copy_from_slice(&spread);
+        sum_sq.copy_from_slice(&spread);
     }
 }

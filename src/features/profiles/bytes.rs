@@ -6,7 +6,7 @@
 
 use std::mem::MaybeUninit;
 
-use crate::features::moments::Moments;
+use super::sums::Sums;
 
 /// Rows that a 16-bit lane can sum: 257 · 255 < 2¹⁶; the largest multiple of four.
 const TILE_ROWS: usize = 256;
@@ -63,12 +63,12 @@ pub(super) trait Vector: Copy {
     unsafe fn add_columns(halves: [Self; 2], cols: *mut u32, pixels: usize);
 }
 
-/// Overwrites `into` with the moments of one image.
+/// Overwrites `into` with the sums of one image.
 ///
 /// # Safety
 /// The CPU must have the instructions of `V`, and `pixels` must be as long as the shape of `into` says.
 #[inline(always)]
-pub(super) unsafe fn image<V: Vector>(pixels: &[u8], into: &mut Moments<u8>) {
+pub(super) unsafe fn image<V: Vector>(pixels: &[u8], into: &mut Sums<u8>) {
     let narrow = into.shape().width() < V::LANES;
     // SAFETY: the caller's promises.
     unsafe {
@@ -99,19 +99,19 @@ struct Tile<'a> {
 /// As [`image`]; `C` must be the number of channels, and `B` must be [`TILE_BLOCKS`], or 1 if a row is shorter than a
 /// vector.
 #[inline(always)]
-unsafe fn tiles<V: Vector, const C: usize, const B: usize>(pixels: &[u8], into: &mut Moments<u8>) {
+unsafe fn tiles<V: Vector, const C: usize, const B: usize>(pixels: &[u8], into: &mut Sums<u8>) {
     let (image_height, image_width) = (into.shape().height(), into.shape().width());
-    let (rows, cols, seconds) = into.parts_mut();
+    let (rows, cols, sum_sq) = into.parts_mut();
     rows.fill(0);
     cols.fill(0);
-    seconds.fill(0);
+    sum_sq.fill(0);
     for x in (0..image_width).step_by(B * V::LANES) {
         for y in (0..image_height).step_by(TILE_ROWS) {
             let width = (image_width - x).min(B * V::LANES);
             let height = (image_height - y).min(TILE_ROWS);
             let tile = Tile { pixels, image_width, image_height, x, width, y, height };
             // SAFETY: the tile lies in the image; the rest is the caller's promise.
-            unsafe { add_tile::<V, C, B>(tile, rows, cols, seconds) };
+            unsafe { add_tile::<V, C, B>(tile, rows, cols, sum_sq) };
         }
     }
 }
@@ -123,7 +123,7 @@ unsafe fn add_tile<V: Vector, const C: usize, const B: usize>(
     tile: Tile<'_>,
     rows: &mut [u32],
     cols: &mut [u32],
-    seconds: &mut [u64],
+    sum_sq: &mut [u64],
 ) {
     // SAFETY: the CPU has the instructions. Of `columns` the first `blocks` are set before anything reads them. The
     // columns that a block is added to are those of its pixels, in the image by the caller's promise.
@@ -140,7 +140,7 @@ unsafe fn add_tile<V: Vector, const C: usize, const B: usize>(
             add_rows::<V, C, B, 1>(tile, y, rows, &mut columns, &mut squares);
         }
         for c in 0..C {
-            seconds[c] += squares[c].total32();
+            sum_sq[c] += squares[c].total32();
             let cols = &mut cols[c * tile.image_width + tile.x..][..tile.width];
             for (part, columns) in cols.chunks_mut(V::LANES).zip(&columns) {
                 V::add_columns(columns.assume_init()[c], part.as_mut_ptr(), part.len());

@@ -1,0 +1,140 @@
+//! What a family of features is: everything that the rest of the crate may know of one.
+
+use std::any::Any;
+use std::fmt::Debug;
+
+use super::rows::RowsMut;
+use crate::base::pixels::PixelSlice;
+use crate::base::shape::ImageShape;
+#[cfg(feature = "gpu")]
+use crate::base::shape::PixelType;
+use crate::base::simd::Level;
+
+/// A family of features with its parameters: what it sums exactly for each image, and what follows from the sums.
+///
+/// A row of values of a family holds the values of its blocks, then those of its columns.
+pub(crate) trait Family: Debug + Send + Sync {
+    /// The blocks that the feature list gets, in their order.
+    fn blocks(&self, shape: ImageShape) -> Vec<BlockNames>;
+
+    /// How many values all blocks have. As [`Family::blocks`] says, but without making names.
+    fn block_values(&self, shape: ImageShape) -> usize;
+
+    /// Values that become columns of their own, by the names of these columns.
+    fn columns(&self) -> &'static [&'static str] {
+        &[]
+    }
+
+    /// Computes the rows of `out` from the images in `pixels`, one image a row, on the calling thread.
+    fn compute(&self, level: Level, of: Images, pixels: PixelSlice<'_>, out: &mut RowsMut<'_>);
+
+    /// The sums of a band of rows of one image, as of an image of its own.
+    fn sum_band(&self, level: Level, band: Images, pixels: PixelSlice<'_>) -> BandSums;
+
+    /// Computes the row of an image from the sums of its bands, which are in order.
+    fn finish_bands(&self, of: Images, bands: Vec<BandSums>, row: &mut [f32]);
+
+    /// The WGSL of the family's functions for a pixel type, in parts. `shaders/frame.wgsl` says which functions a family
+    /// has.
+    #[cfg(feature = "gpu")]
+    fn shaders(&self, pixel_type: PixelType) -> &'static [&'static str];
+
+    /// The numbers that the WGSL calls by their names. All names begin with the family's.
+    #[cfg(feature = "gpu")]
+    fn shader_numbers(&self, block: &BlockGeometry) -> Vec<(&'static str, usize)>;
+
+    /// Words of the family's part of the record of an image in a block, or of a tile.
+    #[cfg(feature = "gpu")]
+    fn record_words(&self, block: &BlockGeometry) -> usize;
+
+    /// Words of the family's part of the record that is made of the tiles of an image of `height` rows.
+    #[cfg(feature = "gpu")]
+    fn merged_words(&self, block: &BlockGeometry, height: usize) -> usize;
+
+    /// How many invocations make that part.
+    #[cfg(feature = "gpu")]
+    fn merge_tasks(&self, block: &BlockGeometry, height: usize) -> usize;
+
+    /// Computes the rows of images from their records. `false` if a sum of float pixels is beyond f32.
+    #[cfg(feature = "gpu")]
+    fn finish_records(
+        &self,
+        of: Images,
+        block: &BlockGeometry,
+        records: &mut dyn Iterator<Item = &[u32]>,
+        out: &mut RowsMut<'_>,
+    ) -> bool;
+
+    /// The sums in the record of a band, for [`Family::finish_bands`]; `None` if one of float pixels is beyond f32.
+    #[cfg(feature = "gpu")]
+    fn record_sums(&self, band: Images, block: &BlockGeometry, record: &[u32]) -> Option<BandSums>;
+
+    /// What the row of an image must be, by the plain formulas and nothing else: the oracle of the tests.
+    fn expected(&self, of: Images, image: PixelSlice<'_>) -> Vec<f32>;
+}
+
+/// What a device's workgroup takes of images at a time: whole small images, or a tile of a large one.
+#[cfg(feature = "gpu")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) struct BlockGeometry {
+    /// The type of the pixels.
+    pub pixel_type: PixelType,
+    /// Pixels in a row of an image.
+    pub width: usize,
+    /// Values of a pixel.
+    pub channels: usize,
+    /// Whether a block is a tile, so that the records of an image's tiles are merged.
+    pub tiled: bool,
+    /// Rows of a block: of each of its images, or of the tile.
+    pub rows: usize,
+    /// Pixels in a row of a block.
+    pub pixels: usize,
+    /// Whether sums of a row or column of 8-bit pixels of the image fit 16 bits.
+    pub short_sides: bool,
+}
+
+#[cfg(feature = "gpu")]
+impl BlockGeometry {
+    /// Rows of tiles in an image of `height` rows; 1 where blocks hold whole images.
+    pub fn bands(&self, height: usize) -> usize {
+        if self.tiled { height.div_ceil(self.rows) } else { 1 }
+    }
+
+    /// Tiles side by side.
+    pub fn across(&self) -> usize {
+        self.width.div_ceil(self.pixels)
+    }
+}
+
+/// The exact sums of a band of an image, known to their family alone.
+pub(crate) type BandSums = Box<dyn Any + Send + Sync>;
+
+/// The images that values are computed of.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct Images {
+    /// The shape of each.
+    pub shape: ImageShape,
+    /// What sums, means and deviations are divided by.
+    pub scale: f64,
+}
+
+/// The names of a block: values of a family that belong together.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct BlockNames {
+    /// The name of the block.
+    pub block: String,
+    /// The name of each value.
+    pub values: Vec<String>,
+}
+
+impl BlockNames {
+    /// A block of `len` values, which are named by the place of each.
+    pub fn numbered(block: impl Into<String>, len: usize, name: impl Fn(usize) -> String) -> Self {
+        Self { block: block.into(), values: (0..len).map(name).collect() }
+    }
+}
+
+/// The prefix of names where an image has several channels: `c0_`, `c1_`, …; nothing where it has one.
+pub(crate) fn channel_prefix(shape: ImageShape, channel: usize) -> String {
+    if shape.channels() > 1 { format!("c{channel}_") } else { String::new() }
+}
