@@ -98,3 +98,192 @@ impl Avx512 {
         all.then_some(Self(()))
     }
 }
+
+/// A kernel that is written once and compiled for every level.
+pub(crate) trait Kernel {
+    /// Runs with the instructions of one level. Must be `#[inline(always)]`, as must all that it calls, so that they are
+    /// compiled with these instructions.
+    fn run<S: Simd>(self, simd: S);
+}
+
+impl Level {
+    /// Runs a kernel with this level's instructions, or with those that every CPU has if this one lacks them.
+    pub(crate) fn run(self, kernel: impl Kernel) {
+        match self {
+            #[cfg(target_arch = "x86_64")]
+            Level::Avx2 => {
+                if let Some(avx2) = Avx2::detect() {
+                    #[target_feature(enable = "avx2")]
+                    fn run(avx2: Avx2, kernel: impl Kernel) {
+                        kernel.run(avx2);
+                    }
+                    // SAFETY: `avx2` proves that the CPU has AVX2.
+                    return unsafe { run(avx2, kernel) };
+                }
+            }
+            #[cfg(target_arch = "x86_64")]
+            Level::Avx512 => {
+                if let Some(avx512) = Avx512::detect() {
+                    #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vbmi,avx512vnni")]
+                    fn run(avx512: Avx512, kernel: impl Kernel) {
+                        kernel.run(avx512);
+                    }
+                    // SAFETY: `avx512` proves that the CPU has these instructions.
+                    return unsafe { run(avx512, kernel) };
+                }
+            }
+            _ => {}
+        }
+        kernel.run(Portable);
+    }
+}
+
+/// Vectors of bytes, in the instructions of a level. A value of the implementor proves that the CPU has them.
+pub(crate) trait Simd: Copy {
+    /// A vector.
+    type Bytes: Copy;
+    /// Bytes of a vector.
+    const LANES: usize;
+
+    /// The same byte in every lane.
+    fn splat(self, byte: u8) -> Self::Bytes;
+
+    /// The first [`Simd::LANES`] of `bytes`.
+    ///
+    /// # Panics
+    /// If there are fewer.
+    fn load(self, bytes: &[u8]) -> Self::Bytes;
+
+    /// Every lane shifted right by `bits` ≤ 7, zeros coming in.
+    fn shift_right(self, bytes: Self::Bytes, bits: u32) -> Self::Bytes;
+
+    /// `counters`, one more in the lanes in which `a` and `b` are equal.
+    fn count_equal(self, counters: Self::Bytes, a: Self::Bytes, b: Self::Bytes) -> Self::Bytes;
+
+    /// The sum of all lanes.
+    fn sum(self, bytes: Self::Bytes) -> u32;
+}
+
+impl Simd for Portable {
+    type Bytes = [u8; 16];
+    const LANES: usize = 16;
+
+    #[inline(always)]
+    fn splat(self, byte: u8) -> [u8; 16] {
+        [byte; 16]
+    }
+
+    #[inline(always)]
+    fn load(self, bytes: &[u8]) -> [u8; 16] {
+        *bytes.first_chunk().expect("a vector of bytes")
+    }
+
+    #[inline(always)]
+    fn shift_right(self, bytes: [u8; 16], bits: u32) -> [u8; 16] {
+        bytes.map(|byte| byte >> bits)
+    }
+
+    #[inline(always)]
+    fn count_equal(self, counters: [u8; 16], a: [u8; 16], b: [u8; 16]) -> [u8; 16] {
+        std::array::from_fn(|i| counters[i].wrapping_add(u8::from(a[i] == b[i])))
+    }
+
+    #[inline(always)]
+    fn sum(self, bytes: [u8; 16]) -> u32 {
+        bytes.iter().map(|&byte| u32::from(byte)).sum()
+    }
+}
+
+#[cfg(target_arch = "x86_64")]
+mod x86 {
+    use std::arch::x86_64::*;
+
+    use super::{Avx2, Avx512, Simd};
+
+    // SAFETY, for every block here: `self` proves that the CPU has the instructions; a load reads a checked array.
+    impl Simd for Avx2 {
+        type Bytes = __m256i;
+        const LANES: usize = 32;
+
+        #[inline(always)]
+        fn splat(self, byte: u8) -> __m256i {
+            // SAFETY: above.
+            unsafe { _mm256_set1_epi8(byte as i8) }
+        }
+
+        #[inline(always)]
+        fn load(self, bytes: &[u8]) -> __m256i {
+            let bytes: &[u8; 32] = bytes.first_chunk().expect("a vector of bytes");
+            // SAFETY: above.
+            unsafe { _mm256_loadu_si256(bytes.as_ptr().cast()) }
+        }
+
+        #[inline(always)]
+        fn shift_right(self, bytes: __m256i, bits: u32) -> __m256i {
+            // SAFETY: above.
+            unsafe {
+                let shifted = _mm256_srl_epi16(bytes, _mm_cvtsi32_si128(bits as i32));
+                _mm256_and_si256(shifted, _mm256_set1_epi8((0xff >> bits) as i8))
+            }
+        }
+
+        #[inline(always)]
+        fn count_equal(self, counters: __m256i, a: __m256i, b: __m256i) -> __m256i {
+            // SAFETY: above. Equal lanes are −1.
+            unsafe { _mm256_sub_epi8(counters, _mm256_cmpeq_epi8(a, b)) }
+        }
+
+        #[inline(always)]
+        fn sum(self, bytes: __m256i) -> u32 {
+            // SAFETY: above.
+            unsafe {
+                let sums = _mm256_sad_epu8(bytes, _mm256_setzero_si256());
+                let two = _mm_add_epi64(_mm256_castsi256_si128(sums), _mm256_extracti128_si256::<1>(sums));
+                (_mm_cvtsi128_si64(two) + _mm_extract_epi64::<1>(two)) as u32
+            }
+        }
+    }
+
+    // SAFETY, for every block here: as above.
+    impl Simd for Avx512 {
+        type Bytes = __m512i;
+        const LANES: usize = 64;
+
+        #[inline(always)]
+        fn splat(self, byte: u8) -> __m512i {
+            // SAFETY: above.
+            unsafe { _mm512_set1_epi8(byte as i8) }
+        }
+
+        #[inline(always)]
+        fn load(self, bytes: &[u8]) -> __m512i {
+            let bytes: &[u8; 64] = bytes.first_chunk().expect("a vector of bytes");
+            // SAFETY: above.
+            unsafe { _mm512_loadu_si512(bytes.as_ptr().cast()) }
+        }
+
+        #[inline(always)]
+        fn shift_right(self, bytes: __m512i, bits: u32) -> __m512i {
+            // SAFETY: above.
+            unsafe {
+                let shifted = _mm512_srl_epi16(bytes, _mm_cvtsi32_si128(bits as i32));
+                _mm512_and_si512(shifted, _mm512_set1_epi8((0xff >> bits) as i8))
+            }
+        }
+
+        #[inline(always)]
+        fn count_equal(self, counters: __m512i, a: __m512i, b: __m512i) -> __m512i {
+            // SAFETY: above.
+            unsafe {
+                let equal = _mm512_cmpeq_epi8_mask(a, b);
+                _mm512_mask_sub_epi8(counters, equal, counters, _mm512_set1_epi8(-1))
+            }
+        }
+
+        #[inline(always)]
+        fn sum(self, bytes: __m512i) -> u32 {
+            // SAFETY: above.
+            unsafe { _mm512_reduce_add_epi64(_mm512_sad_epu8(bytes, _mm512_setzero_si512())) as u32 }
+        }
+    }
+}

@@ -6,8 +6,10 @@
 //! | feature | values of an image of H×W×C | source |
 //! |---|---|---|
 //! | `profiles` | for each channel H row sums, W column sums, centroid (y, x), mean, std; and `pixel_mean`, `pixel_std` | [`Profiles`] |
+//! | `histogram:N` | for each channel the share of pixels in each of N parts of the range | [`Histogram`] |
 
 pub(crate) mod family;
+mod histogram;
 mod layout;
 pub(crate) mod profiles;
 #[cfg(feature = "gpu")]
@@ -19,6 +21,7 @@ mod set;
 use std::fmt;
 
 use self::family::Family;
+pub use self::histogram::Histogram;
 pub use self::layout::{Block, FeatureLayout};
 pub use self::profiles::Profiles;
 pub use self::rows::FeaturesMut;
@@ -91,4 +94,6 @@ macro_rules! families {
 families! {
     /// Row sums, column sums, centroid, mean and standard deviation.
     "profiles" => Profiles, "profiles";
+    /// The share of pixels in each of N equal parts of the range of values.
+    "histogram" => Histogram, "histogram:16";
 }

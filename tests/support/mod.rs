@@ -155,6 +155,11 @@ pub fn first_difference(got: &Features, expected: &[Expected]) -> Option<String>
 
 /// As [`first_difference`], allowing what `close` allows.
 pub fn compare(got: &Features, expected: &[Expected], close: impl Fn(f32, f32) -> bool) -> Option<String> {
+    compare_at(got, expected, |_, got, want| close(got, want))
+}
+
+/// As [`compare`], where what is close depends on the place in the row.
+pub fn compare_at(got: &Features, expected: &[Expected], close: impl Fn(usize, f32, f32) -> bool) -> Option<String> {
     let rows = rows(got);
     if rows.len() != expected.len() {
         return Some(format!("{} rows, not {}", rows.len(), expected.len()));
@@ -164,7 +169,7 @@ pub fn compare(got: &Features, expected: &[Expected], close: impl Fn(f32, f32) -
             return Some(format!("row {row} has {} values, not {}", values.len(), want.len()));
         }
         for (place, (&got, &want)) in values.iter().zip(want).enumerate() {
-            if !close(got, want) {
+            if !close(place, got, want) {
                 return Some(format!("row {row}, value {place}: {got:?} is not {want:?}"));
             }
         }
