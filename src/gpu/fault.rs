@@ -5,6 +5,8 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
+use crate::base::shape::PixelType;
+
 /// Why the GPU could not do the work. The CPU can always do it instead.
 #[derive(Debug, Clone, thiserror::Error)]
 #[non_exhaustive]
@@ -66,6 +68,18 @@ pub enum GpuError {
     /// Features of float pixels cannot be finished on the device within a bound. The device is unharmed.
     #[error("features of float pixels are finished on the host only")]
     Floats,
+    /// A stage has no form for the device that gives pixels of this type the same values as on the CPU. The device is
+    /// unharmed.
+    #[error("the stage `{stage}` cannot run on the device for {pixel_type} pixels")]
+    NoDeviceForm {
+        /// The name of the stage.
+        stage: &'static str,
+        /// The type of the pixels.
+        pixel_type: PixelType,
+    },
+    /// A chain of stages gives images of this shape none that images can have. The device is unharmed.
+    #[error("the stages give these images no shape: {0}")]
+    Shape(String),
     /// The values of one block of images do not fit a workgroup's memory. The device is unharmed.
     #[error("the features of these images do not fit the memory of a workgroup")]
     Unsupported,

@@ -18,6 +18,9 @@ pub const INPUT_BINDING: u32 = 1;
 /// What is written: records, or features.
 pub const OUTPUT_BINDING: u32 = 2;
 
+/// For stages: what they drew for each image, four words an image.
+pub const DRAWS_BINDING: u32 = 3;
+
 /// The entry point that makes the records of whole images, some a workgroup.
 pub const WHOLE_ENTRY: &str = "whole";
 /// The entry point that makes the records of tiles, one a workgroup.
@@ -26,6 +29,8 @@ pub const TILES_ENTRY: &str = "tiles";
 pub const MERGE_ENTRY: &str = "merge";
 /// The entry point that makes features from the records of images.
 pub const FINISH_ENTRY: &str = "finish";
+/// The entry point that makes the images that a stage gives.
+pub const STAGE_ENTRY: &str = "stage";
 
 /// The numbers of a plan that every kernel has, as the shaders name them and in the order of [`Params::numbers`]. Those of
 /// the feature families follow them.
@@ -67,5 +72,48 @@ pub struct Params {
     pub numbers: [u32; MAX_NUMBERS],
 }
 
+/// What a dispatch of a stage is told: the twin of the shaders' `StageParams`.
+#[repr(C)]
+#[derive(Debug, Clone, Copy, PartialEq, Pod, Zeroable)]
+pub struct StageParams {
+    /// The first image that is read, counted from the start of the pixels.
+    pub first: u32,
+    /// Images from there on.
+    pub images: u32,
+    /// The shape of the images that are read.
+    pub height: u32,
+    /// See `height`.
+    pub width: u32,
+    /// See `height`.
+    pub channels: u32,
+    /// The shape of the images that are written.
+    pub to_height: u32,
+    /// See `to_height`.
+    pub to_width: u32,
+    /// See `to_height`.
+    pub to_channels: u32,
+    /// The place of the first image's draw.
+    pub first_draw: u32,
+    /// The first word that is written.
+    pub first_word: u32,
+}
+
+impl StageParams {
+    /// The names of the members, in their order; all are `u32`.
+    pub const NAMES: [&str; 10] = [
+        "first",
+        "images",
+        "height",
+        "width",
+        "channels",
+        "to_height",
+        "to_width",
+        "to_channels",
+        "first_draw",
+        "first_word",
+    ];
+}
+
+const _: () = assert!(size_of::<StageParams>() == 4 * StageParams::NAMES.len());
 const _: () = assert!(size_of::<Params>() == 4 * (5 + MAX_NUMBERS));
 const _: () = assert!(align_of::<Params>() == 4);

@@ -3,6 +3,7 @@
 //! Pixels travel packed, as they are; sums come back, exact for integers, and every division and root is done on the
 //! host, so that no GPU's rounding shows in a feature.
 
+mod chain;
 mod command;
 mod context;
 mod fault;
@@ -17,6 +18,7 @@ mod shader;
 #[cfg(test)]
 mod shader_tests;
 mod slot;
+mod stage_kernels;
 mod stream;
 #[cfg(test)]
 pub(crate) mod tests;
@@ -206,6 +208,8 @@ impl Gpu {
                 | GpuError::TooLarge { .. }
                 | GpuError::Buffer(_)
                 | GpuError::Floats
+                | GpuError::NoDeviceForm { .. }
+                | GpuError::Shape(_)
                 | GpuError::Unsupported
         );
         let Some(ring) = self.ring.as_ref().filter(|_| !harmless) else { return error };

@@ -25,18 +25,18 @@ const FILLERS: usize = 8;
 /// Images of one shape on a device, in its own memory; freed when dropped.
 #[derive(Debug)]
 pub struct Images {
-    gpu: Arc<Gpu>,
-    pixel_type: PixelType,
-    shape: ImageShape,
-    images: usize,
-    held: Held,
+    pub(super) gpu: Arc<Gpu>,
+    pub(super) pixel_type: PixelType,
+    pub(super) shape: ImageShape,
+    pub(super) images: usize,
+    pub(super) held: Held,
     /// As `held` says: so many images each, or image by image so many rows each.
-    parts: Vec<wgpu::Buffer>,
+    pub(super) parts: Vec<wgpu::Buffer>,
 }
 
 /// What each buffer holds.
 #[derive(Debug, Clone, Copy)]
-enum Held {
+pub(super) enum Held {
     /// So many whole images.
     Images(usize),
     /// So many rows of one image.

@@ -1,11 +1,13 @@
-//! The shaders, composed of their parts: the numbers of a plan, workgroup memory, the frame, and feature families.
+//! The shaders, composed of their parts. Feature kernels: the numbers of a plan, workgroup memory, the frame, and feature
+//! families. Kernels of stages: a frame and one stage.
 
 use std::fmt::Write;
 
-use super::layout::WORKGROUP_BYTES;
+use super::layout::{StageParams, WORKGROUP_BYTES};
 use super::plan::BlockPlan;
 use crate::base::shape::PixelType;
 use crate::features::FeatureSet;
+use crate::stages::DeviceStage;
 
 /// Where kernels have the numbers of a plan from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -18,6 +20,7 @@ pub(super) enum Numbers {
 
 const FRAME: &str = include_str!("../../shaders/frame.wgsl");
 const FINISH: &str = include_str!("../../shaders/finish.wgsl");
+const STAGE: &str = include_str!("../../shaders/stage.wgsl");
 const MEMORY_SIZED: &str = include_str!("../../shaders/memory_sized.wgsl");
 const MEMORY_FIXED: &str = include_str!("../../shaders/memory_fixed.wgsl");
 
@@ -40,6 +43,18 @@ pub(super) fn compose(set: &FeatureSet, pixel_type: PixelType, numbers: Numbers)
     if finish {
         source.push_str(FINISH);
     }
+    source
+}
+
+/// The WGSL of the kernel of a stage for a pixel type.
+pub(super) fn compose_stage(stage: &DeviceStage, pixel_type: PixelType) -> String {
+    let members: String = StageParams::NAMES.iter().map(|name| format!("    {name}: u32,\n")).collect();
+    let mut source = format!("struct StageParams {{\n{members}}}\nconst VALUE_BYTES: u32 = {}u;\n", pixel_type.bytes());
+    for (name, value) in &stage.constants {
+        let _ = writeln!(source, "const {name}: u32 = {value}u;");
+    }
+    source.push_str(STAGE);
+    source.push_str(stage.wgsl);
     source
 }
 

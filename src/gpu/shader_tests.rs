@@ -5,13 +5,14 @@ use std::collections::BTreeMap;
 use std::mem::offset_of;
 
 use super::layout::{
-    FINISH_ENTRY, GROUP, INPUT_BINDING, MERGE_ENTRY, OUTPUT_BINDING, PARAMS_BINDING, Params, TILES_ENTRY, WHOLE_ENTRY,
-    WORKGROUP_BYTES, WORKGROUP_SIZE,
+    DRAWS_BINDING, FINISH_ENTRY, GROUP, INPUT_BINDING, MERGE_ENTRY, OUTPUT_BINDING, PARAMS_BINDING, Params,
+    STAGE_ENTRY, StageParams, TILES_ENTRY, WHOLE_ENTRY, WORKGROUP_BYTES, WORKGROUP_SIZE,
 };
 use super::plan::BlockPlan;
-use super::shader::{Numbers, compose};
+use super::shader::{Numbers, compose, compose_stage};
 use crate::base::shape::PixelType;
 use crate::features::FeatureSet;
+use crate::stages::Stage;
 use naga::valid::{Capabilities, ValidationFlags, Validator};
 use naga::{AddressSpace, Module, StorageAccess, TypeInner};
 
@@ -41,6 +42,33 @@ fn compositions() -> Vec<Composition> {
     all
 }
 
+/// The names and the WGSL of every stage that has a form for the device, for every pixel type that it has one for.
+fn stage_compositions() -> Vec<(String, String)> {
+    let kinds = Stage::examples().into_iter().flat_map(|stage| PIXEL_TYPES.map(|pixel_type| (stage, pixel_type)));
+    let composed = kinds.filter_map(|(stage, pixel_type)| {
+        let form = stage.device(pixel_type)?;
+        Some((format!("{stage}, {pixel_type}"), compose_stage(&form, pixel_type)))
+    });
+    composed.collect()
+}
+
+/// What is bound to each binding of a module.
+fn bound(name: &str, module: &Module) -> BTreeMap<u32, Vec<AddressSpace>> {
+    let mut bound = BTreeMap::<_, Vec<_>>::new();
+    for (_, variable) in module.global_variables.iter() {
+        if let Some(at) = &variable.binding {
+            assert_eq!(at.group, GROUP, "{name}");
+            bound.entry(at.binding).or_default().push(variable.space);
+        }
+    }
+    bound
+}
+
+fn validate(name: &str, source: &str) {
+    let validated = Validator::new(ValidationFlags::all(), Capabilities::empty()).validate(&parse(name, source));
+    validated.unwrap_or_else(|error| panic!("{name}: {}", error.emit_to_string(source)));
+}
+
 fn parse(name: &str, source: &str) -> Module {
     naga::front::wgsl::parse_str(source).unwrap_or_else(|error| panic!("{name}: {}", error.emit_to_string(source)))
 }
@@ -48,21 +76,55 @@ fn parse(name: &str, source: &str) -> Module {
 #[test]
 fn every_shader_file_is_part_of_a_composition() {
     let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("shaders");
-    let all = compositions();
+    let all: Vec<_> = compositions().into_iter().map(|composition| composition.source).collect();
+    let all: Vec<_> = all.into_iter().chain(stage_compositions().into_iter().map(|(_, source)| source)).collect();
     for file in std::fs::read_dir(folder).unwrap() {
         let path = file.unwrap().path();
         let text = std::fs::read_to_string(&path).unwrap();
-        assert!(all.iter().any(|composition| composition.source.contains(&text)), "{}", path.display());
+        assert!(all.iter().any(|source| source.contains(&text)), "{}", path.display());
     }
 }
 
 #[test]
 fn compositions_are_valid_and_ask_for_no_feature() {
     for Composition { name, source, .. } in compositions() {
-        let module = parse(&name, &source);
-        let validated = Validator::new(ValidationFlags::all(), Capabilities::empty()).validate(&module);
-        validated.unwrap_or_else(|error| panic!("{name}: {}", error.emit_to_string(&source)));
+        validate(&name, &source);
     }
+    for (name, source) in stage_compositions() {
+        validate(&name, &source);
+    }
+}
+
+#[test]
+fn stages_are_laid_out_as_the_host_believes() {
+    let read = AddressSpace::Storage { access: StorageAccess::LOAD };
+    let read_write = AddressSpace::Storage { access: StorageAccess::LOAD | StorageAccess::STORE };
+    for (name, source) in stage_compositions() {
+        let module = parse(&name, &source);
+        let [entry] = module.entry_points.as_slice() else { panic!("{name}: one entry point is wanted") };
+        assert_eq!((entry.name.as_str(), entry.stage), (STAGE_ENTRY, naga::ShaderStage::Compute), "{name}");
+        assert_eq!(entry.workgroup_size, [WORKGROUP_SIZE, 1, 1], "{name}");
+        let wanted = [
+            (PARAMS_BINDING, vec![AddressSpace::Uniform]),
+            (INPUT_BINDING, vec![read]),
+            (OUTPUT_BINDING, vec![read_write]),
+            (DRAWS_BINDING, vec![read]),
+        ];
+        assert_eq!(bound(&name, &module), wanted.into(), "{name}");
+    }
+    let twin = [
+        offset_of!(StageParams, first),
+        offset_of!(StageParams, images),
+        offset_of!(StageParams, height),
+        offset_of!(StageParams, width),
+        offset_of!(StageParams, channels),
+        offset_of!(StageParams, to_height),
+        offset_of!(StageParams, to_width),
+        offset_of!(StageParams, to_channels),
+        offset_of!(StageParams, first_draw),
+        offset_of!(StageParams, first_word),
+    ];
+    assert_eq!(twin, std::array::from_fn(|member| 4 * member), "in the order of `StageParams::NAMES`");
 }
 
 #[test]
@@ -84,13 +146,6 @@ fn entry_points_are_those_that_the_host_dispatches() {
 fn bindings_are_those_that_the_host_binds() {
     for Composition { name, pixel_type, source, .. } in compositions() {
         let module = parse(&name, &source);
-        let mut bound = BTreeMap::<_, Vec<_>>::new();
-        for (_, variable) in module.global_variables.iter() {
-            if let Some(at) = &variable.binding {
-                assert_eq!(at.group, GROUP, "{name}");
-                bound.entry(at.binding).or_default().push(variable.space);
-            }
-        }
         let read = AddressSpace::Storage { access: StorageAccess::LOAD };
         let read_write = AddressSpace::Storage { access: StorageAccess::LOAD | StorageAccess::STORE };
         // Vectors of pixels, or words of records; records, or features.
@@ -100,7 +155,7 @@ fn bindings_are_those_that_the_host_binds() {
             (INPUT_BINDING, vec![read; 2]),
             (OUTPUT_BINDING, vec![read_write; outputs]),
         ];
-        assert_eq!(bound, wanted.into(), "{name}");
+        assert_eq!(bound(&name, &module), wanted.into(), "{name}");
     }
 }
 

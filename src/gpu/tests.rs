@@ -10,7 +10,9 @@ use crate::base::pixels::Pixel;
 use crate::base::random::Random;
 use crate::base::shape::{ImageShape, PixelType};
 use crate::features::{FeatureLayout, FeatureSet, FeaturesMut};
+use crate::images::PixelValue;
 use crate::reference;
+use crate::stages::{Chain, Draws, Gray, Stage};
 
 /// The GPU to test on, or `None` where there is none; `PIXELFEAT_REQUIRE_GPU=1` makes that a failure.
 pub(crate) fn gpu() -> Option<Gpu> {
@@ -541,6 +543,130 @@ fn resident_images_of_a_lost_device_are_an_error() {
         assert!(matches!(there.features(&layout, 0..3), Err(GpuError::Lost(_))));
         assert!(matches!(gpu.upload(shape, &vec![1u8; 784]), Err(GpuError::Lost(_))));
     }
+}
+
+/// Every stage that runs on the device for these pixels alone, all of them in turn, and all again and again.
+fn device_chains(pixel_type: PixelType) -> Vec<Chain> {
+    let stages = Stage::examples().into_iter().filter(|stage| stage.device(pixel_type).is_some());
+    let stages: Vec<Stage> = stages.collect();
+    let mut chains: Vec<Chain> = stages.iter().map(|&stage| Chain::new().with(stage)).collect();
+    for times in 2..=3 {
+        let many = stages.repeat(times);
+        chains.push(many.iter().rev().copied().collect());
+        chains.push(many.into_iter().collect());
+    }
+    chains
+}
+
+/// Images through every chain on the device against the same chain on the CPU: the shape and the values of each result.
+fn staged<P: Pixel + PixelValue>(there: &Images, pixels: &[P], mut check: impl FnMut(&Images, &[P], &str)) {
+    let (shape, pixel_type) = (there.shape(), there.pixel_type);
+    for chain in device_chains(pixel_type) {
+        let what = format!("{chain}, {pixel_type} {} {shape}", there.len());
+        let draws = Draws { seed: 9, first_row: u64::from(u32::MAX) - 1 };
+        let got = there.apply(&chain, draws.seed, draws.first_row).unwrap();
+        assert_eq!((got.len(), got.shape()), (there.len(), chain.shape(shape).unwrap()), "{what}");
+        let from = pixels.chunks(shape.values()).enumerate();
+        let want: Vec<P> = from.flat_map(|(row, image)| chain.image(draws, row, shape, image)).collect();
+        assert!(got.read_back().unwrap().as_slice() == P::slice(&want), "{what}");
+        check(&got, &want, &what);
+    }
+    assert!(there.read_back().unwrap().as_slice() == P::slice(pixels), "what went through stages stays as it was");
+}
+
+/// As [`staged`], and the features of the results.
+fn staged_integers<P: Integer + PixelValue>(gpu: &Gpu, there: &Images, pixels: &[P]) {
+    staged(there, pixels, |got, want, what| {
+        let layout = layout(got.shape(), P::SCALE);
+        let mut features = Got::new(got.len(), &layout);
+        got.featurize(&layout, 0..got.len(), features.out()).unwrap();
+        assert!(features.bits() == featurize_to(gpu, &layout, want).unwrap().bits(), "{what}");
+        assert!(features.bits() == oracle_of(&layout, want).bits(), "{what}");
+    });
+}
+
+fn staged_upload<P: Integer + PixelValue>(gpu: &Arc<Gpu>, shape: ImageShape, images: usize) {
+    let pixels = random::<P>(images * shape.values(), 40);
+    let there = gpu.upload(shape, P::slice(&pixels)).unwrap();
+    staged_integers(gpu, &there, &pixels);
+}
+
+#[test]
+fn stages_on_the_device_give_the_images_of_the_cpu() {
+    let Some(gpu) = gpu() else { return };
+    let gpu = Arc::new(gpu.with_specialize_bytes(usize::MAX));
+    for size in ["1x1", "7x7", "28x28", "37x53x3", "17x19x4"].map(shape) {
+        for channels in 1..=4 {
+            let shape = ImageShape::new(size.height(), size.width(), channels).unwrap();
+            staged_upload::<u8>(&gpu, shape, 5);
+            staged_upload::<u16>(&gpu, shape, 5);
+            let pixels = floats(5 * shape.values(), 43, |unit| unit - 0.5);
+            staged(&gpu.upload(shape, &pixels).unwrap(), &pixels, |_, _, _| ());
+        }
+    }
+    staged_upload::<u8>(&gpu, shape("28x28x3"), 0);
+}
+
+#[test]
+fn stages_take_images_in_several_buffers_and_in_several_batches() {
+    let Some(gpu) = gpu() else { return };
+    // Buffers of three images, and batches of four.
+    let gpu = Arc::new(gpu.with_specialize_bytes(usize::MAX).with_chunk_bytes(3 * 5 * 7 * 3));
+    staged_upload::<u8>(&gpu, shape("5x7x3"), 10);
+    staged_upload::<u16>(&gpu, shape("5x7x1"), 10);
+    let shape = shape("5x7x3");
+    let mut pixels = random::<u8>(11 * shape.values(), 41);
+    let bytes = pixels.len().next_multiple_of(16);
+    pixels.resize(bytes, 0);
+    let usage = wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_SRC;
+    let buffer = application_buffer(&gpu, bytes, usage, &pixels);
+    let there = Images::from_buffer(&gpu, shape, PixelType::U8, 11, buffer).unwrap();
+    staged_integers(&gpu, &there, &pixels[..11 * shape.values()]);
+}
+
+#[test]
+fn images_come_back_as_they_are() {
+    let Some(gpu) = gpu() else { return };
+    let (shape, pixels) = (shape("5x7x3"), floats(10 * 105, 42, |unit| unit - 0.5));
+    // Whole, in buffers of some images, and in bands.
+    for bytes in [usize::MAX, 3 * 420, 200] {
+        let Some(gpu) = self::gpu() else { return };
+        let gpu = Arc::new(gpu.with_chunk_bytes(bytes));
+        let there = gpu.upload(shape, &pixels).unwrap();
+        assert!(there.read_back().unwrap().as_slice() == f32::slice(&pixels), "{bytes}");
+    }
+    let gpu = Arc::new(gpu);
+    let there = gpu.upload(shape, &pixels).unwrap();
+    // No stage, no change, whatever the pixels.
+    let same = there.apply(&Chain::new(), 0, 0).unwrap();
+    assert!(same.shape() == shape && same.read_back().unwrap().as_slice() == f32::slice(&pixels));
+}
+
+#[test]
+fn stages_that_cannot_run_on_the_device_are_refused_and_the_gpu_goes_on() {
+    let Some(gpu) = gpu() else { return };
+    let gpu = Arc::new(gpu);
+    let gray = Chain::new().with(Gray);
+    let floats = gpu.upload(shape("4x4x3"), &[0.5f32; 48][..]).unwrap();
+    let refused = floats.apply(&gray, 0, 0).unwrap_err();
+    assert_eq!(refused.to_string(), "the stage `gray` cannot run on the device for f32 pixels");
+    let bytes = gpu.upload(shape("4x4x3"), &[7u8; 48][..]).unwrap();
+    #[cfg(feature = "image")]
+    {
+        let refused = bytes.apply(&"gray,resize:2x2".parse().unwrap(), 0, 0);
+        assert!(matches!(refused, Err(GpuError::NoDeviceForm { stage: "resize", .. })));
+        let refused = bytes.apply(&"resize:30000x65536".parse().unwrap(), 0, 0);
+        assert!(matches!(refused, Err(GpuError::Shape(_))));
+    }
+    let buffer = application_buffer(&gpu, 48, wgpu::BufferUsages::STORAGE, &[7; 48]);
+    let there = Images::from_buffer(&gpu, shape("4x4x3"), PixelType::U8, 1, buffer).unwrap();
+    assert!(matches!(there.read_back(), Err(GpuError::Buffer(_))));
+    assert!(there.apply(&gray, 0, 0).unwrap().read_back().unwrap().as_slice() == u8::slice(&[7; 16]));
+    assert!(bytes.apply(&gray, 0, u64::MAX).is_ok());
+    let Some(small) = self::gpu() else { return };
+    let bands = Arc::new(small.with_chunk_bytes(20)).upload(shape("4x4x3"), &[7u8; 48][..]).unwrap();
+    assert!(matches!(bands.apply(&gray, 0, 0), Err(GpuError::TooLarge { .. })));
+    assert!(bands.gpu().error().is_none() && gpu.error().is_none());
 }
 
 #[test]

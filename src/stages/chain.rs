@@ -79,6 +79,15 @@ impl Chain {
         }
     }
 
+    /// The values of one image after all stages, as [`Chain::read`] makes them: for tests of other forms.
+    #[cfg(all(test, feature = "gpu"))]
+    pub(crate) fn image<P: PixelValue>(&self, draws: Draws, row: usize, shape: ImageShape, pixels: &[P]) -> Vec<P> {
+        let mut image = ImageBuffer::of(shape, pixels.to_vec());
+        Applied { chain: self, draws }.apply(row, &mut image, &mut Workspace::default()).unwrap();
+        assert_eq!(image.shape(), self.shape(shape).unwrap());
+        image.pixels().to_vec()
+    }
+
     /// As [`Chain::read`], for images of any height and width that have `channels` channels afterwards.
     ///
     /// # Errors
@@ -137,7 +146,7 @@ impl Draws {
     /// The generator of the stage at `position` of the chain for a row of the array.
     fn random(self, position: usize, row: usize) -> Random {
         let stage = Random::new(self.seed, position as u64).bits();
-        Random::new(stage, self.first_row + row as u64)
+        Random::new(stage, self.first_row.wrapping_add(row as u64))
     }
 
     /// The parameters of the stage at `position` of the chain for a row of the array.

@@ -3,6 +3,8 @@
 use crate::base::error::{Error, Result};
 use crate::base::shape::{ImageShape, PixelType};
 use crate::images::{ImageBuffer, PixelValue};
+#[cfg(feature = "gpu")]
+use crate::stages::DeviceStage;
 use crate::stages::{Operation, Params};
 
 /// Makes colours gray.
@@ -47,6 +49,14 @@ impl Operation for Gray {
             image.shrink(shape);
         }
         Ok(())
+    }
+
+    /// For integers. Gray of floats is computed in f64, which shaders do not have.
+    #[cfg(feature = "gpu")]
+    fn device(&self, pixel_type: PixelType) -> Option<DeviceStage> {
+        let constants = ["RED", "GREEN", "BLUE"].into_iter().zip(WEIGHTS).collect();
+        (pixel_type != PixelType::F32)
+            .then_some(DeviceStage { wgsl: include_str!("../../shaders/gray.wgsl"), constants })
     }
 }
 

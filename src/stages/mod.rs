@@ -3,6 +3,8 @@
 //! A stage is one file and one line of the table below. It draws the parameters of an image apart from applying them,
 //! from the seed of the run, its position in the chain and the number of the image's row. So a row gives the same image
 //! whatever batch it comes in and whatever applies the stage.
+//!
+//! A stage can have a form for the device beside the one for the CPU: a shader of its name, which gives the same values.
 
 mod chain;
 mod gray;
@@ -14,6 +16,8 @@ use std::str::FromStr;
 use crate::base::error::{Error, Result, choose};
 use crate::base::random::Random;
 use crate::base::shape::ImageShape;
+#[cfg(feature = "gpu")]
+use crate::base::shape::PixelType;
 use crate::images::{ImageBuffer, PixelValue};
 
 pub use self::chain::Chain;
@@ -23,6 +27,16 @@ pub use self::resize::Filter;
 /// The parameters of a stage for one image: four words, whose meaning is the stage's.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) struct Params(pub [u32; 4]);
+
+/// The form of a stage that runs on the device, as data.
+#[cfg(feature = "gpu")]
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct DeviceStage {
+    /// The WGSL of the stage's function. `shaders/stage.wgsl` says which it is and what it can call.
+    pub wgsl: &'static str,
+    /// Constants that the WGSL uses, by their names.
+    pub constants: Vec<(&'static str, u32)>,
+}
 
 /// What a stage does.
 pub(crate) trait Operation: Sized {
@@ -59,9 +73,22 @@ pub(crate) trait Operation: Sized {
         workspace: &mut Self::Workspace,
     ) -> Result<(), String>;
 
+    /// The form that runs on the device, if there is one that gives the same values as [`Operation::apply`] for pixels of
+    /// this type.
+    #[cfg(feature = "gpu")]
+    fn device(&self, _pixel_type: PixelType) -> Option<DeviceStage> {
+        None
+    }
+
     /// A key and a value for the metadata of the output's schema, beside the text of the whole chain.
     fn metadata(&self) -> Option<(&'static str, String)> {
         None
+    }
+
+    /// Stages of this kind that tests run over: by default the one without arguments, if there is one.
+    #[cfg(all(test, feature = "gpu"))]
+    fn examples() -> Vec<Self> {
+        Self::parse(None).into_iter().collect()
     }
 }
 
@@ -132,6 +159,22 @@ macro_rules! stages {
                 match self {
                     $(Stage::$Stage(stage) => stage.draw(random),)*
                 }
+            }
+
+            /// As [`Operation::device`].
+            #[cfg(feature = "gpu")]
+            pub(crate) fn device(&self, pixel_type: PixelType) -> Option<DeviceStage> {
+                match self {
+                    $(Stage::$Stage(stage) => stage.device(pixel_type),)*
+                }
+            }
+
+            /// Stages of every kind that tests run over.
+            #[cfg(all(test, feature = "gpu"))]
+            pub(crate) fn examples() -> Vec<Self> {
+                let mut all = Vec::new();
+                $(all.extend(<$Stage as Operation>::examples().into_iter().map(Stage::$Stage));)*
+                all
             }
 
             fn apply<P: PixelValue>(
