@@ -64,7 +64,8 @@ struct Args {
     /// The order in which the dimensions of an image are stored, as hw, hwc or chw; by default metadata or rows tell.
     #[arg(long, value_name = "ORDER")]
     order: Option<DimensionOrder>,
-    /// What to compute of each image: names of features, separated by commas.
+    /// What to compute of each image, separated by commas: profiles (sums of rows and columns, centroid, mean, std) and
+    /// histogram:N (the share of pixels in each of N parts of their range).
     #[arg(long, value_name = "SET", default_value_t)]
     features: FeatureSet,
     /// What sums, mean and std are divided by [default: 255 for u8, 65535 for u16, 1 for f32].

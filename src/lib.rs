@@ -51,6 +51,10 @@
 //! All are on by default. `gpu`: Vulkan, Metal and DX12 through wgpu. `json`, `parquet`, `ipc`, `csv` and `arrays` (IDX,
 //! NPY, NPZ): the formats of [`io`]. `image`: encoded images, and [`stages::Resize`].
 
+/// What integration tests share names the crate from outside; unit tests use it as well.
+#[cfg(test)]
+extern crate self as pixelfeat;
+
 mod base;
 pub mod cpu;
 mod engine;

@@ -7,9 +7,10 @@ use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
+use std::time::SystemTime;
 
 use arrow_array::cast::AsArray;
-use arrow_array::types::Int64Type;
+use arrow_array::types::{Float32Type, Int64Type};
 use arrow_array::{Array, RecordBatch, RecordBatchReader};
 use arrow_schema::DataType;
 use arrow_select::concat::concat_batches;
@@ -24,7 +25,20 @@ fn example(name: &str) -> Command {
     folder.pop();
     let program = folder.join("examples").join(format!("{name}{}", std::env::consts::EXE_SUFFIX));
     assert!(program.is_file(), "{} is missing: run `cargo build --examples` first", program.display());
+    let built = fs::metadata(&program).and_then(|about| about.modified()).unwrap();
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let source = newest(&root.join("src")).max(newest(&root.join("examples")));
+    assert!(source <= built, "{} is older than its source: run `cargo build --examples` first", program.display());
     Command::new(program)
+}
+
+/// When a file of a folder was last changed.
+fn newest(folder: &Path) -> SystemTime {
+    let changed = |entry: fs::DirEntry| {
+        let path = entry.path();
+        if path.is_dir() { newest(&path) } else { entry.metadata().and_then(|about| about.modified()).unwrap() }
+    };
+    fs::read_dir(folder).unwrap().map(|entry| changed(entry.unwrap())).max().unwrap_or(SystemTime::UNIX_EPOCH)
 }
 
 struct Place(tempfile::TempDir);
@@ -345,6 +359,35 @@ fn a_control_byte_is_a_broken_line_like_another() {
 }
 
 #[test]
+fn a_feature_set_makes_its_columns_and_a_wrong_one_is_named() {
+    let place = Place::new();
+    place.done(&["--features", "histogram:4,profiles", "-o", "list.parquet"]);
+    place.done(&["--features", "histogram:4", "--layout", "columns", "-o", "columns.parquet"]);
+    let read = |name: &str| io::open(place.path(name), &ReadOptions::default()).unwrap();
+    let (list, columns) = (read("list.parquet").schema(), read("columns.parquet").schema());
+    assert_eq!(list.metadata()["pixelfeat.features"], "histogram:4,profiles");
+    assert!(
+        list.metadata()["pixelfeat.feature_names"].starts_with("histogram_0,histogram_1,histogram_2,histogram_3,row")
+    );
+    assert!(matches!(list.field_with_name("features").unwrap().data_type(), DataType::FixedSizeList(_, 64)));
+    let names: Vec<_> = columns.fields().iter().map(|field| field.name().as_str()).collect();
+    assert_eq!(names, ["label", "histogram_0", "histogram_1", "histogram_2", "histogram_3"]);
+    for batch in read("columns.parquet") {
+        let batch = batch.unwrap();
+        let column = |at: usize| batch.column(at).as_primitive::<Float32Type>().values().to_vec();
+        for row in 0..batch.num_rows() {
+            let sum = (1..5).map(|at| column(at)[row]).sum::<f32>();
+            assert!((sum - 1.0).abs() < 1e-6, "row {row}: {sum}");
+            if row > 100 {
+                break;
+            }
+        }
+    }
+    let wrong = place.run(&["--features", "histogram:5"]);
+    assert!(!wrong.status.success() && text(&wrong.stderr).contains("a power of two from 2 to 256"));
+}
+
+#[test]
 fn help_names_every_option() {
     let help = Place::new().done(&["--help"]);
     for option in [
@@ -372,6 +415,7 @@ fn help_names_every_option() {
         "--gray",
         "--resize",
         "--stages",
+        "--features",
         "--ragged",
         "--encoding",
         "--order",

@@ -345,7 +345,9 @@ fn one_engine_serves_many_threads() {
 #[cfg(feature = "gpu")]
 #[test]
 fn a_device_lost_mid_run_changes_no_byte_and_the_report_says_so() {
-    let Some(engine) = support::breakable(pixelfeat::Backend::Gpu) else { return };
+    let Some((device, queue)) = support::device(|_| ()) else { return };
+    let options = EngineOptions::backend(pixelfeat::Backend::Gpu);
+    let engine = Engine::with_device(options, device.clone(), queue).unwrap();
     let cpu = Engine::new(EngineOptions::backend(pixelfeat::Backend::Cpu)).unwrap();
     let expected =
         collect(Featurizer::new(cpu, FeatureSpec::default()).stream(synthetic::Digits::new(2_000, 9, 100)).unwrap());
@@ -353,7 +355,7 @@ fn a_device_lost_mid_run_changes_no_byte_and_the_report_says_so() {
         Featurizer::new(engine.clone(), FeatureSpec::default()).stream(synthetic::Digits::new(2_000, 9, 100)).unwrap();
     let handle = stream.report_handle();
     let mut batches = vec![stream.next().unwrap().unwrap()];
-    engine.destroy_device();
+    device.destroy();
     batches.extend((&mut stream).map(|batch| batch.unwrap()));
     assert_eq!(concat_batches(&expected.schema(), &batches).unwrap(), expected);
     let report = handle.get();

@@ -233,18 +233,10 @@ impl Engine {
         gpu.error().map_or(Ok(gpu), Err)
     }
 
-    /// Destroys the GPU device, if one is in use: what a driver crash looks like to the engine. For tests.
-    #[doc(hidden)]
-    pub fn destroy_device(&self) {
-        if let Some(gpu) = self.inner.gpu.used() {
-            gpu.destroy();
-        }
-    }
-
     /// Makes the GPU fail after `chunks` chunks. For tests; use an engine with a device of its own, since others share
     /// theirs.
-    #[doc(hidden)]
-    pub fn provoke(&self, fault: Fault, chunks: usize) {
+    #[cfg(test)]
+    pub(crate) fn provoke(&self, fault: Fault, chunks: usize) {
         let mut state = self.inner.gpu.state();
         state.fault = Some((fault, chunks));
         if let Choice::Gpu { gpu, .. } = &state.choice {

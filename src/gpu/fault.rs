@@ -135,9 +135,9 @@ impl Health {
 }
 
 /// A failure that a test provokes, since no driver can be made to fail when asked.
-#[doc(hidden)]
+#[cfg_attr(not(test), expect(dead_code, reason = "only tests provoke failures"))]
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Fault {
+pub(crate) enum Fault {
     /// The device has no memory for a chunk.
     OutOfMemory,
     /// The device goes away with a chunk on it.

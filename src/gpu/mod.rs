@@ -32,8 +32,9 @@ pub use wgpu;
 
 pub use self::context::AdapterInfo;
 use self::context::{Context, adapters, describe};
+pub(crate) use self::fault::Fault;
+pub use self::fault::GpuError;
 use self::fault::unpanicked;
-pub use self::fault::{Fault, GpuError};
 use self::plan::BlockPlan;
 pub use self::rates::DeviceRates;
 pub use self::resident::{DeviceFeatures, Images};
@@ -224,16 +225,15 @@ impl Gpu {
     }
 
     /// Gives the device up, as if it were lost: for tests of what happens then.
-    #[doc(hidden)]
-    pub fn destroy(&self) {
+    #[cfg(test)]
+    pub(crate) fn destroy(&self) {
         if let Some(ring) = &self.ring {
             ring.context.device.destroy();
         }
     }
 
     /// Makes the device fail after `chunks` more: for tests of what happens then.
-    #[doc(hidden)]
-    pub fn provoke(&self, fault: Fault, chunks: usize) {
+    pub(crate) fn provoke(&self, fault: Fault, chunks: usize) {
         if let Some(ring) = &self.ring {
             ring.context.faults.plan(fault, chunks);
         }

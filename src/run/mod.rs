@@ -1,6 +1,8 @@
 //! A run: what is computed, one batch in and one batch out, the stream over a reader, and the account of it.
 
 pub(crate) mod compute;
+#[cfg(all(test, feature = "gpu"))]
+mod fault_tests;
 pub(crate) mod featurizer;
 pub(crate) mod keep;
 pub(crate) mod plan;

@@ -1,13 +1,13 @@
 //! A GPU that fails, and engines that share or lose one: every run ends, with all features, and says what happened.
-#![cfg(feature = "gpu")]
 
+#[path = "../../tests/support/mod.rs"]
 mod support;
 
 use std::time::Duration;
 
+use crate::gpu::Fault;
+use crate::{Backend, Engine, EngineOptions, FeatureSpec, Featurizer, ImageShape, PixelType, synthetic};
 use arrow_array::ArrayRef;
-use pixelfeat::gpu::Fault;
-use pixelfeat::{Backend, Engine, EngineOptions, FeatureSpec, Featurizer, ImageShape, PixelType, synthetic};
 use support::{Content, Expected, breakable, column, device, expected, first_difference, values};
 
 /// Enough for several chunks.
