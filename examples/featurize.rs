@@ -78,7 +78,7 @@ struct Args {
     #[arg(long, value_name = "HxW[:FILTER]")]
     resize: Option<Resize>,
     /// What is done to each image before its features are computed, in this order: stages with commas between, as
-    /// gray,resize:28x28:area. --gray and --resize are short for the most common ones.
+    /// gray,resize:28x28,flip:x:0.5. --gray and --resize are short for the most common ones.
     #[arg(long, value_name = "STAGES", conflicts_with_all = ["gray", "resize"])]
     stages: Option<Chain>,
     /// Take images of different sizes as they are: lists of as many features as each has, with its height and width.

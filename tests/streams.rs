@@ -365,6 +365,50 @@ fn a_device_lost_mid_run_changes_no_byte_and_the_report_says_so() {
 }
 
 #[test]
+fn what_a_stage_draws_depends_on_seed_and_row_alone() {
+    let spec = |seed| {
+        let stages = "flip:x:0.5,flip:y:0.3".parse().unwrap();
+        FeatureSpec::default().with_stages(stages).with_seed(seed).with_keep_image(KeepImage::Bytes)
+    };
+    let run = |engine: &Engine, seed, batch| {
+        let digits = synthetic::Digits::new(600, 9, batch);
+        collect(Featurizer::new(engine.clone(), spec(seed)).stream(digits).unwrap())
+    };
+    let engines = support::engines();
+    let expected = run(&engines[0].1, 7, 600);
+    assert_eq!(expected.schema().metadata()["pixelfeat.stages"], "flip:x:0.5,flip:y:0.3");
+    for (name, engine) in &engines {
+        for batch in [1, 7, 512] {
+            assert!(run(engine, 7, batch) == expected, "{name}, batches of {batch}");
+        }
+    }
+    assert!(run(&engines[0].1, 8, 600) != expected, "another seed mirrors other images");
+    let plain = Featurizer::new(engines[0].1.clone(), FeatureSpec::default().with_keep_image(KeepImage::Bytes));
+    let plain = collect(plain.stream(synthetic::Digits::new(600, 9, 600)).unwrap());
+    let images = |batch: &RecordBatch| batch.column_by_name("image").unwrap().as_fixed_size_binary().clone();
+    let (before, after) = (images(&plain), images(&expected));
+    let same = (0..600).filter(|&row| before.value(row) == after.value(row)).count();
+    // 0.5 · 0.7 of the images stay as they are, give or take four standard deviations.
+    assert!((163..=257).contains(&same), "{same} of 600 are not mirrored");
+}
+
+#[cfg(feature = "gpu")]
+#[test]
+fn a_device_lost_mid_run_changes_no_byte_of_mirrored_images() {
+    let Some((device, queue)) = support::device(|_| ()) else { return };
+    let engine = Engine::with_device(EngineOptions::backend(pixelfeat::Backend::Gpu), device.clone(), queue).unwrap();
+    let spec = || FeatureSpec::default().with_stages("flip:x:0.5".parse().unwrap()).with_seed(3);
+    let digits = || synthetic::Digits::new(1_000, 9, 100);
+    let cpu = Engine::new(EngineOptions::backend(pixelfeat::Backend::Cpu)).unwrap();
+    let expected = collect(Featurizer::new(cpu, spec()).stream(digits()).unwrap());
+    let mut stream = Featurizer::new(engine, spec()).stream(digits()).unwrap();
+    let mut batches = vec![stream.next().unwrap().unwrap()];
+    device.destroy();
+    batches.extend((&mut stream).map(|batch| batch.unwrap()));
+    assert_eq!(concat_batches(&expected.schema(), &batches).unwrap(), expected);
+}
+
+#[test]
 fn null_typed_columns_and_other_types_beside_the_image_are_no_trouble() {
     let images = Arc::new(arrow_array::NullArray::new(2)) as ArrayRef;
     let schema = Schema::new(vec![Field::new("image", DataType::Null, true)]);

@@ -175,8 +175,7 @@ impl Gpu {
                 Command::Download { from: readback, bytes: 16 },
             ];
             run(context, &commands)?;
-            let [start, end]: [u64; 2] =
-                context.scoped(|| read_mapped(readback, 16, bytemuck::pod_read_unaligned))?;
+            let [start, end]: [u64; 2] = context.scoped(|| read_mapped(readback, 16, bytemuck::pod_read_unaligned))?;
             let nanos = end.saturating_sub(start) as f64 * f64::from(context.queue.get_timestamp_period());
             by_timestamps = by_timestamps.min(Duration::from_secs_f64(nanos / 1e9));
             Ok(())

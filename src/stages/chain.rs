@@ -195,8 +195,8 @@ mod tests {
         assert_eq!(" gray , gray".parse::<Chain>().unwrap(), [Gray, Gray].into_iter().collect());
         assert_eq!(Chain::new().with(Gray).to_string(), "gray");
         for (text, why) in [
-            ("blur", "stage: `blur` is not gray or resize"),
-            ("gray,", "stage: `` is not gray or resize"),
+            ("blur", "stage: `blur` is not gray, flip or resize"),
+            ("gray,", "stage: `` is not gray, flip or resize"),
             ("gray:2", "gray: it has no arguments"),
         ] {
             assert_eq!(text.parse::<Chain>().unwrap_err().to_string(), why);

@@ -7,6 +7,7 @@
 //! A stage can have a form for the device beside the one for the CPU: a shader of its name, which gives the same values.
 
 mod chain;
+mod flip;
 mod gray;
 mod resize;
 
@@ -22,6 +23,7 @@ use crate::images::{ImageBuffer, PixelValue};
 
 pub use self::chain::Chain;
 pub(crate) use self::chain::Draws;
+pub use self::flip::Axis;
 pub use self::resize::Filter;
 
 /// The parameters of a stage for one image: four words, whose meaning is the stage's.
@@ -195,6 +197,8 @@ macro_rules! stages {
 stages! {
     /// Colours become gray.
     "gray" => gray::Gray,
+    /// Images are mirrored, each with a probability.
+    "flip" => flip::Flip,
     /// All images get one height and width.
     "resize" => resize::Resize,
 }
