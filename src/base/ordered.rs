@@ -15,14 +15,14 @@ use crate::base::error::{Error, Result};
 /// Dropping it lets the threads end: each finishes the job it has in hand, or the read it waits in, and stops. They are
 /// not waited for, since a source may be a pipe on which nothing ever comes.
 pub(crate) struct Ordered<R> {
-    slots: Option<Receiver<Slot<R>>>,
+    slots: Option<Receiver<Turn<R>>>,
     stop: Arc<AtomicBool>,
 }
 
 /// A job and where its result is awaited.
-type Job<J, R> = (J, SyncSender<Result<R>>);
+type Task<J, R> = (J, SyncSender<Result<R>>);
 
-enum Slot<R> {
+enum Turn<R> {
     Promised(Receiver<Result<R>>),
     Failed(Error),
 }
@@ -45,7 +45,7 @@ where
 {
     let stop = Arc::new(AtomicBool::new(false));
     let (slot_sender, slots) = sync_channel(in_flight.max(1));
-    let (job_sender, jobs) = sync_channel::<Job<J, R>>(in_flight.max(1));
+    let (job_sender, jobs) = sync_channel::<Task<J, R>>(in_flight.max(1));
     let jobs = Arc::new(Mutex::new(jobs));
     let ordered = Ordered { slots: Some(slots), stop: stop.clone() };
     for _ in 0..threads.max(1) {
@@ -60,8 +60,8 @@ where
 
 fn supply<J, R>(
     mut source: impl FnMut() -> Option<Result<J>>,
-    slots: &SyncSender<Slot<R>>,
-    jobs: &SyncSender<Job<J, R>>,
+    slots: &SyncSender<Turn<R>>,
+    jobs: &SyncSender<Task<J, R>>,
     stop: &AtomicBool,
 ) {
     while !stop.load(Ordering::Relaxed) {
@@ -71,13 +71,13 @@ fn supply<J, R>(
             None => return,
             Some(Err(error)) => {
                 // The consumer may be gone; then nobody wants the error.
-                let _ = slots.send(Slot::Failed(error));
+                let _ = slots.send(Turn::Failed(error));
                 return;
             }
             Some(Ok(job)) => {
                 let (done, promised) = sync_channel(1);
                 // The slot goes first: its queue is what bounds the jobs in flight.
-                slots.send(Slot::Promised(promised)).is_ok() && jobs.send((job, done)).is_ok()
+                slots.send(Turn::Promised(promised)).is_ok() && jobs.send((job, done)).is_ok()
             }
         };
         if !sent {
@@ -86,7 +86,11 @@ fn supply<J, R>(
     }
 }
 
-fn work<J, R, F: FnMut(J) -> Result<R>>(jobs: &Mutex<Receiver<Job<J, R>>>, worker: &impl Fn() -> F, stop: &AtomicBool) {
+fn work<J, R, F: FnMut(J) -> Result<R>>(
+    jobs: &Mutex<Receiver<Task<J, R>>>,
+    worker: &impl Fn() -> F,
+    stop: &AtomicBool,
+) {
     let mut run = worker();
     loop {
         let next = jobs.lock().unwrap_or_else(PoisonError::into_inner).recv();
@@ -114,10 +118,10 @@ impl<R> Iterator for Ordered<R> {
 
     fn next(&mut self) -> Option<Result<R>> {
         let result = match self.slots.as_ref()?.recv() {
-            Ok(Slot::Promised(promised)) => {
+            Ok(Turn::Promised(promised)) => {
                 promised.recv().unwrap_or_else(|_| Err(Error::Internal("a worker ended early".to_owned())))
             }
-            Ok(Slot::Failed(error)) => Err(error),
+            Ok(Turn::Failed(error)) => Err(error),
             Err(_) => {
                 self.slots = None;
                 return None;

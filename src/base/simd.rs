@@ -8,6 +8,7 @@ use super::error::{Error, Result, choose};
 
 /// A set of instructions that the CPU kernels are compiled for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum Level {
     /// What every CPU of the target has.
     Portable,
@@ -100,7 +101,7 @@ impl Avx512 {
 }
 
 /// A kernel that is written once and compiled for every level.
-pub(crate) trait Kernel {
+pub(crate) trait SimdKernel {
     /// Runs with the instructions of one level. Must be `#[inline(always)]`, as must all that it calls, so that they are
     /// compiled with these instructions.
     fn run<S: Simd>(self, simd: S);
@@ -108,13 +109,13 @@ pub(crate) trait Kernel {
 
 impl Level {
     /// Runs a kernel with this level's instructions, or with those that every CPU has if this one lacks them.
-    pub(crate) fn run(self, kernel: impl Kernel) {
+    pub(crate) fn run(self, kernel: impl SimdKernel) {
         match self {
             #[cfg(target_arch = "x86_64")]
             Level::Avx2 => {
                 if let Some(avx2) = Avx2::detect() {
                     #[target_feature(enable = "avx2")]
-                    fn run(avx2: Avx2, kernel: impl Kernel) {
+                    fn run(avx2: Avx2, kernel: impl SimdKernel) {
                         kernel.run(avx2);
                     }
                     // SAFETY: `avx2` proves that the CPU has AVX2.
@@ -125,7 +126,7 @@ impl Level {
             Level::Avx512 => {
                 if let Some(avx512) = Avx512::detect() {
                     #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vbmi,avx512vnni")]
-                    fn run(avx512: Avx512, kernel: impl Kernel) {
+                    fn run(avx512: Avx512, kernel: impl SimdKernel) {
                         kernel.run(avx512);
                     }
                     // SAFETY: `avx512` proves that the CPU has these instructions.

@@ -6,7 +6,7 @@ use crate::base::pixels::PixelSlice;
 use crate::base::shape::{ImageShape, PixelType};
 use crate::base::simd::Level;
 use crate::features::FeatureLayout;
-use crate::features::family::{BandSums, Images};
+use crate::features::family::{BandSums, ImageSpec};
 
 /// Bytes of a band: enough to outweigh handing it to another thread.
 const BAND_BYTES: usize = 256 << 10;
@@ -27,7 +27,7 @@ pub(super) fn featurize(level: Level, layout: &FeatureLayout, image: PixelSlice<
     let sum_band = |pixels: PixelSlice<'_>| -> Vec<BandSums> {
         let height = pixels.len() / shape.row_values();
         let band = ImageShape::new(height, shape.width(), shape.channels()).expect("part of a valid shape");
-        let band = Images { shape: band, scale: layout.scale() };
+        let band = ImageSpec { shape: band, scale: layout.scale() };
         layout.features().map(|(feature, _)| feature.family().sum_band(level, band, pixels)).collect()
     };
     let bands: Vec<PixelSlice<'_>> = image.chunks(rows * shape.row_values()).collect();

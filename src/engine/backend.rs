@@ -43,7 +43,7 @@ impl FromStr for Backend {
     }
 }
 
-/// How to set up an [`Engine`].
+/// How to set up an [`Engine`](crate::Engine).
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub struct EngineOptions {

@@ -46,7 +46,7 @@ pub(super) enum Choice {
 }
 
 /// What is done with one batch.
-enum Step {
+enum BatchStep {
     Cpu,
     Gpu(Arc<Gpu>, bool),
     Measure(Arc<Gpu>, Trial),
@@ -92,8 +92,8 @@ impl GpuSide {
         mut out: FeaturesMut<'_>,
     ) -> Option<Shares> {
         match self.step(pixels) {
-            Step::Cpu => None,
-            Step::Measure(gpu, mut trial) => {
+            BatchStep::Cpu => None,
+            BatchStep::Measure(gpu, mut trial) => {
                 let cpu_share = Shares { cpu: out.images(), gpu: 0 };
                 let verdict = trial.run(&self.rules, cpu, &gpu, layout, pixels, out);
                 let mut state = self.state();
@@ -103,7 +103,7 @@ impl GpuSide {
                 state.trial = Some(trial);
                 Some(cpu_share)
             }
-            Step::Gpu(gpu, both) => {
+            BatchStep::Gpu(gpu, both) => {
                 let (shares, done) = split::run(cpu, &gpu, both, layout, pixels, out.reborrow());
                 match done {
                     Ok(()) => return Some(shares),
@@ -118,27 +118,27 @@ impl GpuSide {
     }
 
     /// What is to be done with a batch. Opens the device when it is needed for the first time.
-    fn step(&self, pixels: PixelSlice<'_>) -> Step {
+    fn step(&self, pixels: PixelSlice<'_>) -> BatchStep {
         let floats_allowed = self.asked == Backend::Gpu;
         let is_float = pixels.pixel_type() == PixelType::F32;
         if pixels.is_empty() || self.asked == Backend::Cpu || is_float && !floats_allowed {
-            return Step::Cpu;
+            return BatchStep::Cpu;
         }
         let mut state = self.state();
         state.seen += pixels.size() as u64;
         if matches!(state.choice, Choice::Open(_)) && self.asked == Backend::Auto {
             if state.seen < self.rules.from_bytes {
-                return Step::Cpu;
+                return BatchStep::Cpu;
             }
             // While one thread measures, the CPU computes for the others.
-            let Some(trial) = state.trial.take() else { return Step::Cpu };
+            let Some(trial) = state.trial.take() else { return BatchStep::Cpu };
             drop(state);
             return match self.open(self.rules.allow_software) {
-                Ok(gpu) => Step::Measure(gpu, trial),
+                Ok(gpu) => BatchStep::Measure(gpu, trial),
                 Err(error) => {
                     let choice = Choice::Cpu { reason: format!("auto: {error}"), failed: None };
                     Self::begin(&mut self.state(), choice);
-                    Step::Cpu
+                    BatchStep::Cpu
                 }
             };
         }
@@ -154,8 +154,8 @@ impl GpuSide {
             }
         }
         match &state.choice {
-            Choice::Gpu { gpu, both, .. } => Step::Gpu(gpu.clone(), *both),
-            _ => Step::Cpu,
+            Choice::Gpu { gpu, both, .. } => BatchStep::Gpu(gpu.clone(), *both),
+            _ => BatchStep::Cpu,
         }
     }
 

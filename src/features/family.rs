@@ -26,13 +26,13 @@ pub(crate) trait Family: Debug + Send + Sync {
     }
 
     /// Computes the rows of `out` from the images in `pixels`, one image a row, on the calling thread.
-    fn compute(&self, level: Level, of: Images, pixels: PixelSlice<'_>, out: &mut RowsMut<'_>);
+    fn compute(&self, level: Level, of: ImageSpec, pixels: PixelSlice<'_>, out: &mut RowsMut<'_>);
 
     /// The sums of a band of rows of one image, as of an image of its own.
-    fn sum_band(&self, level: Level, band: Images, pixels: PixelSlice<'_>) -> BandSums;
+    fn sum_band(&self, level: Level, band: ImageSpec, pixels: PixelSlice<'_>) -> BandSums;
 
     /// Computes the row of an image from the sums of its bands, which are in order.
-    fn finish_bands(&self, of: Images, bands: Vec<BandSums>, row: &mut [f32]);
+    fn finish_bands(&self, of: ImageSpec, bands: Vec<BandSums>, row: &mut [f32]);
 
     /// The WGSL of the family's functions for a pixel type, in parts. `shaders/frame.wgsl` says which functions a family
     /// has.
@@ -59,7 +59,7 @@ pub(crate) trait Family: Debug + Send + Sync {
     #[cfg(feature = "gpu")]
     fn finish_records(
         &self,
-        of: Images,
+        of: ImageSpec,
         block: &BlockGeometry,
         records: &mut dyn Iterator<Item = &[u32]>,
         out: &mut RowsMut<'_>,
@@ -67,10 +67,10 @@ pub(crate) trait Family: Debug + Send + Sync {
 
     /// The sums in the record of a band, for [`Family::finish_bands`]; `None` if one of float pixels is beyond f32.
     #[cfg(feature = "gpu")]
-    fn record_sums(&self, band: Images, block: &BlockGeometry, record: &[u32]) -> Option<BandSums>;
+    fn record_sums(&self, band: ImageSpec, block: &BlockGeometry, record: &[u32]) -> Option<BandSums>;
 
     /// What the row of an image must be, by the plain formulas and nothing else: the oracle of the tests.
-    fn expected(&self, of: Images, image: PixelSlice<'_>) -> Vec<f32>;
+    fn expected(&self, of: ImageSpec, image: PixelSlice<'_>) -> Vec<f32>;
 }
 
 /// What a device's workgroup takes of images at a time: whole small images, or a tile of a large one.
@@ -111,7 +111,7 @@ pub(crate) type BandSums = Box<dyn Any + Send + Sync>;
 
 /// The images that values are computed of.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(crate) struct Images {
+pub(crate) struct ImageSpec {
     /// The shape of each.
     pub shape: ImageShape,
     /// What sums, means and deviations are divided by.

@@ -4,14 +4,14 @@ use std::fmt;
 
 #[cfg(feature = "gpu")]
 use super::family::BlockGeometry;
-use super::family::{BandSums, BlockNames, Family, Images, channel_prefix};
+use super::family::{BandSums, BlockNames, Family, ImageSpec, channel_prefix};
 use super::rows::RowsMut;
 use crate::base::error::{Error, Result};
 use crate::base::pixels::PixelSlice;
 use crate::base::shape::ImageShape;
 #[cfg(feature = "gpu")]
 use crate::base::shape::PixelType;
-use crate::base::simd::{Kernel, Level, Simd};
+use crate::base::simd::{Level, Simd, SimdKernel};
 
 /// The feature `histogram:N`.
 ///
@@ -60,7 +60,7 @@ impl Histogram {
     }
 
     /// Writes the row of an image from its counts.
-    fn finish(of: Images, counts: &[u32], row: &mut [f32]) {
+    fn finish(of: ImageSpec, counts: &[u32], row: &mut [f32]) {
         let pixels = of.shape.pixels() as f64;
         for (value, &count) in row.iter_mut().zip(counts) {
             *value = (f64::from(count) / pixels) as f32;
@@ -81,17 +81,17 @@ impl Family for Histogram {
         shape.channels() * self.bins()
     }
 
-    fn compute(&self, level: Level, of: Images, pixels: PixelSlice<'_>, out: &mut RowsMut<'_>) {
-        level.run(Rows { histogram: *self, of, pixels, out });
+    fn compute(&self, level: Level, of: ImageSpec, pixels: PixelSlice<'_>, out: &mut RowsMut<'_>) {
+        level.run(CountRows { histogram: *self, of, pixels, out });
     }
 
-    fn sum_band(&self, level: Level, band: Images, pixels: PixelSlice<'_>) -> BandSums {
+    fn sum_band(&self, level: Level, band: ImageSpec, pixels: PixelSlice<'_>) -> BandSums {
         let mut counts = vec![0; self.block_values(band.shape)];
-        level.run(Band { histogram: *self, of: band, pixels, counts: &mut counts });
+        level.run(CountBand { histogram: *self, of: band, pixels, counts: &mut counts });
         Box::new(counts)
     }
 
-    fn finish_bands(&self, of: Images, bands: Vec<BandSums>, row: &mut [f32]) {
+    fn finish_bands(&self, of: ImageSpec, bands: Vec<BandSums>, row: &mut [f32]) {
         let mut counts = vec![0u32; self.block_values(of.shape)];
         for band in bands {
             let band: Box<Vec<u32>> = band.downcast().expect("bands are made by this family");
@@ -133,7 +133,7 @@ impl Family for Histogram {
     #[cfg(feature = "gpu")]
     fn finish_records(
         &self,
-        of: Images,
+        of: ImageSpec,
         _: &BlockGeometry,
         records: &mut dyn Iterator<Item = &[u32]>,
         out: &mut RowsMut<'_>,
@@ -143,11 +143,11 @@ impl Family for Histogram {
     }
 
     #[cfg(feature = "gpu")]
-    fn record_sums(&self, _: Images, _: &BlockGeometry, record: &[u32]) -> Option<BandSums> {
+    fn record_sums(&self, _: ImageSpec, _: &BlockGeometry, record: &[u32]) -> Option<BandSums> {
         Some(Box::new(record.to_vec()))
     }
 
-    fn expected(&self, of: Images, image: PixelSlice<'_>) -> Vec<f32> {
+    fn expected(&self, of: ImageSpec, image: PixelSlice<'_>) -> Vec<f32> {
         let (bins, channels) = (self.bins(), of.shape.channels());
         let bin = |i: usize| match image {
             PixelSlice::U8(pixels) => usize::from(pixels[i]) * bins / 256,
@@ -163,14 +163,14 @@ impl Family for Histogram {
 }
 
 /// The rows of image after image.
-struct Rows<'a, 'r> {
+struct CountRows<'a, 'r> {
     histogram: Histogram,
-    of: Images,
+    of: ImageSpec,
     pixels: PixelSlice<'a>,
     out: &'a mut RowsMut<'r>,
 }
 
-impl Kernel for Rows<'_, '_> {
+impl SimdKernel for CountRows<'_, '_> {
     #[inline(always)]
     fn run<S: Simd>(self, simd: S) {
         let mut counts = vec![0; self.histogram.block_values(self.of.shape)];
@@ -183,14 +183,14 @@ impl Kernel for Rows<'_, '_> {
 }
 
 /// The counts of a band.
-struct Band<'a> {
+struct CountBand<'a> {
     histogram: Histogram,
-    of: Images,
+    of: ImageSpec,
     pixels: PixelSlice<'a>,
     counts: &'a mut [u32],
 }
 
-impl Kernel for Band<'_> {
+impl SimdKernel for CountBand<'_> {
     #[inline(always)]
     fn run<S: Simd>(self, simd: S) {
         add(simd, self.histogram, self.of, self.pixels, self.counts);
@@ -199,7 +199,7 @@ impl Kernel for Band<'_> {
 
 /// Adds the counts of every channel, channel by channel.
 #[inline(always)]
-fn add<S: Simd>(simd: S, histogram: Histogram, of: Images, pixels: PixelSlice<'_>, counts: &mut [u32]) {
+fn add<S: Simd>(simd: S, histogram: Histogram, of: ImageSpec, pixels: PixelSlice<'_>, counts: &mut [u32]) {
     /// More parts than this are counted faster one value at a time.
     const MAX_VECTOR_BINS: usize = 32;
     let (bins, log2, channels) = (histogram.bins(), u32::from(histogram.log2_bins), of.shape.channels());
@@ -298,11 +298,11 @@ mod tests {
 
     #[test]
     fn shares_are_those_counted_by_hand() {
-        let of = Images { shape: ImageShape::gray(1, 8).unwrap(), scale: 255.0 };
+        let of = ImageSpec { shape: ImageShape::gray(1, 8).unwrap(), scale: 255.0 };
         let pixels = [0u8, 63, 64, 127, 128, 255, 255, 200];
         let expected = Histogram::new(4).unwrap().expected(of, (&pixels[..]).into());
         assert_eq!(expected, [0.25, 0.25, 0.125, 0.375]);
-        let of = Images { scale: 2.0, ..of };
+        let of = ImageSpec { scale: 2.0, ..of };
         let floats = [-1.0f32, 0.0, 0.5, 0.999, 1.0, 1.5, 2.0, 9.0];
         let expected = Histogram::new(2).unwrap().expected(of, (&floats[..]).into());
         assert_eq!(expected, [0.5, 0.5]);
@@ -315,7 +315,7 @@ mod tests {
             let pixels = vec![77u8; shape.values()];
             let histogram = Histogram::new(16).unwrap();
             for level in Level::ALL.into_iter().filter(|level| level.is_available()) {
-                let of = Images { shape, scale: 255.0 };
+                let of = ImageSpec { shape, scale: 255.0 };
                 let counts = histogram.sum_band(level, of, (&pixels).into());
                 let counts: Box<Vec<u32>> = counts.downcast().unwrap();
                 assert_eq!((counts[4], counts.iter().sum::<u32>()), (shape.values() as u32, shape.values() as u32));

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use super::family::Images;
+use super::family::ImageSpec;
 use super::{Feature, FeatureSet};
 use crate::base::error::{Error, Result};
 use crate::base::shape::ImageShape;
@@ -124,7 +124,7 @@ impl FeatureLayout {
         self.set.features().iter().copied().zip(self.ranges.iter().cloned())
     }
 
-    pub(crate) fn images(&self) -> Images {
-        Images { shape: self.shape, scale: self.scale }
+    pub(crate) fn images(&self) -> ImageSpec {
+        ImageSpec { shape: self.shape, scale: self.scale }
     }
 }

@@ -1,6 +1,7 @@
 //! The Arrow fields of features, and what the schema says of how they were made.
 
 use std::collections::HashMap;
+use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
 
@@ -13,6 +14,7 @@ use crate::base::shape::PixelType;
 
 /// How the features of an image stand in the output.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
 pub enum Layout {
     /// One `features` column of `FixedSizeList<Float32>`.
     #[default]
@@ -21,6 +23,16 @@ pub enum Layout {
     Columns,
     /// One `features` column as in [`Layout::List`], which its field calls an `arrow.fixed_shape_tensor` of one dimension.
     Tensor,
+}
+
+impl fmt::Display for Layout {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Layout::List => "list",
+            Layout::Columns => "columns",
+            Layout::Tensor => "tensor",
+        })
+    }
 }
 
 impl FromStr for Layout {
@@ -111,6 +123,13 @@ pub fn metadata(features: &FeatureLayout, pixel_type: PixelType) -> HashMap<Stri
 mod tests {
     use super::*;
     use crate::base::shape::ImageShape;
+
+    #[test]
+    fn a_layout_is_named_as_it_is_read() {
+        for layout in [Layout::List, Layout::Columns, Layout::Tensor] {
+            assert_eq!(layout.to_string().parse::<Layout>().unwrap(), layout);
+        }
+    }
 
     #[test]
     fn names_and_fields_count_as_the_layout_says() {

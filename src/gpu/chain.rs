@@ -23,7 +23,7 @@ const BATCH_DRAWS: usize = 256 << 10;
 const BATCH_MULTIPLE: usize = WORD;
 
 /// A stage on its way over images of one shape.
-struct Step {
+struct StageStep {
     pipeline: wgpu::ComputePipeline,
     from: ImageShape,
     to: ImageShape,
@@ -103,7 +103,7 @@ impl Images {
         }
     }
 
-    fn steps(&self, ring: &Ring, chain: &Chain, shapes: &[ImageShape]) -> Result<Vec<Step>, GpuError> {
+    fn steps(&self, ring: &Ring, chain: &Chain, shapes: &[ImageShape]) -> Result<Vec<StageStep>, GpuError> {
         let pixel_type = self.pixel_type;
         let forms = chain
             .stages()
@@ -112,7 +112,7 @@ impl Images {
         // Nothing is compiled for a chain that cannot run.
         let forms = forms.collect::<Result<Vec<_>, _>>()?;
         let steps = forms.iter().zip(shapes.windows(2)).map(|(form, shapes)| {
-            Ok(Step { pipeline: ring.stages.of(&ring.context, form, pixel_type)?, from: shapes[0], to: shapes[1] })
+            Ok(StageStep { pipeline: ring.stages.of(&ring.context, form, pixel_type)?, from: shapes[0], to: shapes[1] })
         });
         steps.collect()
     }
@@ -123,7 +123,7 @@ impl Images {
         &self,
         ring: &Ring,
         chain: &Chain,
-        steps: &[Step],
+        steps: &[StageStep],
         draws: Draws,
         part_images: usize,
     ) -> Result<Vec<wgpu::Buffer>, GpuError> {
@@ -166,7 +166,7 @@ impl Images {
     fn run_batch(
         &self,
         ring: &Ring,
-        steps: &[Step],
+        steps: &[StageStep],
         between: &[wgpu::Buffer],
         batch: &Batch<'_>,
     ) -> Result<(), GpuError> {

@@ -17,7 +17,7 @@ const TILE_BYTES: usize = 12 << 10;
 
 /// What a workgroup takes at a time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(super) enum Block {
+pub(super) enum BlockKind {
     /// So many whole images.
     Images(usize),
     /// A rectangle of one image; the records of an image's tiles are merged.
@@ -29,7 +29,7 @@ pub(super) enum Block {
 pub(super) struct BlockPlan {
     pub(super) set: FeatureSet,
     pub(super) geometry: BlockGeometry,
-    pub(super) block: Block,
+    pub(super) block: BlockKind,
     /// Bytes from row to row in a workgroup's memory.
     pub(super) pitch: usize,
     /// Whether every row begins on a word.
@@ -51,12 +51,12 @@ impl BlockPlan {
                 pixels: shape.width(),
                 short_sides: shape.height().max(shape.width()) * 255 < 1 << 16,
             },
-            block: Block::Images(1),
+            block: BlockKind::Images(1),
             pitch: row_bytes,
             aligned: row_bytes.is_multiple_of(WORD),
         };
         if whole.fits() {
-            let of = |images| Self { block: Block::Images(images), ..whole.clone() };
+            let of = |images| Self { block: BlockKind::Images(images), ..whole.clone() };
             let fitting = (1..).take_while(|&images| of(images).fits());
             return Some(of(fitting.last().unwrap_or(1)));
         }
@@ -67,7 +67,7 @@ impl BlockPlan {
         let pitch = (lead + pixels * pixel_bytes).next_multiple_of(VECTOR_BYTES);
         let max = (TILE_BYTES / pitch).min(MAX_TILE_ROWS).min(shape.height());
         let tile = |rows| Self {
-            block: Block::Tile,
+            block: BlockKind::Tile,
             geometry: BlockGeometry { tiled: true, rows, pixels, ..whole.geometry },
             pitch,
             ..whole.clone()
@@ -91,8 +91,8 @@ impl BlockPlan {
     /// Images of a block, of which a tile is one.
     fn block_images(&self) -> usize {
         match self.block {
-            Block::Images(images) => images,
-            Block::Tile => 1,
+            BlockKind::Images(images) => images,
+            BlockKind::Tile => 1,
         }
     }
 

@@ -47,7 +47,7 @@ pub struct DeviceRates {
 
 /// How long each stage takes over some bytes.
 #[derive(Debug)]
-pub(super) struct Trial {
+pub(super) struct RateTrial {
     pub(super) bytes: usize,
     pub(super) up: Duration,
     pub(super) kernel: Duration,
@@ -73,7 +73,7 @@ impl Gpu {
         })
     }
 
-    pub(super) fn trial(&self, shape: ImageShape, bytes: usize) -> Result<Trial, GpuError> {
+    pub(super) fn trial(&self, shape: ImageShape, bytes: usize) -> Result<RateTrial, GpuError> {
         let context = &self.ring()?.context;
         let max = context.buffer_bytes();
         if shape.values() > max {
@@ -83,7 +83,7 @@ impl Gpu {
         self.trial_of(context, shape, images).map_err(|error| self.failed(error))
     }
 
-    fn trial_of(&self, context: &Context, shape: ImageShape, images: usize) -> Result<Trial, GpuError> {
+    fn trial_of(&self, context: &Context, shape: ImageShape, images: usize) -> Result<RateTrial, GpuError> {
         use wgpu::BufferUsages as Use;
         let pixels: Vec<u8> = (0..images * shape.values()).map(|i| (i % 251) as u8).collect();
         let size = pixels.len().next_multiple_of(VECTOR_BYTES) as u64;
@@ -121,7 +121,7 @@ impl Gpu {
             return Err(GpuError::Lost("it returned other bytes than it was sent".into()));
         }
         let (kernel, kernel_by_timestamps) = self.time_kernel(&here, shape, images)?;
-        Ok(Trial { bytes: pixels.len(), up, kernel, kernel_by_timestamps, down, copy })
+        Ok(RateTrial { bytes: pixels.len(), up, kernel, kernel_by_timestamps, down, copy })
     }
 
     /// How long the kernels take over images that are on the device, and whether timestamps say so.

@@ -11,7 +11,7 @@ use super::layout::{Params, VECTOR_BYTES};
 use super::plan::{BlockPlan, Cut};
 use super::ring::Ring;
 use super::slot::PixelOrigin;
-use super::stream::{Job, JobPixels, Stream};
+use super::stream::{ChunkJob, JobPixels, Stream};
 use crate::base::pixels::PixelSlice;
 use crate::base::shape::{ImageShape, PixelType};
 use crate::features::{FeatureLayout, FeaturesMut};
@@ -242,7 +242,13 @@ impl Images {
     }
 
     /// The images of a range, chunk by chunk, with their places.
-    fn jobs<'s>(&'s self, plan: &BlockPlan, images: usize, range: Range<usize>, out: FeaturesMut<'s>) -> Vec<Job<'s>> {
+    fn jobs<'s>(
+        &'s self,
+        plan: &BlockPlan,
+        images: usize,
+        range: Range<usize>,
+        out: FeaturesMut<'s>,
+    ) -> Vec<ChunkJob<'s>> {
         let max = match plan.cut(self.shape.height(), CHUNK_BYTES) {
             Cut::Images(max) => max,
             Cut::Rows(_) => 1,
@@ -255,7 +261,7 @@ impl Images {
             let end = range.end.min(at + max).min((at / images + 1) * images);
             let (out, later) = rest.split_at(end - at);
             let pixels = JobPixels::Device { pixels: &self.parts[at / images], first: at % images };
-            jobs.push(Job { pixels, out });
+            jobs.push(ChunkJob { pixels, out });
             (rest, at) = (later, end);
         }
         jobs

@@ -12,7 +12,7 @@ use super::slot::PixelOrigin;
 use super::slot::TransferMode;
 use crate::base::pixels::PixelSlice;
 use crate::base::shape::ImageShape;
-use crate::features::family::{BandSums, Images};
+use crate::features::family::{BandSums, ImageSpec};
 use crate::features::queue::{Piece, Queue};
 use crate::features::rows::RowsMut;
 use crate::features::{FeatureLayout, FeaturesMut};
@@ -29,7 +29,7 @@ const MIN_CHUNK_BYTES: usize = 1 << 20;
 
 /// Images of one chunk and the places of their features.
 #[derive(Debug)]
-pub(super) struct Job<'p> {
+pub(super) struct ChunkJob<'p> {
     pub(super) pixels: JobPixels<'p>,
     pub(super) out: FeaturesMut<'p>,
 }
@@ -87,7 +87,7 @@ impl Stream<'_> {
     }
 
     /// Does all jobs, on the calling thread and some more.
-    pub(super) fn drain_jobs(&self, jobs: Vec<Job<'_>>) -> Result<(), GpuError> {
+    pub(super) fn drain_jobs(&self, jobs: Vec<ChunkJob<'_>>) -> Result<(), GpuError> {
         let threads = thread::available_parallelism().map_or(1, usize::from);
         let feeders = jobs.len().clamp(1, threads.min(MAX_FEEDERS));
         let jobs = Mutex::new(jobs.into_iter());
@@ -114,9 +114,9 @@ impl Stream<'_> {
                 let share = || max.min(queue.images().div_ceil(4)).max(max.div_ceil(8));
                 let next = || {
                     let Piece { pixels, out } = if stopped() { None } else { queue.take(share()) }?;
-                    Some(Job { pixels: JobPixels::Host(pixels), out })
+                    Some(ChunkJob { pixels: JobPixels::Host(pixels), out })
                 };
-                let put_back = |Job { pixels, out }: Job<'p>| {
+                let put_back = |ChunkJob { pixels, out }: ChunkJob<'p>| {
                     if let JobPixels::Host(pixels) = pixels {
                         queue.put_back(Piece { pixels, out });
                     }
@@ -139,9 +139,9 @@ impl Stream<'_> {
     /// Chunks of whole images.
     fn feed_images<'p>(
         &self,
-        mut next: impl FnMut() -> Option<Job<'p>>,
+        mut next: impl FnMut() -> Option<ChunkJob<'p>>,
         images: &mut usize,
-        put_back: impl FnMut(Job<'p>),
+        put_back: impl FnMut(ChunkJob<'p>),
     ) -> Result<(), GpuError> {
         let height = self.layout.shape().height();
         let mut finish = self.finish_images();
@@ -149,7 +149,7 @@ impl Stream<'_> {
             let job = next()?;
             Some((self.chunk(job.out.images(), height), job.pixels.origin(), job))
         };
-        let land = |job: &mut Job<'p>, words: &[u32]| {
+        let land = |job: &mut ChunkJob<'p>, words: &[u32]| {
             finish(&mut job.out, words)?;
             *images += job.out.images();
             Ok(())
@@ -205,7 +205,7 @@ impl Stream<'_> {
         let land = |height: &mut usize, words: &[u32]| {
             let shape =
                 ImageShape::new(*height, width, channels).map_err(|error| GpuError::Validation(error.to_string()))?;
-            let band = Images { shape, ..of };
+            let band = ImageSpec { shape, ..of };
             let parts = self.plan.result_parts(*height);
             for ((sums, part), (feature, _)) in sums.iter_mut().zip(parts).zip(self.layout.features()) {
                 let band = feature.family().record_sums(band, &self.plan.geometry, &words[part]);

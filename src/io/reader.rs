@@ -91,7 +91,7 @@ fn open_sources(sources: Vec<InputSource>, options: &ReadOptions) -> Result<Read
         Rows::First(rows) => Taking::First(rows),
         Rows::Sample { rows, seed } => Taking::Sampling(Sample::new(rows, seed)),
     };
-    let chain = Chain::open(sources.into(), options)?;
+    let chain = FileChain::open(sources.into(), options)?;
     let origins = match taking {
         Taking::First(_) => chain.origins.clone(),
         _ => RowOrigins::default(),
@@ -101,7 +101,7 @@ fn open_sources(sources: Vec<InputSource>, options: &ReadOptions) -> Result<Read
 
 /// The batches of one or several inputs, in order.
 pub struct Reader {
-    chain: Chain,
+    chain: FileChain,
     taking: Taking,
     /// The files that the rows come from.
     origins: RowOrigins,
@@ -190,7 +190,7 @@ impl RecordBatchReader for Reader {
 }
 
 /// One source after another.
-struct Chain {
+struct FileChain {
     schema: SchemaRef,
     /// A batch of the current source that is already read.
     ahead: Option<Result<RecordBatch, ArrowError>>,
@@ -207,7 +207,7 @@ struct Chain {
     order: Option<Vec<usize>>,
 }
 
-impl Chain {
+impl FileChain {
     fn open(pending: VecDeque<InputSource>, options: ReadOptions) -> Result<Self> {
         let mut chain = Self {
             schema: Arc::new(Schema::empty()),

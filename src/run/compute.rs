@@ -16,41 +16,41 @@ use crate::images::defect::{Defect, explain};
 use crate::images::{ImageBatch, Pixels, Ragged};
 
 /// The images of some rows, ready for the engine.
-pub(crate) enum Images {
+pub(crate) enum BatchImages {
     /// All of one shape.
     Uniform(ImageBatch),
     /// So many rows, with shapes of their own.
     Ragged(usize, Ragged),
 }
 
-impl Images {
+impl BatchImages {
     pub fn defects(&self) -> &[Defect] {
         match self {
-            Images::Uniform(batch) => batch.defects(),
-            Images::Ragged(_, ragged) => &ragged.defects,
+            BatchImages::Uniform(batch) => batch.defects(),
+            BatchImages::Ragged(_, ragged) => &ragged.defects,
         }
     }
 
     /// How many rows there are, and their images, if each has a shape of its own.
     pub fn ragged(&self) -> Option<(usize, &Ragged)> {
         match self {
-            Images::Uniform(_) => None,
-            Images::Ragged(rows, ragged) => Some((*rows, ragged)),
+            BatchImages::Uniform(_) => None,
+            BatchImages::Ragged(rows, ragged) => Some((*rows, ragged)),
         }
     }
 
     pub fn into_defects(self) -> Vec<Defect> {
         match self {
-            Images::Uniform(batch) => batch.into_defects(),
-            Images::Ragged(_, ragged) => ragged.defects,
+            BatchImages::Uniform(batch) => batch.into_defects(),
+            BatchImages::Ragged(_, ragged) => ragged.defects,
         }
     }
 
     /// Gives the rows that a reader had to leave null the reasons it had for it.
     pub fn explain(&mut self, known: Vec<Defect>) {
         match self {
-            Images::Uniform(batch) => batch.explain(known),
-            Images::Ragged(_, ragged) => explain(&mut ragged.defects, known),
+            BatchImages::Uniform(batch) => batch.explain(known),
+            BatchImages::Ragged(_, ragged) => explain(&mut ragged.defects, known),
         }
     }
 }
@@ -73,10 +73,10 @@ impl Computed {
 
     /// Computes all images; what shows only then is added to their defects. `layout` is that of the run; of ragged
     /// images only its set and scale matter.
-    pub fn of(engine: &Engine, images: &mut Images, layout: &FeatureLayout) -> Result<(Self, Shares)> {
+    pub fn of(engine: &Engine, images: &mut BatchImages, layout: &FeatureLayout) -> Result<(Self, Shares)> {
         match images {
-            Images::Uniform(batch) => Self::uniform(engine, batch, layout),
-            Images::Ragged(rows, ragged) => Self::ragged(engine, *rows, ragged, layout),
+            BatchImages::Uniform(batch) => Self::uniform(engine, batch, layout),
+            BatchImages::Ragged(rows, ragged) => Self::ragged(engine, *rows, ragged, layout),
         }
     }
 

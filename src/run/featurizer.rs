@@ -53,6 +53,27 @@ impl Features {
 }
 
 /// Turns image columns into features with an engine, as a spec says.
+///
+/// ```
+/// use arrow_array::builder::{FixedSizeListBuilder, UInt8Builder};
+/// use pixelfeat::{Engine, EngineOptions, FeatureSpec, Featurizer, ImageShape};
+///
+/// # fn main() -> pixelfeat::Result<()> {
+/// let mut images = FixedSizeListBuilder::new(UInt8Builder::new(), 4);
+/// images.values().append_slice(&[0, 255, 255, 0]);
+/// images.append(true);
+/// images.values().append_nulls(4);
+/// images.append(false);
+/// let featurizer = Featurizer::new(Engine::new(EngineOptions::default())?, FeatureSpec::new(ImageShape::gray(2, 2)?));
+/// let features = featurizer.featurize(&images.finish())?;
+/// // Two row sums, two column sums, the centroid, the mean and the deviation.
+/// assert_eq!(features.list_values()[..4], [1.0, 1.0, 1.0, 1.0]);
+/// assert_eq!(features.column("pixel_mean").map(|mean| mean.value(0)), Some(127.5));
+/// // The second image is null.
+/// assert_eq!(features.defects()[0].row, 1);
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, Clone)]
 pub struct Featurizer {
     engine: Engine,

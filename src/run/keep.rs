@@ -15,7 +15,7 @@ use crate::base::error::{Error, Result, choose};
 use crate::base::shape::{ImageShape, PixelType};
 use crate::features::as_tensor;
 use crate::images::{ImageBatch, Pixels, Ragged, SHAPE_KEY};
-use crate::run::compute::{Images, validity};
+use crate::run::compute::{BatchImages, validity};
 
 /// Whether and how the image is in the output, under its name and in its place.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -100,14 +100,14 @@ pub(crate) fn kept_field(
 
 /// The images in the form of [`kept_field`], a place for every row.
 pub(crate) fn kept_array(
-    images: &Images,
+    images: &BatchImages,
     form: KeepImage,
     shape: ImageShape,
     pixel_type: PixelType,
 ) -> Result<ArrayRef> {
     let batch = match images {
-        Images::Uniform(batch) => batch,
-        Images::Ragged(rows, ragged) => return kept_ragged(*rows, ragged, pixel_type),
+        BatchImages::Uniform(batch) => batch,
+        BatchImages::Ragged(rows, ragged) => return kept_ragged(*rows, ragged, pixel_type),
     };
     let valid = validity(batch.rows(), batch.defects());
     let length = shape.values() as i32;

@@ -15,7 +15,7 @@ use crate::engine::{Engine, Shares};
 use crate::features::{FeatureLayout, Layout, feature_fields, metadata, ragged_fields};
 use crate::images::defect::{Defect, is_defects, take_defects};
 use crate::images::{ColumnReader, ImageColumn, Survey};
-use crate::run::compute::{Computed, Images, validity};
+use crate::run::compute::{BatchImages, Computed, validity};
 use crate::run::keep::{KeepImage, kept_array, kept_field};
 use crate::run::spec::{FeatureSpec, OnInvalid};
 use crate::stages::{Chain, Draws};
@@ -55,15 +55,15 @@ impl ImagePlan {
     }
 
     /// The images of an array, ready for the engine. `first_row` is the number of its first row in the whole input.
-    pub fn prepare(&self, engine: &Engine, images: &dyn Array, first_row: u64) -> Result<Images> {
+    pub fn prepare(&self, engine: &Engine, images: &dyn Array, first_row: u64) -> Result<BatchImages> {
         let shape = self.layout.shape();
         let draws = Draws { seed: self.seed, first_row };
         engine.install(|| {
             if self.ragged {
                 let ragged = self.stages.read_ragged(&self.reader, images, draws, shape.channels());
-                ragged.map(|ragged| Images::Ragged(images.len(), ragged))
+                ragged.map(|ragged| BatchImages::Ragged(images.len(), ragged))
             } else {
-                self.stages.read(&self.reader, images, draws, shape).map(Images::Uniform)
+                self.stages.read(&self.reader, images, draws, shape).map(BatchImages::Uniform)
             }
         })
     }

@@ -149,6 +149,19 @@ impl Featurizer {
     /// - [`Error::UnknownShape`] if the spec leaves the shape open and the data does not tell it.
     /// - [`Error::InvalidOption`] if the scale is not a positive number, or options contradict each other.
     /// - Errors of the reader in those first batches. Later ones, and [`Error::InvalidRow`], come from the stream.
+    ///
+    /// # Examples
+    /// ```
+    /// use pixelfeat::{Engine, EngineOptions, FeatureSpec, Featurizer, synthetic};
+    ///
+    /// # fn main() -> pixelfeat::Result<()> {
+    /// let featurizer = Featurizer::new(Engine::new(EngineOptions::default())?, FeatureSpec::default());
+    /// let mut stream = featurizer.stream(synthetic::Digits::new(1_000, 1, 100))?;
+    /// let rows: usize = (&mut stream).map(|batch| batch.map_or(0, |batch| batch.num_rows())).sum();
+    /// assert_eq!((rows, stream.report().rows_featurized), (1_000, 1_000));
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn stream(&self, reader: impl RecordBatchReader + Send + 'static) -> Result<FeatureStream> {
         self.stream_with(reader, StreamOptions::default())
     }

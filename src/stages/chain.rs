@@ -9,7 +9,7 @@ use crate::base::error::{Error, Result};
 use crate::base::random::Random;
 use crate::base::shape::ImageShape;
 use crate::images::{ColumnReader, ImageBatch, ImageBuffer, PixelValue, Ragged, Transform};
-use crate::stages::{Params, Stage, Workspace};
+use crate::stages::{Stage, StageDraw, Workspace};
 
 /// The stages that every image goes through, in their order; by default none.
 ///
@@ -150,7 +150,7 @@ impl Draws {
     }
 
     /// The parameters of the stage at `position` of the chain for a row of the array.
-    pub fn draw(self, stage: &Stage, position: usize, row: usize) -> Params {
+    pub fn draw(self, stage: &Stage, position: usize, row: usize) -> StageDraw {
         stage.draw(&mut self.random(position, row))
     }
 }

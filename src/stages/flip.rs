@@ -8,7 +8,7 @@ use crate::base::shape::PixelType;
 use crate::images::{ImageBuffer, PixelValue};
 #[cfg(feature = "gpu")]
 use crate::stages::DeviceStage;
-use crate::stages::{Operation, Params};
+use crate::stages::{Operation, StageDraw};
 
 /// Mirrors an image with a given probability: `flip:x` (left becomes right) or `flip:y` (top becomes bottom).
 ///
@@ -75,12 +75,12 @@ impl Operation for Flip {
     }
 
     /// The first word is 1 if the image is mirrored.
-    fn draw(&self, random: &mut Random) -> Params {
+    fn draw(&self, random: &mut Random) -> StageDraw {
         // A number below 1 is below every probability of 1, and none is below 0.
-        Params([u32::from(random.unit() < self.probability), 0, 0, 0])
+        StageDraw([u32::from(random.unit() < self.probability), 0, 0, 0])
     }
 
-    fn apply<P: PixelValue>(&self, params: Params, image: &mut ImageBuffer<P>, (): &mut ()) -> Result<(), String> {
+    fn apply<P: PixelValue>(&self, params: StageDraw, image: &mut ImageBuffer<P>, (): &mut ()) -> Result<(), String> {
         if params.0[0] == 0 {
             return Ok(());
         }
@@ -122,7 +122,7 @@ impl Operation for Flip {
 mod tests {
     use super::*;
 
-    fn flipped(text: &str, shape: &str, pixels: &[u8], params: Params) -> Vec<u8> {
+    fn flipped(text: &str, shape: &str, pixels: &[u8], params: StageDraw) -> Vec<u8> {
         let mut image = ImageBuffer::of(shape.parse().unwrap(), pixels.to_vec());
         Flip::parse(Some(text)).unwrap().apply(params, &mut image, &mut ()).unwrap();
         image.pixels().to_vec()
@@ -130,11 +130,11 @@ mod tests {
 
     #[test]
     fn rows_and_columns_change_places_and_channels_stay() {
-        let yes = Params([1, 0, 0, 0]);
+        let yes = StageDraw([1, 0, 0, 0]);
         assert_eq!(flipped("x", "2x3", &[1, 2, 3, 4, 5, 6], yes), [3, 2, 1, 6, 5, 4]);
         assert_eq!(flipped("y", "3x2", &[1, 2, 3, 4, 5, 6], yes), [5, 6, 3, 4, 1, 2]);
         assert_eq!(flipped("x", "1x2x3", &[1, 2, 3, 4, 5, 6], yes), [4, 5, 6, 1, 2, 3]);
-        assert_eq!(flipped("x", "2x3", &[1, 2, 3, 4, 5, 6], Params::default()), [1, 2, 3, 4, 5, 6]);
+        assert_eq!(flipped("x", "2x3", &[1, 2, 3, 4, 5, 6], StageDraw::default()), [1, 2, 3, 4, 5, 6]);
         assert_eq!(flipped("y", "1x1", &[7], yes), [7]);
     }
 

@@ -5,7 +5,7 @@ use crate::base::shape::{ImageShape, PixelType};
 use crate::images::{ImageBuffer, PixelValue};
 #[cfg(feature = "gpu")]
 use crate::stages::DeviceStage;
-use crate::stages::{Operation, Params};
+use crate::stages::{Operation, StageDraw};
 
 /// Makes colours gray.
 ///
@@ -37,7 +37,7 @@ impl Operation for Gray {
         Some(("pixelfeat.gray", "bt601".to_owned()))
     }
 
-    fn apply<P: PixelValue>(&self, _: Params, image: &mut ImageBuffer<P>, (): &mut ()) -> Result<(), String> {
+    fn apply<P: PixelValue>(&self, _: StageDraw, image: &mut ImageBuffer<P>, (): &mut ()) -> Result<(), String> {
         let shape = self.shape(image.shape()).map_err(|e| e.to_string())?;
         let channels = image.shape().channels();
         if channels > 1 {
@@ -109,7 +109,7 @@ mod tests {
         let convert = |channels, pixels: &[u8]| {
             let shape = ImageShape::new(1, pixels.len() / channels, channels).unwrap();
             let mut image = ImageBuffer::of(shape, pixels.to_vec());
-            Gray.apply(Params::default(), &mut image, &mut ()).unwrap();
+            Gray.apply(StageDraw::default(), &mut image, &mut ()).unwrap();
             assert_eq!(image.shape(), Gray.shape(shape).unwrap());
             image.pixels().to_vec()
         };

@@ -28,7 +28,7 @@ pub use self::resize::Filter;
 
 /// The parameters of a stage for one image: four words, whose meaning is the stage's.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(crate) struct Params(pub [u32; 4]);
+pub(crate) struct StageDraw(pub [u32; 4]);
 
 /// The form of a stage that runs on the device, as data.
 #[cfg(feature = "gpu")]
@@ -63,14 +63,14 @@ pub(crate) trait Operation: Sized {
     }
 
     /// Draws the parameters of an image. `random` depends on the run's seed, the stage's position and the row alone.
-    fn draw(&self, _random: &mut Random) -> Params {
-        Params::default()
+    fn draw(&self, _random: &mut Random) -> StageDraw {
+        StageDraw::default()
     }
 
     /// Applies the stage to an image, which then has the shape that [`Operation::shape`] tells.
     fn apply<P: PixelValue>(
         &self,
-        params: Params,
+        params: StageDraw,
         image: &mut ImageBuffer<P>,
         workspace: &mut Self::Workspace,
     ) -> Result<(), String>;
@@ -157,7 +157,7 @@ macro_rules! stages {
                 }
             }
 
-            fn draw(&self, random: &mut Random) -> Params {
+            fn draw(&self, random: &mut Random) -> StageDraw {
                 match self {
                     $(Stage::$Stage(stage) => stage.draw(random),)*
                 }
@@ -181,7 +181,7 @@ macro_rules! stages {
 
             fn apply<P: PixelValue>(
                 &self,
-                params: Params,
+                params: StageDraw,
                 image: &mut ImageBuffer<P>,
                 workspace: &mut Workspace,
             ) -> Result<(), String> {

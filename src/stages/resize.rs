@@ -6,7 +6,7 @@ use std::str::FromStr;
 use crate::base::error::{Error, Result, choose};
 use crate::base::shape::ImageShape;
 use crate::images::{ImageBuffer, PixelValue};
-use crate::stages::{Operation, Params};
+use crate::stages::{Operation, StageDraw};
 
 /// The size that images are brought to, and how.
 ///
@@ -132,7 +132,7 @@ impl Operation for Resize {
 
     fn apply<P: PixelValue>(
         &self,
-        _: Params,
+        _: StageDraw,
         image: &mut ImageBuffer<P>,
         resampler: &mut Resampler,
     ) -> Result<(), String> {
@@ -272,7 +272,7 @@ mod tests {
                 let shape = ImageShape::gray(1, from).unwrap();
                 let mut image = ImageBuffer::of(shape, row);
                 let to = Resize::new(1, to, filter).unwrap();
-                to.apply(Params::default(), &mut image, &mut Resampler::default()).unwrap();
+                to.apply(StageDraw::default(), &mut image, &mut Resampler::default()).unwrap();
                 for (got, want) in image.pixels().iter().zip(expected(&exact, from, to.width(), filter)) {
                     assert!((f64::from(*got) - want).abs() < 1e-3, "{filter:?} {from} to {to}: {got}, {want}");
                 }
@@ -300,7 +300,7 @@ mod tests {
                             // SAFETY: this machine supports the level.
                             unsafe { resampler.resizer.set_cpu_extensions(level) };
                             let to: Resize = to.parse().unwrap();
-                            to.apply(Params::default(), &mut image, &mut resampler).unwrap();
+                            to.apply(StageDraw::default(), &mut image, &mut resampler).unwrap();
                             image.pixels().to_vec()
                         })
                         .collect();

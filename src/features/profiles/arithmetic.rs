@@ -1,7 +1,7 @@
 //! The arithmetic of each pixel type: exact integers, and floats in f64.
 
 use super::portable::{any_image, fold};
-use super::sums::{Arithmetic, Kernels, Sums};
+use super::sums::{Arithmetic, LevelKernels, Sums};
 
 /// A correctly rounded f32 quotient of two f32 numbers is what rounding the f64 quotient gives (53 ≥ 2·24 + 2 bits:
 /// Figueroa, "When is double rounding innocuous?"), so sums below 2²⁴ need no f64 at all. (The range of scales leaves no subnormal quotient.)
@@ -21,7 +21,7 @@ macro_rules! integer {
             const SQUARES: usize = $squares;
 
             #[inline(always)]
-            fn image<K: Kernels>($kernels: K, $pixels: &[Self], $into: &mut Sums<Self>, $spare: &mut Vec<u32>) {
+            fn image<K: LevelKernels>($kernels: K, $pixels: &[Self], $into: &mut Sums<Self>, $spare: &mut Vec<u32>) {
                 $image
             }
 
@@ -108,7 +108,7 @@ impl Arithmetic for f32 {
     const SQUARES: usize = usize::MAX;
 
     #[inline(always)]
-    fn image<K: Kernels>(kernels: K, pixels: &[f32], into: &mut Sums<f32>, spare: &mut Vec<f64>) {
+    fn image<K: LevelKernels>(kernels: K, pixels: &[f32], into: &mut Sums<f32>, spare: &mut Vec<f64>) {
         any_image(kernels, pixels, into, spare);
     }
 

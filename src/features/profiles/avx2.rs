@@ -5,16 +5,16 @@ use std::arch::x86_64::*;
 use super::arithmetic::means;
 use super::bytes::{self, Vector};
 use super::portable;
-use super::sums::{Arithmetic, Kernels, Passes, Sums};
+use super::sums::{Arithmetic, LevelKernels, Passes, Sums};
 use super::wide::{self, Spread, Wide};
 use crate::base::simd::{Avx2, Portable};
-use crate::features::family::Images;
+use crate::features::family::ImageSpec;
 use crate::features::rows::RowsMut;
 
 /// The values of image after image.
-pub(super) fn images<P: Arithmetic>(level: Avx2, of: Images, pixels: &[P], out: &mut RowsMut<'_>) {
+pub(super) fn images<P: Arithmetic>(level: Avx2, of: ImageSpec, pixels: &[P], out: &mut RowsMut<'_>) {
     #[target_feature(enable = "avx2")]
-    fn run<P: Arithmetic>(level: Avx2, of: Images, pixels: &[P], out: &mut RowsMut<'_>) {
+    fn run<P: Arithmetic>(level: Avx2, of: ImageSpec, pixels: &[P], out: &mut RowsMut<'_>) {
         portable::images(level, of, pixels, out);
     }
     // SAFETY: `level` proves that the CPU has AVX2.
@@ -31,7 +31,7 @@ pub(super) fn image<P: Arithmetic>(level: Avx2, pixels: &[P], into: &mut Sums<P>
     unsafe { run(level, pixels, into) }
 }
 
-impl Kernels for Avx2 {
+impl LevelKernels for Avx2 {
     #[inline(always)]
     fn bytes(self, pixels: &[u8], into: &mut Sums<u8>, spare: &mut Vec<u32>) {
         // Of narrower rows a vector would be mostly empty.

@@ -5,16 +5,16 @@ use std::arch::x86_64::*;
 use super::arithmetic::means;
 use super::bytes::{self, Vector};
 use super::portable;
-use super::sums::{Arithmetic, Kernels, Passes, Sums};
+use super::sums::{Arithmetic, LevelKernels, Passes, Sums};
 use super::wide::{self, Spread, Wide};
 use crate::base::simd::{Avx512, Portable};
-use crate::features::family::Images;
+use crate::features::family::ImageSpec;
 use crate::features::rows::RowsMut;
 
 /// The values of image after image.
-pub(super) fn images<P: Arithmetic>(level: Avx512, of: Images, pixels: &[P], out: &mut RowsMut<'_>) {
+pub(super) fn images<P: Arithmetic>(level: Avx512, of: ImageSpec, pixels: &[P], out: &mut RowsMut<'_>) {
     #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vbmi,avx512vnni")]
-    fn run<P: Arithmetic>(level: Avx512, of: Images, pixels: &[P], out: &mut RowsMut<'_>) {
+    fn run<P: Arithmetic>(level: Avx512, of: ImageSpec, pixels: &[P], out: &mut RowsMut<'_>) {
         portable::images(level, of, pixels, out);
     }
     // SAFETY: `level` proves that the CPU has the instructions.
@@ -31,7 +31,7 @@ pub(super) fn image<P: Arithmetic>(level: Avx512, pixels: &[P], into: &mut Sums<
     unsafe { run(level, pixels, into) }
 }
 
-impl Kernels for Avx512 {
+impl LevelKernels for Avx512 {
     #[inline(always)]
     fn bytes(self, pixels: &[u8], into: &mut Sums<u8>, spare: &mut Vec<u32>) {
         // Of narrower rows a vector would be mostly empty.

@@ -24,7 +24,7 @@ use self::device::{DevicePixel, Record};
 use self::sums::{Arithmetic, Sums};
 #[cfg(feature = "gpu")]
 use super::family::BlockGeometry;
-use super::family::{BandSums, BlockNames, Family, Images, channel_prefix};
+use super::family::{BandSums, BlockNames, Family, ImageSpec, channel_prefix};
 use super::rows::RowsMut;
 use crate::base::error::{Error, Result};
 use crate::base::pixels::PixelSlice;
@@ -99,7 +99,7 @@ impl Family for Profiles {
         &["pixel_mean", "pixel_std"]
     }
 
-    fn compute(&self, level: Level, of: Images, pixels: PixelSlice<'_>, out: &mut RowsMut<'_>) {
+    fn compute(&self, level: Level, of: ImageSpec, pixels: PixelSlice<'_>, out: &mut RowsMut<'_>) {
         match pixels {
             PixelSlice::U8(pixels) => images(level, of, pixels, out),
             PixelSlice::U16(pixels) => images(level, of, pixels, out),
@@ -107,8 +107,8 @@ impl Family for Profiles {
         }
     }
 
-    fn sum_band(&self, level: Level, band: Images, pixels: PixelSlice<'_>) -> BandSums {
-        fn boxed<P: Arithmetic>(level: Level, band: Images, pixels: &[P]) -> BandSums {
+    fn sum_band(&self, level: Level, band: ImageSpec, pixels: PixelSlice<'_>) -> BandSums {
+        fn boxed<P: Arithmetic>(level: Level, band: ImageSpec, pixels: &[P]) -> BandSums {
             let mut sums = Sums::zeroed(band.shape);
             sum(level, pixels, &mut sums);
             Box::new(sums)
@@ -120,7 +120,7 @@ impl Family for Profiles {
         }
     }
 
-    fn finish_bands(&self, of: Images, bands: Vec<BandSums>, row: &mut [f32]) {
+    fn finish_bands(&self, of: ImageSpec, bands: Vec<BandSums>, row: &mut [f32]) {
         let done = finish_merged::<u8>(of, &bands, row)
             || finish_merged::<u16>(of, &bands, row)
             || finish_merged::<f32>(of, &bands, row);
@@ -162,7 +162,7 @@ impl Family for Profiles {
     #[cfg(feature = "gpu")]
     fn finish_records(
         &self,
-        of: Images,
+        of: ImageSpec,
         block: &BlockGeometry,
         records: &mut dyn Iterator<Item = &[u32]>,
         out: &mut RowsMut<'_>,
@@ -175,8 +175,8 @@ impl Family for Profiles {
     }
 
     #[cfg(feature = "gpu")]
-    fn record_sums(&self, band: Images, block: &BlockGeometry, record: &[u32]) -> Option<BandSums> {
-        fn boxed<P: DevicePixel>(band: Images, block: &BlockGeometry, words: &[u32]) -> Option<BandSums> {
+    fn record_sums(&self, band: ImageSpec, block: &BlockGeometry, record: &[u32]) -> Option<BandSums> {
+        fn boxed<P: DevicePixel>(band: ImageSpec, block: &BlockGeometry, words: &[u32]) -> Option<BandSums> {
             let mut sums = Sums::<P>::zeroed(band.shape);
             let read = P::read_record(&mut sums, words, &Record::new(block, band.shape.height()));
             read.then(|| Box::new(sums) as BandSums)
@@ -188,7 +188,7 @@ impl Family for Profiles {
         }
     }
 
-    fn expected(&self, of: Images, image: PixelSlice<'_>) -> Vec<f32> {
+    fn expected(&self, of: ImageSpec, image: PixelSlice<'_>) -> Vec<f32> {
         oracle::expected(of, image)
     }
 }
@@ -196,7 +196,7 @@ impl Family for Profiles {
 /// The rows of image after image from their records.
 #[cfg(feature = "gpu")]
 fn finish_records<P: DevicePixel>(
-    of: Images,
+    of: ImageSpec,
     block: &BlockGeometry,
     records: &mut dyn Iterator<Item = &[u32]>,
     out: &mut RowsMut<'_>,
@@ -211,7 +211,7 @@ fn finish_records<P: DevicePixel>(
 }
 
 /// The rows of image after image.
-fn images<P: Arithmetic>(level: Level, of: Images, pixels: &[P], out: &mut RowsMut<'_>) {
+fn images<P: Arithmetic>(level: Level, of: ImageSpec, pixels: &[P], out: &mut RowsMut<'_>) {
     match level {
         Level::Portable => portable::images(Portable, of, pixels, out),
         #[cfg(target_arch = "x86_64")]
@@ -249,7 +249,7 @@ fn sum<P: Arithmetic>(level: Level, pixels: &[P], into: &mut Sums<P>) {
 }
 
 /// Writes the row of an image whose bands these are, if they are of this pixel type.
-fn finish_merged<P: Arithmetic>(of: Images, bands: &[BandSums], row: &mut [f32]) -> bool {
+fn finish_merged<P: Arithmetic>(of: ImageSpec, bands: &[BandSums], row: &mut [f32]) -> bool {
     let bands: Option<Vec<&Sums<P>>> = bands.iter().map(|band| band.downcast_ref()).collect();
     let Some(bands) = bands else { return false };
     finish(of, &merged(of.shape, &bands), row);
@@ -283,8 +283,8 @@ fn merged<P: Arithmetic>(shape: ImageShape, bands: &[&Sums<P>]) -> Sums<P> {
 
 /// Writes the row of one image, rounding each value to f32 once.
 #[inline(always)]
-fn finish<P: Arithmetic>(of: Images, sums: &Sums<P>, row: &mut [f32]) {
-    let Images { shape, scale } = of;
+fn finish<P: Arithmetic>(of: ImageSpec, sums: &Sums<P>, row: &mut [f32]) {
+    let ImageSpec { shape, scale } = of;
     let (h, w, channels) = (shape.height(), shape.width(), shape.channels());
     let n = shape.pixels();
     let mut pool = [(P::Total::default(), P::Total::default()); ImageShape::MAX_CHANNELS];

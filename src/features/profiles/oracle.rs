@@ -2,10 +2,10 @@
 
 use crate::base::pixels::PixelSlice;
 use crate::base::shape::ImageShape;
-use crate::features::family::Images;
+use crate::features::family::ImageSpec;
 
 /// The row of one image.
-pub(super) fn expected(of: Images, image: PixelSlice<'_>) -> Vec<f32> {
+pub(super) fn expected(of: ImageSpec, image: PixelSlice<'_>) -> Vec<f32> {
     match image {
         PixelSlice::U8(pixels) => integer(|i| u64::from(pixels[i]), of.shape, of.scale),
         PixelSlice::U16(pixels) => integer(|i| u64::from(pixels[i]), of.shape, of.scale),

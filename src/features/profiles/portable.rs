@@ -2,12 +2,12 @@
 //! their instructions for whatever they have no kernel of their own for.
 
 use super::finish;
-use super::sums::{Arithmetic, Kernels, Passes, Sums};
+use super::sums::{Arithmetic, LevelKernels, Passes, Sums};
 use crate::base::simd::Portable;
-use crate::features::family::Images;
+use crate::features::family::ImageSpec;
 use crate::features::rows::RowsMut;
 
-impl Kernels for Portable {
+impl LevelKernels for Portable {
     #[inline(always)]
     fn bytes(self, pixels: &[u8], into: &mut Sums<u8>, spare: &mut Vec<u32>) {
         any_image(self, pixels, into, spare);
@@ -38,7 +38,7 @@ impl<P: Arithmetic> Passes<P> for Portable {
 
 /// Image after image: sums, then values while the sums are in cache.
 #[inline(always)]
-pub(super) fn images<P: Arithmetic, K: Kernels>(kernels: K, of: Images, pixels: &[P], out: &mut RowsMut<'_>) {
+pub(super) fn images<P: Arithmetic, K: LevelKernels>(kernels: K, of: ImageSpec, pixels: &[P], out: &mut RowsMut<'_>) {
     let mut sums = Sums::zeroed(of.shape);
     let mut spare = Vec::new();
     for (pixels, row) in pixels.chunks_exact(of.shape.values()).zip(out.iter_mut()) {
@@ -49,7 +49,7 @@ pub(super) fn images<P: Arithmetic, K: Kernels>(kernels: K, of: Images, pixels: 
 
 /// Overwrites `into` with the sums of one image.
 #[inline(always)]
-pub(super) fn image<P: Arithmetic, K: Kernels>(kernels: K, pixels: &[P], into: &mut Sums<P>) {
+pub(super) fn image<P: Arithmetic, K: LevelKernels>(kernels: K, pixels: &[P], into: &mut Sums<P>) {
     debug_assert_eq!(pixels.len(), into.shape().values());
     P::image(kernels, pixels, into, &mut Vec::new());
 }

@@ -23,7 +23,7 @@ pub(crate) trait Arithmetic: Pixel {
     fn add_lane(total: Self::Total, lane: Self::Square) -> Self::Total;
 
     /// Overwrites `into` with the sums of one image. `spare` is memory that is kept from image to image.
-    fn image<K: Kernels>(kernels: K, pixels: &[Self], into: &mut Sums<Self>, spare: &mut Vec<Self::Sum>);
+    fn image<K: LevelKernels>(kernels: K, pixels: &[Self], into: &mut Sums<Self>, spare: &mut Vec<Self::Sum>);
 
     /// Turns the Σp² of every channel, as the first pass left them, into [`Sums::sum_sq`].
     fn second_pass<const C: usize>(pixels: &[Self], rows: &[Self::Sum], sum_sq: &mut [Self::Total]);
@@ -49,7 +49,7 @@ pub(crate) trait Arithmetic: Pixel {
 }
 
 /// What a level computes otherwise than the plain code.
-pub(crate) trait Kernels: Passes<u16> + Passes<f32> {
+pub(crate) trait LevelKernels: Passes<u16> + Passes<f32> {
     /// The sums of one image of bytes, as [`Arithmetic::image`].
     fn bytes(self, pixels: &[u8], into: &mut Sums<u8>, spare: &mut Vec<u32>);
 }

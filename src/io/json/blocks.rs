@@ -43,7 +43,7 @@ pub(super) enum BlockLayout {
 }
 
 /// A stretch of the input that holds whole documents.
-pub(super) struct Block {
+pub(super) struct TextBlock {
     bytes: Vec<u8>,
     len: usize,
     pub(super) layout: BlockLayout,
@@ -54,7 +54,7 @@ pub(super) struct Block {
     spare: Spare,
 }
 
-impl Block {
+impl TextBlock {
     pub(super) fn text(&self) -> &[u8] {
         &self.bytes[..self.len]
     }
@@ -66,7 +66,7 @@ impl Block {
     }
 }
 
-impl Drop for Block {
+impl Drop for TextBlock {
     fn drop(&mut self) {
         self.spare.put(std::mem::take(&mut self.bytes));
     }
@@ -101,7 +101,7 @@ impl Spare {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Encoding {
+enum TextEncoding {
     Plain,
     Gzip,
     Zstd,
@@ -126,11 +126,11 @@ impl<R: Read> Read for Marked<R> {
     }
 }
 
-fn read_error(error: io::Error, name: &str, encoding: Encoding) -> Error {
+fn read_error(error: io::Error, name: &str, encoding: TextEncoding) -> Error {
     let format = match encoding {
-        Encoding::Plain => None,
-        Encoding::Gzip => Some("gzip"),
-        Encoding::Zstd => Some("zstd"),
+        TextEncoding::Plain => None,
+        TextEncoding::Gzip => Some("gzip"),
+        TextEncoding::Zstd => Some("zstd"),
     };
     let kind = error.kind();
     let source = match error.downcast::<Unreadable>() {
@@ -152,7 +152,7 @@ fn read_error(error: io::Error, name: &str, encoding: Encoding) -> Error {
 /// Cuts an input into blocks, decompressing it on the way.
 pub(super) struct BlockReader {
     input: Box<dyn Read + Send>,
-    encoding: Encoding,
+    encoding: TextEncoding,
     name: String,
     tuning: Tuning,
     batch_rows: usize,
@@ -187,21 +187,21 @@ impl BlockReader {
     pub(super) fn new(input: Box<dyn Read + Send>, name: &str, batch_rows: usize, tuning: Tuning) -> Result<Self> {
         let mut input = Marked(input);
         let mut magic = Vec::with_capacity(4);
-        input.by_ref().take(4).read_to_end(&mut magic).map_err(|e| read_error(e, name, Encoding::Plain))?;
+        input.by_ref().take(4).read_to_end(&mut magic).map_err(|e| read_error(e, name, TextEncoding::Plain))?;
         let encoding = match magic[..] {
-            [0x1f, 0x8b, ..] => Encoding::Gzip,
+            [0x1f, 0x8b, ..] => TextEncoding::Gzip,
             // A frame, or a skippable frame, with which some compressors begin.
-            [0x28, 0xb5, 0x2f, 0xfd] | [0x50..=0x5f, 0x2a, 0x4d, 0x18] => Encoding::Zstd,
-            _ => Encoding::Plain,
+            [0x28, 0xb5, 0x2f, 0xfd] | [0x50..=0x5f, 0x2a, 0x4d, 0x18] => TextEncoding::Zstd,
+            _ => TextEncoding::Plain,
         };
         let whole = Cursor::new(magic).chain(input);
         let buffered = |whole| BufReader::with_capacity(128 << 10, whole);
         let input: Box<dyn Read + Send> = match encoding {
-            Encoding::Plain => Box::new(whole),
-            Encoding::Gzip => Box::new(flate2::bufread::MultiGzDecoder::new(buffered(whole))),
-            Encoding::Zstd => {
-                Box::new(zstd::Decoder::with_buffer(buffered(whole)).map_err(|e| read_error(e, name, Encoding::Zstd))?)
-            }
+            TextEncoding::Plain => Box::new(whole),
+            TextEncoding::Gzip => Box::new(flate2::bufread::MultiGzDecoder::new(buffered(whole))),
+            TextEncoding::Zstd => Box::new(
+                zstd::Decoder::with_buffer(buffered(whole)).map_err(|e| read_error(e, name, TextEncoding::Zstd))?,
+            ),
         };
         let mut source = Self {
             input,
@@ -227,7 +227,7 @@ impl BlockReader {
     }
 
     /// The next block; `None` at the end. After an error there is nothing more.
-    pub(super) fn next_block(&mut self) -> Option<Result<Block>> {
+    pub(super) fn next_block(&mut self) -> Option<Result<TextBlock>> {
         match self.pull() {
             Ok(block) => block.map(Ok),
             Err(error) => {
@@ -242,7 +242,7 @@ impl BlockReader {
         self.documents_cut
     }
 
-    fn pull(&mut self) -> Result<Option<Block>> {
+    fn pull(&mut self) -> Result<Option<TextBlock>> {
         let mut goal = self.goal().max(self.filled);
         loop {
             if !matches!(self.stage, Stage::Done(_)) {
@@ -311,7 +311,7 @@ impl BlockReader {
         self.stage = Stage::Elements { boundaries: Boundaries::default(), first: true, cut: 0 };
     }
 
-    fn cut_lines(&mut self) -> Option<Block> {
+    fn cut_lines(&mut self) -> Option<TextBlock> {
         if self.ended {
             self.stage = Stage::Done(None);
             return (self.filled > 0).then(|| self.cut(self.filled, BlockLayout::Lines));
@@ -330,7 +330,7 @@ impl BlockReader {
         }
     }
 
-    fn cut_elements(&mut self) -> Result<Option<Block>> {
+    fn cut_elements(&mut self) -> Result<Option<TextBlock>> {
         let Stage::Elements { boundaries, first, cut } = &mut self.stage else { return Ok(None) };
         loop {
             match boundaries.next(&self.buffer[..self.filled], &mut self.searched) {
@@ -386,7 +386,7 @@ impl BlockReader {
     }
 
     /// Cuts `buffer[..at]` off as a block and keeps the rest for the next.
-    fn cut(&mut self, at: usize, layout: BlockLayout) -> Block {
+    fn cut(&mut self, at: usize, layout: BlockLayout) -> TextBlock {
         let mut next = self.spare.take();
         let rest = self.filled - at;
         if next.len() < rest {
@@ -402,7 +402,7 @@ impl BlockReader {
             self.documents_cut += self.start.0 - line;
             self.searched = 0;
         }
-        Block { bytes, len: at, layout, line, column, spare: self.spare.clone() }
+        TextBlock { bytes, len: at, layout, line, column, spare: self.spare.clone() }
     }
 
     fn syntax(&self, at: usize, message: String) -> Error {

@@ -9,7 +9,7 @@ use arrow_json::reader::Decoder;
 use arrow_schema::{ArrowError, DataType};
 use serde_json::Value;
 
-use super::blocks::Block;
+use super::blocks::TextBlock;
 use super::documents::{Documents, Row, Visitor};
 use super::members::{append_member, around, close_members};
 use super::numbers::{has_long_number, inexact};
@@ -90,7 +90,7 @@ impl<T: JsonPixel> BatchBuilder<T> {
     }
 
     /// The batches of a block.
-    pub(super) fn parse(&mut self, block: &Block) -> Result<Vec<RecordBatch>> {
+    pub(super) fn parse(&mut self, block: &TextBlock) -> Result<Vec<RecordBatch>> {
         let plan = self.plan.clone();
         let mut rows = InBlock { builder: self, block };
         Documents::new(block, &plan.file, plan.keep_broken).read(&mut rows)?;
@@ -158,7 +158,7 @@ impl<T: JsonPixel> BatchBuilder<T> {
     }
 
     /// Makes a batch of the current rows.
-    fn flush(&mut self, block: &Block) -> Result<()> {
+    fn flush(&mut self, block: &TextBlock) -> Result<()> {
         if self.ends.is_empty() {
             return Ok(());
         }
@@ -253,7 +253,7 @@ impl<T: JsonPixel> BatchBuilder<T> {
     }
 
     /// Takes the current rows again, those in `broken` as broken lines.
-    fn again_without(&mut self, mut broken: BTreeMap<usize, String>, block: &Block) {
+    fn again_without(&mut self, mut broken: BTreeMap<usize, String>, block: &TextBlock) {
         let taken = std::mem::take(&mut self.taken);
         self.clear();
         for (index, Taken { row, broken: message }) in taken.into_iter().enumerate() {
@@ -304,7 +304,7 @@ impl<T: JsonPixel> Members for BatchBuilder<T> {
 /// A [`BatchBuilder`] and the block that it takes documents from.
 struct InBlock<'a, T> {
     builder: &'a mut BatchBuilder<T>,
-    block: &'a Block,
+    block: &'a TextBlock,
 }
 
 impl<T: JsonPixel> Visitor for InBlock<'_, T> {

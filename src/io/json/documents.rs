@@ -2,8 +2,8 @@
 
 use memchr::{memchr, memchr_iter};
 
-use super::blocks::{Block, BlockLayout, Boundaries, Boundary};
-use super::scan::{Fault, Scan, Scanner};
+use super::blocks::{BlockLayout, Boundaries, Boundary, TextBlock};
+use super::scan::{Scan, Scanner, SyntaxFault};
 
 use crate::base::error::{Error, Result};
 
@@ -31,13 +31,13 @@ pub(super) trait Visitor {
 
 /// The documents of one block.
 pub(super) struct Documents<'a> {
-    block: &'a Block,
+    block: &'a TextBlock,
     file: &'a str,
     keep_broken: bool,
 }
 
 impl<'a> Documents<'a> {
-    pub(super) fn new(block: &'a Block, file: &'a str, keep_broken: bool) -> Self {
+    pub(super) fn new(block: &'a TextBlock, file: &'a str, keep_broken: bool) -> Self {
         Self { block, file, keep_broken }
     }
 
@@ -119,7 +119,7 @@ impl<'a> Documents<'a> {
 
     /// Tells the visitor what became of a document.
     fn hand_over(&self, visitor: &mut impl Visitor, row: Row, outcome: Scan<()>) -> Result<()> {
-        let Err(Fault { at, message }) = outcome else { return visitor.keep(row, None) };
+        let Err(SyntaxFault { at, message }) = outcome else { return visitor.keep(row, None) };
         visitor.undo();
         if self.keep_broken {
             return visitor.keep(row, Some(message));

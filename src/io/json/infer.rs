@@ -6,13 +6,13 @@ use arrow_json::reader::infer_json_schema_from_iterator;
 use arrow_schema::{ArrowError, Field, Schema};
 use serde_json::Value;
 
-use super::blocks::Block;
+use super::blocks::TextBlock;
 use super::documents::{Documents, Row, Visitor};
 use super::members::{append_member, around, close_members};
 use super::nested::KeyPath;
 use super::pixels;
 use super::plan::{JsonPlan, MAX_ROWS, message_of};
-use super::scan::{Fault, Key, Members, Scan, Scanner};
+use super::scan::{Key, Members, Scan, Scanner, SyntaxFault};
 use crate::base::error::{Error, Result};
 use crate::base::shape::PixelType;
 use crate::images::defect::defects_field;
@@ -22,16 +22,16 @@ use crate::io::options::ReadOptions;
 ///
 /// # Errors
 /// Where the sample is not JSON and broken lines are not kept, or none of its objects has the image's key.
-pub(super) fn infer(blocks: &[Block], file: &str, options: &ReadOptions) -> Result<JsonPlan> {
-    let mut sample = Sample::read(blocks, file, options, KeyPath::plain(&options.image))?;
+pub(super) fn infer(blocks: &[TextBlock], file: &str, options: &ReadOptions) -> Result<JsonPlan> {
+    let mut sample = FirstRows::read(blocks, file, options, KeyPath::plain(&options.image))?;
     // A key of that very name comes before a path.
     if !sample.keys.contains(&options.image)
         && let Some(place) = KeyPath::nested(&options.image)
     {
-        let nested = Sample::read(blocks, file, options, place)?;
+        let nested = FirstRows::read(blocks, file, options, place)?;
         sample = if nested.keys.contains(&options.image) { nested } else { sample };
     }
-    let Sample { image_path, keys, depths, values, .. } = sample;
+    let FirstRows { image_path, keys, depths, values, .. } = sample;
     let image_at = match keys.iter().position(|key| *key == options.image) {
         Some(at) => at,
         None if keys.is_empty() && values.is_empty() => 0,
@@ -75,7 +75,7 @@ struct Sampled {
 }
 
 /// Collects the keys, the nesting of images and the other members of a sample's documents.
-struct Sample<'a> {
+struct FirstRows<'a> {
     image: &'a str,
     image_path: KeyPath,
     /// The index of the current block.
@@ -93,8 +93,8 @@ struct Sample<'a> {
     depth: Option<usize>,
 }
 
-impl<'a> Sample<'a> {
-    fn read(blocks: &[Block], file: &str, options: &'a ReadOptions, image_path: KeyPath) -> Result<Self> {
+impl<'a> FirstRows<'a> {
+    fn read(blocks: &[TextBlock], file: &str, options: &'a ReadOptions, image_path: KeyPath) -> Result<Self> {
         let mut sample = Self {
             image: &options.image,
             image_path,
@@ -115,7 +115,7 @@ impl<'a> Sample<'a> {
     }
 }
 
-impl Members for Sample<'_> {
+impl Members for FirstRows<'_> {
     fn image(&mut self, scanner: &mut Scanner<'_>) -> Scan<()> {
         if self.image_path.below.is_empty() {
             self.found.push(self.image.to_owned());
@@ -139,7 +139,7 @@ impl Members for Sample<'_> {
     }
 }
 
-impl Visitor for Sample<'_> {
+impl Visitor for FirstRows<'_> {
     fn read(&mut self, scanner: &mut Scanner<'_>) -> Scan<()> {
         self.members.clear();
         self.found.clear();
@@ -149,7 +149,7 @@ impl Visitor for Sample<'_> {
         scanner.document(&key, self)?;
         close_members(&mut self.members, 0);
         let value = serde_json::from_slice(&self.members)
-            .map_err(|error| Fault { at: start, message: format!("the other members: {error}") })?;
+            .map_err(|error| SyntaxFault { at: start, message: format!("the other members: {error}") })?;
         self.values.push(Sampled { value, block: self.block, start });
         Ok(())
     }
@@ -176,7 +176,7 @@ impl Visitor for Sample<'_> {
 }
 
 /// Infers the columns beside the image. A row that contradicts the rows before it is broken.
-fn infer_others(rows: &[Sampled], blocks: &[Block], file: &str, keep_broken: bool) -> Result<Schema> {
+fn infer_others(rows: &[Sampled], blocks: &[TextBlock], file: &str, keep_broken: bool) -> Result<Schema> {
     let infer = |rows: &mut dyn Iterator<Item = &Sampled>| {
         infer_json_schema_from_iterator(rows.map(|row| Ok::<_, ArrowError>(&row.value)))
     };

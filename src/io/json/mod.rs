@@ -28,7 +28,7 @@ use std::thread;
 use arrow_array::{RecordBatch, RecordBatchReader};
 use arrow_schema::{ArrowError, SchemaRef};
 
-use self::blocks::{Block, BlockReader, Tuning};
+use self::blocks::{BlockReader, TextBlock, Tuning};
 use self::builder::BatchBuilder;
 use self::infer::infer;
 use self::pixel::JsonPixel;
@@ -111,7 +111,7 @@ fn open_with(input: Box<dyn Read + Send>, name: &str, options: &ReadOptions, tun
         }
     }
     let plan = Arc::new(infer(&blocks, name, options)?);
-    let mut ahead: VecDeque<Result<Block>> = blocks.into_iter().map(Ok).chain(failure).collect();
+    let mut ahead: VecDeque<Result<TextBlock>> = blocks.into_iter().map(Ok).chain(failure).collect();
     let blocks = move || ahead.pop_front().or_else(|| source.next_block());
     let threads = match options.threads {
         0 => thread::available_parallelism().map_or(1, usize::from),
@@ -128,14 +128,14 @@ fn open_with(input: Box<dyn Read + Send>, name: &str, options: &ReadOptions, tun
 }
 
 fn parse<T: JsonPixel>(
-    blocks: impl FnMut() -> Option<Result<Block>> + Send + 'static,
+    blocks: impl FnMut() -> Option<Result<TextBlock>> + Send + 'static,
     plan: &Arc<JsonPlan>,
     threads: usize,
 ) -> std::io::Result<Ordered<Vec<RecordBatch>>> {
     let plan = plan.clone();
     ordered::map(threads, threads, blocks, move || {
         let mut builder = BatchBuilder::<T>::new(plan.clone());
-        move |block: Block| match &mut builder {
+        move |block: TextBlock| match &mut builder {
             Ok(builder) => builder.parse(&block),
             Err(error) => Err(Error::Internal(error.to_string())),
         }

@@ -11,7 +11,7 @@ use base64::{DecodeError, Engine, alphabet};
 
 use super::naturals;
 use super::pixel::JsonPixel;
-use super::scan::{Fault, Number, Scan, Scanner};
+use super::scan::{Number, Scan, Scanner, SyntaxFault};
 use crate::base::error::Result;
 use crate::base::reason::Reason;
 use crate::base::shape::PixelType;
@@ -36,12 +36,12 @@ pub(super) enum ImageValue {
 
 /// Why the reading of pixels stopped: the text is not JSON, or it is, but no image of the column.
 enum Stop {
-    Fault(Fault),
+    Fault(SyntaxFault),
     Refused(Reason, String),
 }
 
-impl From<Fault> for Stop {
-    fn from(fault: Fault) -> Self {
+impl From<SyntaxFault> for Stop {
+    fn from(fault: SyntaxFault) -> Self {
         Stop::Fault(fault)
     }
 }

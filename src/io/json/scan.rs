@@ -7,13 +7,13 @@ const DEEPEST: usize = 127;
 
 /// Where in the text the grammar is broken, and how.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Fault {
+pub(super) struct SyntaxFault {
     pub(super) at: usize,
     pub(super) message: String,
 }
 
 /// The result of reading a piece of the grammar.
-pub(super) type Scan<T> = Result<T, Fault>;
+pub(super) type Scan<T> = Result<T, SyntaxFault>;
 
 /// The key of a member, as it stands in the text without its quotes.
 #[derive(Debug, Clone, Copy)]
@@ -106,7 +106,7 @@ impl<'a> Scanner<'a> {
 
     /// A fault at this place.
     pub(super) fn fault<T>(&self, message: impl Into<String>) -> Scan<T> {
-        Err(Fault { at: self.at, message: message.into() })
+        Err(SyntaxFault { at: self.at, message: message.into() })
     }
 
     /// A fault at this place, where `what` should be.
@@ -152,7 +152,7 @@ impl<'a> Scanner<'a> {
         (self.fractional, self.overflow) = (false, None);
         self.value(depth)?;
         match self.overflow {
-            Some(at) => Err(Fault { at, message: "the number is out of range".to_owned() }),
+            Some(at) => Err(SyntaxFault { at, message: "the number is out of range".to_owned() }),
             None => Ok(self.fractional),
         }
     }
@@ -321,7 +321,7 @@ impl<'a> Scanner<'a> {
             Some(b'u') => {
                 let start = self.at - 1;
                 self.at += 1;
-                let lone = |at| Err(Fault { at, message: "half a surrogate pair is escaped".to_owned() });
+                let lone = |at| Err(SyntaxFault { at, message: "half a surrogate pair is escaped".to_owned() });
                 match self.hex()? {
                     0xDC00..=0xDFFF => lone(start),
                     0xD800..=0xDBFF => {

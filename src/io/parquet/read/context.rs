@@ -11,7 +11,7 @@ use parquet::file::metadata::RowGroupMetaData;
 use super::arrow_reader::{ArrowReader, guarded};
 use super::buffers::BufferPool;
 use super::damaged;
-use super::image_column::ImageColumn;
+use super::image_column::LeafColumn;
 use super::shared_file::SharedFile;
 use crate::base::error::Result;
 
@@ -21,7 +21,7 @@ pub struct FileContext {
     pub file: SharedFile,
     pub metadata: ArrowReaderMetadata,
     pub schema: SchemaRef,
-    pub image: Option<ImageColumn>,
+    pub image: Option<LeafColumn>,
     /// The decoded bytes of a row, about.
     pub row_bytes: usize,
     /// The maximum rows of a batch.
@@ -57,7 +57,7 @@ impl FileContext {
     }
 
     /// A batch of images and the other columns, in the file's order.
-    pub fn with_images(&self, column: &ImageColumn, images: ArrayRef, others: &RecordBatch) -> Result<RecordBatch> {
+    pub fn with_images(&self, column: &LeafColumn, images: ArrayRef, others: &RecordBatch) -> Result<RecordBatch> {
         let mut columns = others.columns().to_vec();
         columns.insert(column.root, images);
         RecordBatch::try_new(self.schema.clone(), columns).map_err(|e| damaged(&self.name, &e))

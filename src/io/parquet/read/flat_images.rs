@@ -17,7 +17,7 @@ use parquet::file::page_index::offset_index::OffsetIndexMetaData;
 
 use super::buffers::PooledBuffer;
 use super::context::FileContext;
-use super::image_column::{ImageColumn, ImageKind};
+use super::image_column::{ImageKind, LeafColumn};
 use super::levels::check_present;
 use super::page_data::{PageParts, data_page_reader, locations, split};
 use super::pages::{self, PageInfo, Pages};
@@ -28,7 +28,7 @@ use crate::base::error::Result;
 /// A row group whose image column is not nested, so that every page holds whole rows.
 pub struct FlatGroup {
     group: usize,
-    image: ImageColumn,
+    image: LeafColumn,
     pages: Pages,
     /// The row that each page begins with, and the number of rows.
     pub starts: Vec<usize>,
@@ -39,7 +39,7 @@ pub struct FlatGroup {
 
 impl FlatGroup {
     /// Finds the pages of a row group; `None` if the page headers do not tell its rows.
-    pub fn find(context: &FileContext, image: &ImageColumn, group: usize, rows: usize) -> Option<Self> {
+    pub fn find(context: &FileContext, image: &LeafColumn, group: usize, rows: usize) -> Option<Self> {
         let row_group = context.row_group(group);
         let pages = pages::find(&context.file, row_group.column(image.leaf)).ok()?;
         let mut starts = vec![0];

@@ -8,7 +8,7 @@ use super::values;
 
 /// The image column, if it can be read in parts.
 #[derive(Clone)]
-pub struct ImageColumn {
+pub struct LeafColumn {
     /// Its place among the top-level columns.
     pub root: usize,
     /// Its place among the columns of values.
@@ -27,7 +27,7 @@ pub enum ImageKind {
     Flat,
 }
 
-impl ImageColumn {
+impl LeafColumn {
     /// The column of that name; `None` if there is none, or only the Arrow reader can read it.
     pub fn find(metadata: &ArrowReaderMetadata, name: &str) -> Option<Self> {
         let (schema, columns) = (metadata.schema(), metadata.parquet_schema());

@@ -13,7 +13,7 @@ use parquet::column::page::{Page, PageReader};
 
 use super::buffers::PooledBuffer;
 use super::context::FileContext;
-use super::image_column::{ImageColumn, item};
+use super::image_column::{LeafColumn, item};
 use super::levels::{check_present, check_records};
 use super::page_data::{PageParts, data_page_reader, page_reader, split};
 use super::pages::{self, Pages};
@@ -23,7 +23,7 @@ use super::{Irregular, MAX_PIECE_BYTES};
 /// A row group whose images are lists of one length.
 pub struct ListGroup {
     pub group: usize,
-    image: ImageColumn,
+    image: LeafColumn,
     max_definition: u8,
     /// The values of an image.
     pub length: usize,
@@ -38,7 +38,7 @@ impl ListGroup {
     /// Finds the pages of a row group, if its images are lists of one length as far as the footer and the page headers tell.
     pub fn find(
         context: &FileContext,
-        image: &ImageColumn,
+        image: &LeafColumn,
         max_definition: u8,
         group: usize,
         rows: usize,

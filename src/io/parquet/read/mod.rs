@@ -31,7 +31,7 @@ use parquet::file::metadata::ParquetMetaData;
 use self::arrow_reader::guarded;
 use self::buffers::BufferPool;
 use self::context::FileContext;
-use self::image_column::{ImageColumn, item};
+use self::image_column::{LeafColumn, item};
 use self::projection::projected;
 use self::reader::ParquetReader;
 use self::shared_file::SharedFile;
@@ -81,7 +81,7 @@ pub(super) fn open_reader(file: File, name: &str, options: &ReadOptions) -> Resu
         n => n,
     };
     let in_flight = threads;
-    let image = ImageColumn::find(&metadata, &options.image);
+    let image = LeafColumn::find(&metadata, &options.image);
     let row_bytes = row_bytes(metadata.metadata(), image.as_ref());
     let batch_bytes = BATCH_BYTES.min(IN_FLIGHT_BYTES / in_flight);
     let context = Arc::new(FileContext {
@@ -99,7 +99,7 @@ pub(super) fn open_reader(file: File, name: &str, options: &ReadOptions) -> Resu
 }
 
 /// The decoded bytes of a row, by the number of values that the footer tells.
-fn row_bytes(metadata: &ParquetMetaData, image: Option<&ImageColumn>) -> usize {
+fn row_bytes(metadata: &ParquetMetaData, image: Option<&LeafColumn>) -> usize {
     let (mut bytes, mut rows) = (0i64, 0i64);
     for group in metadata.row_groups() {
         rows = rows.saturating_add(group.num_rows());

@@ -11,7 +11,7 @@ use parquet::schema::types::SchemaDescriptor;
 use super::arrow_reader::ArrowReader;
 use super::context::FileContext;
 use super::damaged;
-use super::image_column::ImageColumn;
+use super::image_column::LeafColumn;
 use crate::base::error::Result;
 
 /// The columns of a row group other than the images, by ranges of rows.
@@ -24,7 +24,7 @@ pub struct OtherColumns {
 }
 
 impl OtherColumns {
-    pub fn open(context: &FileContext, image: &ImageColumn, group: usize) -> Result<Self> {
+    pub fn open(context: &FileContext, image: &LeafColumn, group: usize) -> Result<Self> {
         let columns: &SchemaDescriptor = context.metadata.parquet_schema();
         let mut fields = context.schema.fields().to_vec();
         fields.remove(image.root);

@@ -21,7 +21,7 @@ use parquet::arrow::ProjectionMask;
 use super::arrow_reader::ArrowReader;
 use super::context::FileContext;
 use super::flat_images::{FlatGroup, FlatJob};
-use super::image_column::{ImageColumn, ImageKind};
+use super::image_column::{ImageKind, LeafColumn};
 use super::list_images::{ListGroup, ListJob};
 use super::other_columns::OtherColumns;
 use crate::base::error::Result;
@@ -30,7 +30,7 @@ use crate::base::error::Result;
 const WHOLE_BYTES: usize = 32 << 20;
 
 /// Work for one thread.
-pub enum Job {
+pub enum ReadJob {
     Lists(ListJob),
     Rows(FlatJob),
     /// A row group.
@@ -65,12 +65,12 @@ enum GroupState {
 }
 
 impl JobPlanner {
-    pub fn jobs(context: Arc<FileContext>) -> impl FnMut() -> Option<Result<Job>> + Send + 'static {
+    pub fn jobs(context: Arc<FileContext>) -> impl FnMut() -> Option<Result<ReadJob>> + Send + 'static {
         let mut planner = Self { context, next_group: 0, state: GroupState::Between };
         move || planner.next().transpose()
     }
 
-    fn next(&mut self) -> Result<Option<Job>> {
+    fn next(&mut self) -> Result<Option<ReadJob>> {
         loop {
             let job = match &mut self.state {
                 GroupState::Between => {
@@ -88,7 +88,7 @@ impl JobPlanner {
                 }
                 GroupState::Rows { flat, next_page, others } => next_rows(&self.context, flat, next_page, others)?,
                 GroupState::Serial(reader) => {
-                    reader.next().map(|b| self.context.whole_batch(b)).transpose()?.map(Job::Ready)
+                    reader.next().map(|b| self.context.whole_batch(b)).transpose()?.map(ReadJob::Ready)
                 }
             };
             match job {
@@ -99,12 +99,12 @@ impl JobPlanner {
     }
 
     /// Chooses how a row group is read; a small one may be a job at once.
-    fn begin(&mut self, group: usize) -> Result<Option<Job>> {
+    fn begin(&mut self, group: usize) -> Result<Option<ReadJob>> {
         let context = &self.context;
         let rows = usize::try_from(context.row_group(group).num_rows()).unwrap_or(0);
         let small = rows.checked_mul(context.row_bytes).is_some_and(|bytes| bytes <= WHOLE_BYTES);
         match &context.image {
-            Some(image @ ImageColumn { kind: ImageKind::List { max_definition }, .. }) => {
+            Some(image @ LeafColumn { kind: ImageKind::List { max_definition }, .. }) => {
                 if let Ok(lists) = ListGroup::find(context, image, *max_definition, group, rows) {
                     let others = OtherColumns::open(context, image, group)?;
                     self.state = GroupState::Lists { lists: Arc::new(lists), next_page: 0, values: 0, others };
@@ -121,7 +121,7 @@ impl JobPlanner {
             _ => {}
         }
         if small {
-            return Ok(Some(Job::Whole(group)));
+            return Ok(Some(ReadJob::Whole(group)));
         }
         self.state = GroupState::Serial(context.arrow_reader(group, ProjectionMask::all(), 0)?);
         Ok(None)
@@ -135,7 +135,7 @@ fn next_lists(
     next_page: &mut usize,
     values: &mut usize,
     others: &mut OtherColumns,
-) -> Result<Option<Job>> {
+) -> Result<Option<ReadJob>> {
     // The reader reads the rest of the row group itself.
     if lists.given_up.load(Ordering::Relaxed) {
         return Ok(None);
@@ -154,7 +154,7 @@ fn next_lists(
         return Ok(None);
     }
     let rows = first_row..*values / lists.length;
-    Ok(Some(Job::Lists(ListJob {
+    Ok(Some(ReadJob::Lists(ListJob {
         lists: lists.clone(),
         pages: first_page..*next_page,
         begun: before % lists.length,
@@ -170,7 +170,7 @@ fn next_rows(
     flat: &Arc<FlatGroup>,
     next_page: &mut usize,
     others: &mut OtherColumns,
-) -> Result<Option<Job>> {
+) -> Result<Option<ReadJob>> {
     let (first_page, first_row) = (*next_page, flat.starts[*next_page]);
     let ends = &flat.starts[first_page + 1..];
     if ends.is_empty() {
@@ -180,5 +180,5 @@ fn next_rows(
     *next_page += pages;
     let rows = first_row..ends[pages - 1];
     let others = others.take(context, rows.len())?;
-    Ok(Some(Job::Rows(FlatJob { flat: flat.clone(), pages: first_page..*next_page, rows, others })))
+    Ok(Some(ReadJob::Rows(FlatJob { flat: flat.clone(), pages: first_page..*next_page, rows, others })))
 }

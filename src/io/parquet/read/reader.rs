@@ -13,7 +13,7 @@ use super::arrow_reader::ArrowReader;
 use super::buffers::PooledBuffer;
 use super::context::FileContext;
 use super::list_images::ListJob;
-use super::planner::{Job, JobPlanner};
+use super::planner::{JobPlanner, ReadJob};
 use crate::base::error::{Error, Result};
 use crate::base::ordered::{self, Ordered};
 
@@ -25,16 +25,16 @@ enum JobOutput {
     Batches(Vec<RecordBatch>, usize),
 }
 
-fn run(context: &FileContext, job: Job) -> Result<JobOutput> {
+fn run(context: &FileContext, job: ReadJob) -> Result<JobOutput> {
     match job {
-        Job::Ready(batch) => Ok(JobOutput::Batches(vec![batch], 0)),
-        Job::Whole(group) => {
+        ReadJob::Ready(batch) => Ok(JobOutput::Batches(vec![batch], 0)),
+        ReadJob::Whole(group) => {
             let reader = context.arrow_reader(group, ProjectionMask::all(), 0)?;
             let batches = reader.map(|batch| context.whole_batch(batch)).collect::<Result<_>>()?;
             Ok(JobOutput::Batches(batches, 0))
         }
-        Job::Rows(job) => job.read(context).map(|(batches, fast_rows)| JobOutput::Batches(batches, fast_rows)),
-        Job::Lists(job) => {
+        ReadJob::Rows(job) => job.read(context).map(|(batches, fast_rows)| JobOutput::Batches(batches, fast_rows)),
+        ReadJob::Lists(job) => {
             let values = job.decode(context);
             Ok(JobOutput::Lists(job, values))
         }
