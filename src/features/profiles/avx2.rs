@@ -2,7 +2,6 @@
 
 use std::arch::x86_64::*;
 
-use super::arithmetic::means;
 use super::bytes::{self, Vector};
 use super::portable;
 use super::sums::{Arithmetic, LevelKernels, Passes, Sums};
@@ -447,57 +446,5 @@ impl Spread for Floats {
     }
 }
 
-impl Passes<u16> for Avx2 {
-    #[inline(always)]
-    fn first_pass<const C: usize>(
-        self,
-        pixels: &[u16],
-        height: usize,
-        rows: &mut [u32],
-        cols: &mut [u32],
-        sum_sq: &mut [u64],
-    ) {
-        // SAFETY: `self` proves that the CPU has the instructions.
-        unsafe {
-            match C {
-                3 => wide::first_pass::<Words, C, 3, 24>(pixels, height, rows, cols, sum_sq),
-                _ => wide::first_pass::<Words, C, 1, 8>(pixels, height, rows, cols, sum_sq),
-            }
-        }
-    }
-
-    #[inline(always)]
-    fn second_pass<const C: usize>(self, _: &[u16], _: &[u32], _: &mut [u64]) {}
-}
-
-impl Passes<f32> for Avx2 {
-    #[inline(always)]
-    fn first_pass<const C: usize>(
-        self,
-        pixels: &[f32],
-        height: usize,
-        rows: &mut [f64],
-        cols: &mut [f64],
-        sum_sq: &mut [f64],
-    ) {
-        // SAFETY: `self` proves that the CPU has the instructions.
-        unsafe {
-            match C {
-                3 => wide::first_pass::<Floats, C, 3, 24>(pixels, height, rows, cols, sum_sq),
-                _ => wide::first_pass::<Floats, C, 1, 8>(pixels, height, rows, cols, sum_sq),
-            }
-        }
-    }
-
-    #[inline(always)]
-    fn second_pass<const C: usize>(self, pixels: &[f32], rows: &[f64], sum_sq: &mut [f64]) {
-        // SAFETY: `self` proves that the CPU has the instructions.
-        let spread: [f64; C] = unsafe {
-            match C {
-                3 => wide::spread::<Floats, C, 6, 48>(pixels, means::<C, 48>(pixels, rows)),
-                _ => wide::spread::<Floats, C, 4, 32>(pixels, means::<C, 32>(pixels, rows)),
-            }
-        };
-        sum_sq.copy_from_slice(&spread);
-    }
-}
+// SAFETY: a value of `Avx2` proves that the CPU has the instructions of `Words` and `Floats`.
+wide::passes!(Avx2, Words: 8, Floats);

@@ -151,3 +151,74 @@ pub(super) unsafe fn spread<V: Spread, const C: usize, const G: usize, const L: 
     }
     fold::<f32, C, L>(lanes)
 }
+
+/// The passes of a level over its vectors of 16-bit pixels, `$lanes` each, and of floats, eight each.
+///
+/// Whoever calls it vouches that a value of the level proves that the CPU has the vectors' instructions.
+macro_rules! passes {
+    ($level:ty, $Words:ty: $lanes:literal, $Floats:ty) => {
+        impl Passes<u16> for $level {
+            #[inline(always)]
+            fn first_pass<const C: usize>(
+                self,
+                pixels: &[u16],
+                height: usize,
+                rows: &mut [u32],
+                cols: &mut [u32],
+                sum_sq: &mut [u64],
+            ) {
+                // SAFETY: `self` proves that the CPU has the instructions.
+                unsafe {
+                    match C {
+                        3 => {
+                            super::wide::first_pass::<$Words, C, 3, { 3 * $lanes }>(pixels, height, rows, cols, sum_sq)
+                        }
+                        _ => super::wide::first_pass::<$Words, C, 1, $lanes>(pixels, height, rows, cols, sum_sq),
+                    }
+                }
+            }
+
+            #[inline(always)]
+            fn second_pass<const C: usize>(self, _: &[u16], _: &[u32], _: &mut [u64]) {}
+        }
+
+        impl Passes<f32> for $level {
+            #[inline(always)]
+            fn first_pass<const C: usize>(
+                self,
+                pixels: &[f32],
+                height: usize,
+                rows: &mut [f64],
+                cols: &mut [f64],
+                sum_sq: &mut [f64],
+            ) {
+                // SAFETY: `self` proves that the CPU has the instructions.
+                unsafe {
+                    match C {
+                        3 => super::wide::first_pass::<$Floats, C, 3, 24>(pixels, height, rows, cols, sum_sq),
+                        _ => super::wide::first_pass::<$Floats, C, 1, 8>(pixels, height, rows, cols, sum_sq),
+                    }
+                }
+            }
+
+            #[inline(always)]
+            fn second_pass<const C: usize>(self, pixels: &[f32], rows: &[f64], sum_sq: &mut [f64]) {
+                // SAFETY: `self` proves that the CPU has the instructions.
+                let spread: [f64; C] = unsafe {
+                    match C {
+                        3 => super::wide::spread::<$Floats, C, 6, 48>(
+                            pixels,
+                            super::arithmetic::means::<C, 48>(pixels, rows),
+                        ),
+                        _ => super::wide::spread::<$Floats, C, 4, 32>(
+                            pixels,
+                            super::arithmetic::means::<C, 32>(pixels, rows),
+                        ),
+                    }
+                };
+                sum_sq.copy_from_slice(&spread);
+            }
+        }
+    };
+}
+pub(super) use passes;

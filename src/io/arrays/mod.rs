@@ -79,8 +79,8 @@ impl ArrayHeader {
 
     /// Checks that a row can be a value of a column.
     fn check(&self, name: &str) -> Result<()> {
-        let most = i32::MAX as usize / self.element.bytes().max(1);
-        let values = self.inner().iter().try_fold(1usize, |all, &n| all.checked_mul(n)).filter(|&n| n <= most);
+        let max = i32::MAX as usize / self.element.bytes().max(1);
+        let values = self.inner().iter().try_fold(1usize, |all, &n| all.checked_mul(n)).filter(|&n| n <= max);
         match values {
             _ if self.shape.is_empty() => Err(Error::format(name, "holds a single number, not rows of them")),
             Some(0) => Err(Error::format(name, format!("holds {self}: a dimension is zero"))),
@@ -267,7 +267,7 @@ fn table(mut columns: Vec<(String, ArrayColumn)>, options: &ReadOptions) -> Resu
     let schema = Arc::new(Schema::new(fields));
     let all = columns.first().map_or(0, |(_, images)| images.header.rows());
     let row_bytes: usize = columns.iter().map(|(_, column)| column.header.row_bytes()).sum();
-    let most = (BATCH_BYTES / row_bytes.max(1)).clamp(1, options.batch_rows);
+    let max = (BATCH_BYTES / row_bytes.max(1)).clamp(1, options.batch_rows);
     let (of_batches, mut at, mut finished) = (schema.clone(), 0, false);
     let mut next = move || -> Result<Option<RecordBatch>> {
         if at == all {
@@ -276,7 +276,7 @@ fn table(mut columns: Vec<(String, ArrayColumn)>, options: &ReadOptions) -> Resu
             }
             return Ok(None);
         }
-        let rows = most.min(all - at);
+        let rows = max.min(all - at);
         at += rows;
         let arrays = columns.iter_mut().map(|(_, column)| column.take(rows)).collect::<Result<_>>()?;
         Ok(Some(RecordBatch::try_new(of_batches.clone(), arrays).map_err(Error::from)?))
@@ -294,9 +294,9 @@ fn peek(mut input: Box<dyn Read + Send>, bytes: u64) -> io::Result<(Vec<u8>, Box
 /// Copies a stream of interleaved rows into a temporary file.
 fn unpacked(input: Box<dyn Read + Send>, header: &ArrayHeader, name: &str) -> Result<File> {
     let mut file = tempfile::tempfile().map_err(|e| Error::io("make a temporary file for", name, e))?;
-    let most = header.bytes().saturating_add(1);
-    let bytes = io::copy(&mut input.take(most), &mut file).map_err(|e| read_error(e, name))?;
-    match bytes == most {
+    let max = header.bytes().saturating_add(1);
+    let bytes = io::copy(&mut input.take(max), &mut file).map_err(|e| read_error(e, name))?;
+    match bytes == max {
         true => Err(Error::format(name, format!("there is more than its header says, {header}"))),
         false => header.check_size(bytes, name).map(|()| file),
     }

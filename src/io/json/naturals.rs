@@ -78,14 +78,14 @@ fn read_at<T: JsonPixel>(level: TextLevel, text: &[u8], mut at: usize, pixels: &
 }
 
 /// Reads about `most` items: a few more at most.
-fn one_by_one<T: JsonPixel>(text: &[u8], mut at: usize, pixels: &mut Vec<T>, most: usize) -> usize {
+fn one_by_one<T: JsonPixel>(text: &[u8], mut at: usize, pixels: &mut Vec<T>, max: usize) -> usize {
     // Images have wide dark margins.
     const ZEROS: &[u8; 15] = b"0, 0, 0, 0, 0, ";
     const CLOSE_ZEROS: &[u8; 8] = b"0,0,0,0,";
     // At least nine digits, a comma and a space.
     const WINDOW: usize = 16;
     let zero = T::default();
-    let full = pixels.len() + most;
+    let full = pixels.len() + max;
     while pixels.len() < full
         && let Some(window) = text.get(at..).and_then(|rest| rest.first_chunk::<WINDOW>())
     {

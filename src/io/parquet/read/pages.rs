@@ -78,8 +78,8 @@ struct PageHeader {
 
 fn read_header(file: &SharedFile, at: u64, end: u64) -> Result<PageHeader, Irregular> {
     let mut buffer = Vec::new();
-    for most in HEADER_BYTES {
-        let length = usize::try_from(end - at).unwrap_or(most).min(most);
+    for max in HEADER_BYTES {
+        let length = usize::try_from(end - at).unwrap_or(max).min(max);
         buffer.resize(length, 0);
         let mut filled = 0;
         while filled < length {
@@ -91,7 +91,7 @@ fn read_header(file: &SharedFile, at: u64, end: u64) -> Result<PageHeader, Irreg
         if let Some(header) = parse(&buffer) {
             return Ok(header);
         }
-        if length < most {
+        if length < max {
             break;
         }
     }
