@@ -280,21 +280,16 @@ impl Gpu {
 impl Drop for Gpu {
     fn drop(&mut self) {
         let Some(ring) = self.ring.take() else { return };
-        // Tests only play that a device hangs. They close it here: a thread that still closes one when the process ends would
-        // meet the driver's own clean-up.
-        let hung = !cfg!(test) && matches!(ring.context.health.check(), Err(GpuError::Hung(_)));
-        // wgpu may panic as it drops what belongs to a failed device, which is given up either way.
-        let close = move || {
-            let _ = unpanicked(|| {
-                drop(ring);
-                Ok(())
-            });
-        };
-        if hung {
-            // And it waits for what is under way, perhaps for ever.
-            let _ = thread::Builder::new().name("pixelfeat-close".into()).spawn(close);
-        } else {
-            close();
+        if let Err(GpuError::Hung(_)) = ring.context.health.check() {
+            // Closing it would wait for what is under way, perhaps for ever. On another thread it could still be at it when
+            // the process ends, which crashes drivers. What the device holds goes with the process.
+            std::mem::forget(ring);
+            return;
         }
+        // wgpu may panic as it drops what belongs to a failed device, which is given up either way.
+        let _ = unpanicked(|| {
+            drop(ring);
+            Ok(())
+        });
     }
 }
