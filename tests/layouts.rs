@@ -566,7 +566,7 @@ fn metadata_that_contradicts_its_column_is_an_error_that_says_how() {
         (fixed, r#"{"shape": [1, 1, 12, 1]}"#, "its shape [1, 1, 12, 1] is neither"),
         (fixed, "{}", "its metadata names no shape"),
         (fixed, "not JSON", "its metadata is not JSON"),
-        ("arrow.variable_shape_tensor", "", "its storage is no struct"),
+        ("arrow.variable_shape_tensor", "", "its storage is not a struct"),
         ("daft.super_extension", r#"{"datatype":{"FixedShapeImage":["RGB",2,3]}}"#, "a shape of [2, 3, 3]"),
         ("daft.super_extension", "\x01\x02", "its metadata is not JSON"),
     ] {
