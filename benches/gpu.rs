@@ -26,7 +26,7 @@ const CHECKED: usize = 50;
 #[derive(Parser)]
 #[command(name = "gpu", max_term_width = 110)]
 struct Args {
-    /// Where to write the raw result; by default benches/results/DATE-ADAPTER.json, and nothing with --quick.
+    /// Where to write the raw result; by default benches/results/DATE-gpu-ADAPTER.json, and nothing with --quick.
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
     /// Megabytes of pixels of each case.

@@ -2,7 +2,7 @@
 
 mod support;
 
-use pixelfeat::{FeatureSet, FeatureSpec, Featurizer, ImageShape, PixelType};
+use pixelfeat::{FeatureLayout, FeatureSet, FeatureSpec, Featurizer, ImageShape, PixelType};
 use proptest::prelude::*;
 use support::{Content, column, compare, compare_at, engines, expected, expected_of, first_difference, values};
 
@@ -70,30 +70,15 @@ fn float_features_are_the_same_on_every_cpu_level_and_within_the_bound_on_a_gpu(
             let values = values(content, PixelType::F32, images * shape.values());
             let images = column(&values, PixelType::F32, shape.values());
             let expected = expected(&values, PixelType::F32, shape);
-            // Values lie within ±2,300; a sum of n of them on a GPU is off by at most n²·2⁻²⁴ times that.
-            let size = 2_300.0 * h.max(w) as f64;
-            let bound = size * h.max(w) as f64 / f64::from(1 << 24);
             let mut first: Option<(String, Vec<u32>)> = None;
             for (name, engine) in &engines {
                 let features = Featurizer::new(engine.clone(), FeatureSpec::new(shape)).featurize(&images).unwrap();
                 // What computes both ways leaves floats to the CPU.
                 let gpu = name == "gpu";
-                let blocks = features.layout().blocks();
-                let is_centroid = |place: usize| {
-                    blocks.iter().any(|block| block.range.contains(&place) && block.name.ends_with("centroid"))
-                };
-                let within_bound = |place: usize, got: f32, want: f32| {
-                    // Where the mass nearly cancels, a centroid is large and as uncertain as the mass.
-                    let relative = if is_centroid(place) { 0.02 } else { 2e-7 };
-                    (f64::from(got) - f64::from(want)).abs() <= bound.max(f64::from(want.abs()) * relative) + 1e-3
-                };
-                let close = |got: f32, want: f32| {
-                    (f64::from(got) - f64::from(want)).abs() <= f64::from(want.abs()) * 2e-7 + 1e-9 * size
-                };
                 let difference = if gpu {
-                    compare_at(&features, &expected, within_bound)
+                    compare_at(&features, &expected, close_on_a_gpu(features.layout()))
                 } else {
-                    compare(&features, &expected, close)
+                    compare(&features, &expected, close_on_a_cpu(shape))
                 };
                 assert_eq!(difference, None, "{name}, {shape} {content:?}");
                 if !gpu {
@@ -106,6 +91,29 @@ fn float_features_are_the_same_on_every_cpu_level_and_within_the_bound_on_a_gpu(
     }
 }
 
+/// The largest sum of a row or column of the tests' floats, which lie within ±2,300.
+fn largest_sum(shape: ImageShape) -> f64 {
+    2_300.0 * shape.height().max(shape.width()) as f64
+}
+
+/// What the values of a CPU may differ from the oracle's by.
+fn close_on_a_cpu(shape: ImageShape) -> impl Fn(f32, f32) -> bool {
+    let absolute = 1e-9 * largest_sum(shape);
+    move |got, want| (f64::from(got) - f64::from(want)).abs() <= f64::from(want.abs()) * 2e-7 + absolute
+}
+
+/// What the values of a GPU may differ from the oracle's by: a sum of n values by n²·2⁻²⁴ times the largest.
+fn close_on_a_gpu(layout: &FeatureLayout) -> impl Fn(usize, f32, f32) -> bool {
+    let (shape, blocks) = (layout.shape(), layout.blocks());
+    let bound = largest_sum(shape) * shape.height().max(shape.width()) as f64 / f64::from(1 << 24);
+    move |place, got, want| {
+        let is_centroid = blocks.iter().any(|block| block.range.contains(&place) && block.name.ends_with("centroid"));
+        // Where the mass nearly cancels, a centroid is large and as uncertain as the mass.
+        let relative = if is_centroid { 0.02 } else { 2e-7 };
+        (f64::from(got) - f64::from(want)).abs() <= bound.max(f64::from(want.abs()) * relative) + 1e-3
+    }
+}
+
 #[test]
 fn the_comparison_of_floats_notices_what_is_beyond_its_tolerance() {
     let shape = ImageShape::gray(28, 28).unwrap();
@@ -114,12 +122,16 @@ fn the_comparison_of_floats_notices_what_is_beyond_its_tolerance() {
     let (_, engine) = engines().swap_remove(0);
     let features = Featurizer::new(engine, FeatureSpec::new(shape)).featurize(&images).unwrap();
     let mut wanted = expected(&values, PixelType::F32, shape);
-    let close = |got: f32, want: f32| (got - want).abs() <= want.abs() * 1e-6 + 1e-3;
-    assert_eq!(compare(&features, &wanted, close), None);
-    for off in [0.01, f32::NAN] {
-        let right = std::mem::replace(&mut wanted[0][40], off + features.list_values()[40]);
-        assert!(compare(&features, &wanted, close).is_some(), "off by {off}");
-        wanted[0][40] = right;
+    let compare_both = |wanted: &[support::Expected]| {
+        let on_a_gpu = compare_at(&features, wanted, close_on_a_gpu(features.layout()));
+        [compare(&features, wanted, close_on_a_cpu(shape)), on_a_gpu]
+    };
+    assert_eq!(compare_both(&wanted), [None, None]);
+    let right = wanted[0][40];
+    // A bound of a GPU is wider: n²·2⁻²⁴ times 2,300 is 0.11 here.
+    for (off, is_noticed) in [(0.05, [true, false]), (0.2, [true, true]), (f32::NAN, [true, true])] {
+        wanted[0][40] = right + off;
+        assert_eq!(compare_both(&wanted).map(|difference| difference.is_some()), is_noticed, "off by {off}");
     }
 }
 

@@ -7,7 +7,6 @@ use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
-use std::time::SystemTime;
 
 use arrow_array::cast::AsArray;
 use arrow_array::types::{Float32Type, Int64Type};
@@ -25,20 +24,15 @@ fn example(name: &str) -> Command {
     folder.pop();
     let program = folder.join("examples").join(format!("{name}{}", std::env::consts::EXE_SUFFIX));
     assert!(program.is_file(), "{} is missing: run `cargo build --examples` first", program.display());
-    let built = fs::metadata(&program).and_then(|about| about.modified()).unwrap();
-    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let source = newest(&root.join("src")).max(newest(&root.join("examples")));
-    assert!(source <= built, "{} is older than its source: run `cargo build --examples` first", program.display());
+    let changed = |path: &Path| fs::metadata(path).and_then(|about| about.modified()).unwrap();
+    // Cargo lists beside a program the files that it was built from, with a backslash before each space of a path.
+    let list = fs::read_to_string(program.with_extension("d")).unwrap().replace("\\ ", "\0");
+    let (_, sources) = list.split_once(": ").unwrap();
+    for source in sources.split_whitespace().map(|path| PathBuf::from(path.replace('\0', " "))) {
+        let is_old = changed(&source) > changed(&program);
+        assert!(!is_old, "{} is newer than the program: run `cargo build --examples` first", source.display());
+    }
     Command::new(program)
-}
-
-/// When a file of a folder was last changed.
-fn newest(folder: &Path) -> SystemTime {
-    let changed = |entry: fs::DirEntry| {
-        let path = entry.path();
-        if path.is_dir() { newest(&path) } else { entry.metadata().and_then(|about| about.modified()).unwrap() }
-    };
-    fs::read_dir(folder).unwrap().map(|entry| changed(entry.unwrap())).max().unwrap_or(SystemTime::UNIX_EPOCH)
 }
 
 struct Place(tempfile::TempDir);

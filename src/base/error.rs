@@ -1,5 +1,6 @@
 //! The one error type of the crate.
 
+use std::any::Any;
 use std::path::{Path, PathBuf};
 
 use arrow_schema::{ArrowError, DataType};
@@ -37,7 +38,7 @@ pub enum Error {
         why: String,
     },
     /// The input has no such column.
-    #[error("no column `{column}`; there is {}", listed(.available))]
+    #[error("no column `{column}`; there is {}", quoted(.available))]
     NoSuchColumn {
         /// The column asked for.
         column: String,
@@ -160,16 +161,14 @@ impl From<Error> for ArrowError {
     }
 }
 
-/// The value that `text` names; names are the option's whole vocabulary.
-pub(crate) fn choose<T: Copy>(option: &'static str, text: &str, values: &[(&str, T)]) -> Result<T> {
-    values.iter().find(|(name, _)| *name == text).map(|(_, value)| *value).ok_or_else(|| {
-        let names: Vec<&str> = values.iter().map(|(name, _)| *name).collect();
-        let (last, others) = names.split_last().unwrap_or((&"", &[]));
-        Error::InvalidOption { option, why: format!("`{text}` is not {} or {last}", others.join(", ")) }
-    })
+/// What a panic says.
+pub(crate) fn panic_text(panic: &(dyn Any + Send)) -> &str {
+    let text = panic.downcast_ref::<&str>().copied();
+    text.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("a worker panicked")
 }
 
-fn listed(names: &[String]) -> String {
+/// The first names of a list, in backticks.
+fn quoted(names: &[String]) -> String {
     if names.is_empty() {
         return "none".to_owned();
     }

@@ -8,3 +8,4 @@ pub(crate) mod random;
 pub(crate) mod reason;
 pub(crate) mod shape;
 pub(crate) mod simd;
+pub(crate) mod text;

@@ -1,6 +1,5 @@
 //! Work shared out to threads and handed back in the order it came in, with a bound on what is in flight.
 
-use std::any::Any;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -8,7 +7,7 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 
-use crate::base::error::{Error, Result};
+use crate::base::error::{Error, Result, panic_text};
 
 /// The results of [`map`], in the order of its jobs. After the first error there is nothing more.
 ///
@@ -66,7 +65,7 @@ fn supply<J, R>(
 ) {
     while !stop.load(Ordering::Relaxed) {
         let next = catch_unwind(AssertUnwindSafe(&mut source))
-            .unwrap_or_else(|panic| Some(Err(Error::Internal(message_of(panic)))));
+            .unwrap_or_else(|panic| Some(Err(Error::Internal(panic_text(&*panic).to_owned()))));
         let sent = match next {
             None => return,
             Some(Err(error)) => {
@@ -101,16 +100,11 @@ fn work<J, R, F: FnMut(J) -> Result<R>>(
         let result = catch_unwind(AssertUnwindSafe(|| run(job))).unwrap_or_else(|panic| {
             // What the panic left behind is not to be relied on.
             run = worker();
-            Err(Error::Internal(message_of(panic)))
+            Err(Error::Internal(panic_text(&*panic).to_owned()))
         });
         // The consumer may be gone; then nobody wants the result.
         let _ = done.send(result);
     }
-}
-
-fn message_of(panic: Box<dyn Any + Send>) -> String {
-    let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
-    text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_else(|| "a worker panicked".to_owned())
 }
 
 impl<R> Iterator for Ordered<R> {

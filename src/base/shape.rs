@@ -3,7 +3,8 @@
 use std::fmt;
 use std::str::FromStr;
 
-use crate::base::error::{Error, Result, choose};
+use crate::base::error::{Error, Result};
+use crate::base::text::names;
 
 /// Height, width and channels of every image of a run; values lie row by row, the channels of a pixel side by side
 /// (H×W×C, interleaved).
@@ -148,23 +149,7 @@ impl PixelType {
     }
 }
 
-impl fmt::Display for PixelType {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            PixelType::U8 => "u8",
-            PixelType::U16 => "u16",
-            PixelType::F32 => "f32",
-        })
-    }
-}
-
-impl FromStr for PixelType {
-    type Err = Error;
-
-    fn from_str(text: &str) -> Result<Self> {
-        choose("pixel type", text, &[("u8", PixelType::U8), ("u16", PixelType::U16), ("f32", PixelType::F32)])
-    }
-}
+names!("pixel type", PixelType { "u8" => U8, "u16" => U16, "f32" => F32 });
 
 #[cfg(test)]
 mod tests {

@@ -4,7 +4,8 @@ use std::fmt;
 use std::str::FromStr;
 use std::sync::OnceLock;
 
-use super::error::{Error, Result, choose};
+use super::error::{Error, Result};
+use super::text::choose;
 
 /// A set of instructions that the CPU kernels are compiled for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -107,37 +108,46 @@ pub(crate) trait SimdKernel {
     fn run<S: Simd>(self, simd: S);
 }
 
-impl Level {
-    /// Runs a kernel with this level's instructions, or with those that every CPU has if this one lacks them.
-    pub(crate) fn run(self, kernel: impl SimdKernel) {
-        match self {
+/// Makes the function `$run`, which runs a kernel with a level's instructions, or with those that every CPU has if this
+/// one lacks them. `$Kernel` is a trait whose method `run` takes the proof of the level.
+macro_rules! run_at_level {
+    ($vis:vis $run:ident, $Kernel:path) => {
+        $vis fn $run(level: $crate::base::simd::Level, kernel: impl $Kernel) {
             #[cfg(target_arch = "x86_64")]
-            Level::Avx2 => {
-                if let Some(avx2) = Avx2::detect() {
-                    #[target_feature(enable = "avx2")]
-                    fn run(avx2: Avx2, kernel: impl SimdKernel) {
-                        kernel.run(avx2);
+            use $crate::base::simd::{Avx2, Avx512};
+            use $crate::base::simd::{Level, Portable};
+            match level {
+                #[cfg(target_arch = "x86_64")]
+                Level::Avx2 => {
+                    if let Some(avx2) = Avx2::detect() {
+                        #[target_feature(enable = "avx2")]
+                        fn run(avx2: Avx2, kernel: impl $Kernel) {
+                            kernel.run(avx2);
+                        }
+                        // SAFETY: `avx2` proves that the CPU has AVX2.
+                        return unsafe { run(avx2, kernel) };
                     }
-                    // SAFETY: `avx2` proves that the CPU has AVX2.
-                    return unsafe { run(avx2, kernel) };
                 }
-            }
-            #[cfg(target_arch = "x86_64")]
-            Level::Avx512 => {
-                if let Some(avx512) = Avx512::detect() {
-                    #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vbmi,avx512vnni")]
-                    fn run(avx512: Avx512, kernel: impl SimdKernel) {
-                        kernel.run(avx512);
+                #[cfg(target_arch = "x86_64")]
+                Level::Avx512 => {
+                    if let Some(avx512) = Avx512::detect() {
+                        #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vbmi,avx512vnni")]
+                        fn run(avx512: Avx512, kernel: impl $Kernel) {
+                            kernel.run(avx512);
+                        }
+                        // SAFETY: `avx512` proves that the CPU has these instructions.
+                        return unsafe { run(avx512, kernel) };
                     }
-                    // SAFETY: `avx512` proves that the CPU has these instructions.
-                    return unsafe { run(avx512, kernel) };
                 }
+                _ => {}
             }
-            _ => {}
+            kernel.run(Portable);
         }
-        kernel.run(Portable);
-    }
+    };
 }
+pub(crate) use run_at_level;
+
+run_at_level!(pub(crate) run_simd, SimdKernel);
 
 /// Vectors of bytes, in the instructions of a level. A value of the implementor proves that the CPU has them.
 pub(crate) trait Simd: Copy {

@@ -26,7 +26,7 @@ const TILE_BYTES: usize = 16 << 10;
 /// does not have is replaced by [`Level::Portable`]. No images are fine.
 ///
 /// # Panics
-/// If `pixels` and `out` are not of one number of images of the layout.
+/// If `pixels` and `out` do not hold the same number of images of the layout.
 pub fn featurize<'a>(level: Level, layout: &FeatureLayout, pixels: impl Into<PixelSlice<'a>>, out: FeaturesMut<'_>) {
     let pixels = pixels.into();
     let (shape, images) = (layout.shape(), out.images());
@@ -52,7 +52,7 @@ fn halve(level: Level, layout: &FeatureLayout, pixels: PixelSlice<'_>, out: Feat
 }
 
 /// One thread's part, or one image large enough for several.
-fn leaf(level: Level, layout: &FeatureLayout, pixels: PixelSlice<'_>, mut out: FeaturesMut<'_>) {
+fn leaf(level: Level, layout: &FeatureLayout, mut pixels: PixelSlice<'_>, mut out: FeaturesMut<'_>) {
     let shape = layout.shape();
     if let Some(rows) = bands::rows_per_band(shape, pixels.pixel_type()) {
         for (image, row) in pixels.chunks(shape.values()).zip(out.rows_mut()) {
@@ -65,7 +65,6 @@ fn leaf(level: Level, layout: &FeatureLayout, pixels: PixelSlice<'_>, mut out: F
         1 => usize::MAX,
         _ => (TILE_BYTES / (shape.values() * pixels.pixel_type().bytes())).max(1),
     };
-    let (mut pixels, mut out) = (pixels, out);
     while out.images() > 0 {
         let images = out.images().min(tile);
         let (now, later) = pixels.split_at(images * shape.values());

@@ -1,10 +1,9 @@
 //! Which processor computes: what a caller asks for, and what an engine tells of itself.
 
 use std::fmt;
-use std::str::FromStr;
 
-use crate::base::error::{Error, Result, choose};
 use crate::base::simd::Level;
+use crate::base::text::names;
 
 /// Which processor computes the features. Integer results do not depend on it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -23,25 +22,7 @@ pub enum Backend {
     Hybrid,
 }
 
-impl fmt::Display for Backend {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Backend::Auto => "auto",
-            Backend::Cpu => "cpu",
-            Backend::Gpu => "gpu",
-            Backend::Hybrid => "hybrid",
-        })
-    }
-}
-
-impl FromStr for Backend {
-    type Err = Error;
-
-    fn from_str(text: &str) -> Result<Self> {
-        let all = [Backend::Auto, Backend::Cpu, Backend::Gpu, Backend::Hybrid];
-        choose("backend", text, &[("auto", all[0]), ("cpu", all[1]), ("gpu", all[2]), ("hybrid", all[3])])
-    }
-}
+names!("backend", Backend { "auto" => Auto, "cpu" => Cpu, "gpu" => Gpu, "hybrid" => Hybrid });
 
 /// How to set up an [`Engine`](crate::Engine).
 #[derive(Debug, Clone, PartialEq, Eq, Default)]

@@ -106,7 +106,7 @@ impl BlockGeometry {
     }
 }
 
-/// The exact sums of a band of an image, known to their family alone.
+/// The exact sums of a band of an image. Only their family knows their type.
 pub(crate) type BandSums = Box<dyn Any + Send + Sync>;
 
 /// The images that values are computed of.
@@ -128,7 +128,7 @@ pub(crate) struct BlockNames {
 }
 
 impl BlockNames {
-    /// A block of `len` values, which are named by the place of each.
+    /// A block of `len` values. `name` gives the name of the value at an index.
     pub fn numbered(block: impl Into<String>, len: usize, name: impl Fn(usize) -> String) -> Self {
         Self { block: block.into(), values: (0..len).map(name).collect() }
     }

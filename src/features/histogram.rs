@@ -11,7 +11,7 @@ use crate::base::pixels::PixelSlice;
 use crate::base::shape::ImageShape;
 #[cfg(feature = "gpu")]
 use crate::base::shape::PixelType;
-use crate::base::simd::{Level, Simd, SimdKernel};
+use crate::base::simd::{Level, Simd, SimdKernel, run_simd};
 
 /// The feature `histogram:N`.
 ///
@@ -82,12 +82,12 @@ impl Family for Histogram {
     }
 
     fn compute(&self, level: Level, of: ImageSpec, pixels: PixelSlice<'_>, out: &mut RowsMut<'_>) {
-        level.run(CountRows { histogram: *self, of, pixels, out });
+        run_simd(level, CountRows { histogram: *self, of, pixels, out });
     }
 
     fn sum_band(&self, level: Level, band: ImageSpec, pixels: PixelSlice<'_>) -> BandSums {
         let mut counts = vec![0; self.block_values(band.shape)];
-        level.run(CountBand { histogram: *self, of: band, pixels, counts: &mut counts });
+        run_simd(level, CountBand { histogram: *self, of: band, pixels, counts: &mut counts });
         Box::new(counts)
     }
 

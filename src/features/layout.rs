@@ -1,6 +1,7 @@
 //! Where the values of a feature set are in a row.
 
 use std::ops::Range;
+use std::sync::Arc;
 
 use super::family::ImageSpec;
 use super::{Feature, FeatureSet};
@@ -17,7 +18,7 @@ pub struct FeatureLayout {
     shape: ImageShape,
     scale: f64,
     /// The values of each feature of the set.
-    ranges: Vec<Range<usize>>,
+    ranges: Arc<[Range<usize>]>,
 }
 
 /// Values of a feature that belong together.
@@ -52,7 +53,7 @@ impl FeatureLayout {
             let why = format!("`{set}` of {shape} images has {start} values, more than a list can hold");
             return Err(Error::InvalidOption { option: "features", why });
         }
-        Ok(Self { set, shape, scale, ranges })
+        Ok(Self { set, shape, scale, ranges: ranges.into() })
     }
 
     /// The feature set.
@@ -84,7 +85,7 @@ impl FeatureLayout {
     /// The blocks of a row, in order.
     pub fn blocks(&self) -> Vec<Block> {
         let mut blocks = Vec::new();
-        for (&feature, range) in self.set.features().iter().zip(&self.ranges) {
+        for (&feature, range) in self.set.features().iter().zip(&*self.ranges) {
             let mut start = range.start;
             let mut push = |name: String, values: Vec<String>, is_column| {
                 let range = start..start + values.len();
@@ -108,7 +109,7 @@ impl FeatureLayout {
 
     /// The columns that hold one value of a row each: their names and places.
     pub(crate) fn columns(&self) -> impl Iterator<Item = (&'static str, usize)> {
-        self.set.features().iter().zip(&self.ranges).flat_map(|(feature, range)| {
+        self.set.features().iter().zip(&*self.ranges).flat_map(|(feature, range)| {
             let names = feature.family().columns();
             names.iter().copied().zip(range.end - names.len()..)
         })

@@ -1,16 +1,14 @@
 //! The Arrow fields of features, and what the schema says of how they were made.
 
 use std::collections::HashMap;
-use std::fmt;
-use std::str::FromStr;
 use std::sync::Arc;
 
 use arrow_schema::extension::{EXTENSION_TYPE_METADATA_KEY, EXTENSION_TYPE_NAME_KEY};
 use arrow_schema::{DataType, Field};
 
 use super::{FeatureLayout, FeatureSet};
-use crate::base::error::{Error, Result, choose};
 use crate::base::shape::PixelType;
+use crate::base::text::names;
 
 /// How the features of an image stand in the output.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -25,23 +23,7 @@ pub enum Layout {
     Tensor,
 }
 
-impl fmt::Display for Layout {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Layout::List => "list",
-            Layout::Columns => "columns",
-            Layout::Tensor => "tensor",
-        })
-    }
-}
-
-impl FromStr for Layout {
-    type Err = Error;
-
-    fn from_str(text: &str) -> Result<Self> {
-        choose("layout", text, &[("list", Layout::List), ("columns", Layout::Columns), ("tensor", Layout::Tensor)])
-    }
-}
+names!("layout", Layout { "list" => List, "columns" => Columns, "tensor" => Tensor });
 
 /// The name of the list column.
 pub const FEATURES: &str = "features";
@@ -108,14 +90,14 @@ fn list_type(values: usize, layout: Layout) -> DataType {
 /// What the output schema says of how it was made: `pixelfeat.version`, `.features` (the feature set), `.shape`,
 /// `.pixel_type`, `.scale` and `.feature_names` (those of the feature list, comma-separated, in order).
 pub fn metadata(features: &FeatureLayout, pixel_type: PixelType) -> HashMap<String, String> {
-    let entry = |key: &str, value: String| (format!("pixelfeat.{key}"), value);
+    let entry = |key: &str, value: String| (key.to_owned(), value);
     HashMap::from([
-        entry("version", env!("CARGO_PKG_VERSION").to_owned()),
-        entry("features", features.set().to_string()),
-        entry("shape", features.shape().to_string()),
-        entry("pixel_type", pixel_type.to_string()),
-        entry("scale", features.scale().to_string()),
-        entry("feature_names", features.list_names().join(",")),
+        entry("pixelfeat.version", env!("CARGO_PKG_VERSION").to_owned()),
+        entry("pixelfeat.features", features.set().to_string()),
+        entry("pixelfeat.shape", features.shape().to_string()),
+        entry("pixelfeat.pixel_type", pixel_type.to_string()),
+        entry("pixelfeat.scale", features.scale().to_string()),
+        entry(FEATURE_NAMES_KEY, features.list_names().join(",")),
     ])
 }
 

@@ -2,10 +2,12 @@
 
 use std::fmt;
 use std::str::FromStr;
+use std::sync::Arc;
 
 use super::{Feature, FeatureLayout, Profiles};
 use crate::base::error::{Error, Result};
 use crate::base::shape::ImageShape;
+use crate::base::text::{name_and_arguments, write_list};
 
 /// What to compute of each image: a list of features. Values stand in the output in the order of the list.
 ///
@@ -24,7 +26,7 @@ use crate::base::shape::ImageShape;
 /// # }
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct FeatureSet(Vec<Feature>);
+pub struct FeatureSet(Arc<[Feature]>);
 
 impl FeatureSet {
     /// A set of these features.
@@ -42,7 +44,7 @@ impl FeatureSet {
                 return refuse(format!("`{}` is named twice", feature.name()));
             }
         }
-        Ok(Self(features))
+        Ok(Self(features.into()))
     }
 
     /// The features, in order.
@@ -69,9 +71,9 @@ impl FeatureSet {
 impl FeatureSet {
     /// Sets that tests run over: every family alone, and all of them in one set.
     pub(crate) fn examples() -> Vec<Self> {
-        let mut sets: Vec<Self> = Feature::examples().into_iter().map(|feature| Self(vec![feature])).collect();
+        let mut sets: Vec<Self> = Feature::examples().into_iter().map(|feature| Self([feature].into())).collect();
         if sets.len() > 1 {
-            sets.push(Self(Feature::examples()));
+            sets.push(Self(Feature::examples().into()));
         }
         sets
     }
@@ -80,19 +82,13 @@ impl FeatureSet {
 impl Default for FeatureSet {
     /// `profiles`.
     fn default() -> Self {
-        Self(vec![Profiles.into()])
+        Self([Profiles.into()].into())
     }
 }
 
 impl fmt::Display for FeatureSet {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (at, feature) in self.0.iter().enumerate() {
-            if at > 0 {
-                f.write_str(",")?;
-            }
-            write!(f, "{feature}")?;
-        }
-        Ok(())
+        write_list(f, &self.0)
     }
 }
 
@@ -106,7 +102,7 @@ impl FromStr for FeatureSet {
     /// the family, or as [`FeatureSet::new`].
     fn from_str(text: &str) -> Result<Self> {
         let read = |part: &str| {
-            let (name, parameters) = part.split_once(':').map_or((part, None), |(name, rest)| (name, Some(rest)));
+            let (name, parameters) = name_and_arguments(part);
             Feature::parse(name.trim(), parameters.map(str::trim)).unwrap_or_else(|| {
                 let why = format!("`{}` is none of {}", name.trim(), Feature::NAMES.join(", "));
                 Err(Error::InvalidOption { option: "features", why })

@@ -17,7 +17,8 @@ pub struct ImageBatch {
     /// Whether `pixels` has a place for every row, or only for the valid ones.
     every_row: bool,
     defects: Vec<Defect>,
-    /// The defective rows that have a place in `pixels` all the same: what is wrong showed only in their features.
+    /// The defective rows that have a place in `pixels` all the same, in order: what is wrong showed only in their
+    /// features.
     late: Vec<usize>,
 }
 
@@ -62,6 +63,7 @@ impl ImageBatch {
         let before = self.defects.len();
         self.defects.extend(defects);
         self.late.extend(self.defects[before..].iter().map(|defect| defect.row));
+        self.late.sort_unstable();
         self.defects.sort_by_key(|defect| defect.row);
     }
 
@@ -73,7 +75,7 @@ impl ImageBatch {
         (0..self.rows).map(move |row| {
             let is_defect = defects.next_if_eq(&row).is_some();
             let place = next;
-            next += usize::from(!is_defect || self.every_row || self.late.contains(&row));
+            next += usize::from(!is_defect || self.every_row || self.late.binary_search(&row).is_ok());
             (!is_defect).then_some(place)
         })
     }

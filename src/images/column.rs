@@ -1,14 +1,12 @@
 //! How the images of a column are stored, as its field says.
 
-use std::fmt;
-use std::str::FromStr;
-
 use arrow_schema::{DataType, Field, Fields};
 
 use super::lists::ListKind;
 use super::tensor::{AxisOrder, DimensionOrder, Tensor, daft_fixed_image, extension};
-use crate::base::error::{Error, Result, choose};
+use crate::base::error::{Error, Result};
 use crate::base::shape::{ImageShape, PixelType};
+use crate::base::text::names;
 
 /// What the bytes of an image column hold.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -20,22 +18,7 @@ pub enum Encoding {
     Encoded,
 }
 
-impl fmt::Display for Encoding {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Encoding::Raw => "raw",
-            Encoding::Encoded => "encoded",
-        })
-    }
-}
-
-impl FromStr for Encoding {
-    type Err = Error;
-
-    fn from_str(text: &str) -> Result<Self> {
-        choose("encoding", text, &[("raw", Encoding::Raw), ("encoded", Encoding::Encoded)])
-    }
-}
+names!("encoding", Encoding { "raw" => Raw, "encoded" => Encoded });
 
 /// The metadata key of a field that names the shape of its images, such as `28x28x3`.
 pub(crate) const SHAPE_KEY: &str = "pixelfeat.shape";

@@ -9,6 +9,7 @@ use arrow_array::{Array, ArrayRef, RecordBatch, StringArray, StructArray, UInt64
 use arrow_buffer::NullBuffer;
 use arrow_schema::{DataType, Field, Fields};
 
+use crate::base::error::Error;
 use crate::base::reason::Reason;
 use crate::base::shape::PixelType;
 
@@ -53,6 +54,18 @@ impl Defect {
     #[must_use]
     pub fn with_raw(self, raw: impl Into<Option<String>>) -> Self {
         Self { raw: raw.into(), ..self }
+    }
+
+    /// The error of a run that stops at this row of the image column `column`: row `row` of `file`, from 0.
+    pub(crate) fn error(&self, file: Option<&str>, row: u64, column: &str) -> Error {
+        Error::InvalidRow {
+            file: file.map(str::to_owned),
+            row,
+            line: self.line,
+            column: column.to_owned(),
+            reason: self.reason,
+            detail: self.detail.clone(),
+        }
     }
 }
 
@@ -137,11 +150,9 @@ pub(crate) fn take_defects(batch: RecordBatch, image: &str) -> (RecordBatch, Vec
 pub(crate) fn explain(defects: &mut [Defect], known: Vec<Defect>) {
     let mut known = known.into_iter().peekable();
     for defect in defects {
-        while known.peek().is_some_and(|k| k.row < defect.row) {
-            known.next();
-        }
-        if known.peek().is_some_and(|k| k.row == defect.row) {
-            *defect = known.next().unwrap_or_else(|| defect.clone());
+        while known.next_if(|k| k.row < defect.row).is_some() {}
+        if let Some(known) = known.next_if(|k| k.row == defect.row) {
+            *defect = known;
         }
     }
 }

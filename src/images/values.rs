@@ -5,10 +5,9 @@ use std::fmt::Display;
 use arrow_array::PrimitiveArray;
 use arrow_array::types::{ArrowPrimitiveType, Float32Type, UInt8Type, UInt16Type};
 use arrow_buffer::{ArrowNativeType, NullBuffer, ScalarBuffer};
-use bytemuck::Pod;
 use half::f16;
 
-use crate::base::pixels::Pixels;
+use crate::base::pixels::{Pixel, Pixels};
 use crate::base::reason::Reason;
 use crate::base::shape::PixelType;
 use crate::images::defect::Defect;
@@ -50,10 +49,8 @@ fn wider<V: Value>(declared: PixelType, values: &[V]) -> Option<PixelType> {
     }
 }
 
-/// A type that images are computed in: u8, u16 or f32.
-pub(crate) trait PixelValue: Value + Pod + ArrowNativeType {
-    /// The type's name at run time.
-    const TYPE: PixelType;
+/// A type that images are computed in, as Arrow has it and as values of other types become it.
+pub(crate) trait PixelValue: Pixel + Value + ArrowNativeType {
     type Arrow: ArrowPrimitiveType<Native = Self>;
     /// Whether all values can become pixels of this type without loss.
     fn takes_all<V: Value>(values: &[V]) -> bool;
@@ -66,7 +63,6 @@ pub(crate) trait PixelValue: Value + Pod + ArrowNativeType {
 macro_rules! pixel_value {
     ($t:ty, $kind:ident, $arrow:ty, $fits:ident, $to:ident) => {
         impl PixelValue for $t {
-            const TYPE: PixelType = PixelType::$kind;
             type Arrow = $arrow;
             fn takes_all<V: Value>(values: &[V]) -> bool {
                 V::$fits(values)
@@ -105,8 +101,8 @@ macro_rules! with_pixel_type {
 }
 pub(super) use with_pixel_type;
 
-/// A number type that pixels come in. The `fit_…` functions look at every value without an early exit, which the compiler turns
-/// into vector code.
+/// A number type that pixels come in. The `fit_…` functions look at every value without an early exit, so that the
+/// compiler can turn them into vector code.
 pub(crate) trait Value: Copy + Display + Send + Sync {
     fn fit_u8(values: &[Self]) -> bool;
     fn fit_u16(values: &[Self]) -> bool;

@@ -3,11 +3,9 @@
 //! Reading, writing, the search through folders and the messages about formats all use this table. A new format is a
 //! module that reads or writes it, and a row here.
 
-use std::fmt;
 use std::fs::File;
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
-use std::str::FromStr;
 
 use arrow_array::RecordBatchReader;
 
@@ -16,7 +14,8 @@ use super::options::{Compression, ReadOptions, WriteOptions};
 use super::output_file::OutputFile;
 use super::progress::Progress;
 use super::{images, magic};
-use crate::base::error::{Error, Result, choose};
+use crate::base::error::Result;
+use crate::base::text::names;
 
 /// A file format.
 pub struct FileFormat {
@@ -369,15 +368,6 @@ pub fn content_by_name(path: &Path) -> Option<Content> {
         .map(|format| format.content)
 }
 
-/// A list for messages: `a, b and c`.
-pub fn listed<'a>(names: impl Iterator<Item = &'a str>, last: &str) -> String {
-    let names: Vec<&str> = names.collect();
-    match names.split_last() {
-        Some((end, others)) if !others.is_empty() => format!("{} {last} {end}", others.join(", ")),
-        _ => names.concat(),
-    }
-}
-
 /// A format of an output.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
@@ -394,29 +384,13 @@ pub enum OutputFormat {
     Csv,
 }
 
-/// The names of the formats.
-const OUTPUT_FORMATS: [(&str, OutputFormat); 5] = [
-    ("parquet", OutputFormat::Parquet),
-    ("arrow", OutputFormat::ArrowFile),
-    ("arrow-stream", OutputFormat::ArrowStream),
-    ("npy", OutputFormat::Npy),
-    ("csv", OutputFormat::Csv),
-];
-
-impl FromStr for OutputFormat {
-    type Err = Error;
-
-    fn from_str(text: &str) -> Result<Self> {
-        choose("output format", text, &OUTPUT_FORMATS)
-    }
-}
-
-impl fmt::Display for OutputFormat {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let name = OUTPUT_FORMATS.iter().find(|(_, format)| format == self).map_or("", |(name, _)| name);
-        f.write_str(name)
-    }
-}
+names!("output format", OutputFormat {
+    "parquet" => Parquet,
+    "arrow" => ArrowFile,
+    "arrow-stream" => ArrowStream,
+    "npy" => Npy,
+    "csv" => Csv,
+});
 
 #[cfg(test)]
 mod tests {
@@ -469,7 +443,7 @@ mod tests {
 
     #[test]
     fn names_lead_to_formats_and_back() {
-        for (name, format) in OUTPUT_FORMATS {
+        for &(name, format) in OutputFormat::NAMES {
             assert_eq!(format.to_string(), name);
             assert_eq!(name.parse::<OutputFormat>().unwrap(), format);
             assert_eq!(writable().filter(|(_, writing)| writing.format == format).count(), 1);

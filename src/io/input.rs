@@ -11,6 +11,7 @@ use super::paths::InputSource;
 use super::progress::{CountedReader, Progress};
 use super::{images, paths};
 use crate::base::error::{Error, Result};
+use crate::base::text::listed;
 
 /// Opens a source.
 pub fn open(source: InputSource, options: &ReadOptions, progress: &Progress) -> Result<Batches> {
@@ -38,7 +39,7 @@ fn open_bytes(
     let mut head = Vec::new();
     bytes.by_ref().take(HEAD_BYTES as u64).read_to_end(&mut head).map_err(|e| Error::io("read", name, e))?;
     let (format, reading) = formats::recognise(&head).ok_or_else(|| {
-        let known = formats::listed(formats::readable().map(|(format, _)| format.name), "or");
+        let known = listed(formats::readable().map(|(format, _)| format.name), "or");
         Error::format(name, format!("is in no format that can be read: {known}"))
     })?;
     let not_built_in = || Error::format(name, format.not_built_in());
@@ -55,7 +56,7 @@ fn open_bytes(
         }
         (Open::File(_), None) => {
             let streams = formats::readable().filter(|(_, reading)| matches!(reading.open, Open::Stream(_)));
-            let streams = formats::listed(streams.map(|(format, _)| format.name), "and");
+            let streams = listed(streams.map(|(format, _)| format.name), "and");
             let message = format!("the format {} needs a regular file; a pipe can carry {streams}", format.name);
             Err(Error::format(name, message))
         }

@@ -1,11 +1,9 @@
 //! The options of readers and writers.
 
-use std::fmt;
 use std::path::PathBuf;
-use std::str::FromStr;
 
-use crate::base::error::{Error, Result, choose};
 use crate::base::shape::PixelType;
+use crate::base::text::names;
 
 /// How to read an input. Set the fields, or chain the `with_` methods:
 ///
@@ -162,25 +160,4 @@ pub enum Compression {
     None,
 }
 
-/// The names of the codecs.
-const CODECS: [(&str, Compression); 4] = [
-    ("zstd", Compression::Zstd),
-    ("snappy", Compression::Snappy),
-    ("gzip", Compression::Gzip),
-    ("none", Compression::None),
-];
-
-impl FromStr for Compression {
-    type Err = Error;
-
-    fn from_str(text: &str) -> Result<Self> {
-        choose("compression", text, &CODECS)
-    }
-}
-
-impl fmt::Display for Compression {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let name = CODECS.iter().find(|(_, codec)| codec == self).map_or("", |(name, _)| name);
-        f.write_str(name)
-    }
-}
+names!("compression", Compression { "zstd" => Zstd, "snappy" => Snappy, "gzip" => Gzip, "none" => None });

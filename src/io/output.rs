@@ -9,6 +9,7 @@ use super::formats::{self, AnyReader, FileFormat, OutputFormat, STDOUT, Writer, 
 use super::options::{Compression, WriteOptions};
 use super::output_file::{CountedWriter, OutputFile, OutputFolder};
 use crate::base::error::{Error, Result};
+use crate::base::text::listed;
 
 /// What was written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -180,11 +181,11 @@ fn chosen(path: &Path, options: &WriteOptions) -> Result<(&'static Writing, Writ
         Some(found) => found,
         None if options.partition_by.is_some() => {
             let known = formats::writable().filter(|(_, writing)| writing.has_partitions);
-            let known = formats::listed(known.filter_map(|(_, writing)| writing.ending), "or");
+            let known = listed(known.filter_map(|(_, writing)| writing.ending), "or");
             return refuse(format!("the name of a folder of partitions must end in {known}, or have no ending"));
         }
         None => {
-            let known = formats::listed(formats::writable().filter_map(|(_, writing)| writing.ending), "or");
+            let known = listed(formats::writable().filter_map(|(_, writing)| writing.ending), "or");
             return refuse(format!("the name must end in {known}, or be - for an Arrow IPC stream on stdout"));
         }
     };
@@ -200,7 +201,7 @@ fn check_codec(format: &FileFormat, writing: &Writing, options: &WriteOptions) -
         Some(codec) if codec != Compression::None && !writing.codecs.contains(&codec) => {
             let known: Vec<String> =
                 writing.codecs.iter().chain([&Compression::None]).map(Compression::to_string).collect();
-            let known = formats::listed(known.iter().map(String::as_str), "and");
+            let known = listed(known.iter().map(String::as_str), "and");
             let why = format!("the format {} knows {known}, not {codec}", format.name);
             Err(Error::InvalidOption { option: "compression", why })
         }

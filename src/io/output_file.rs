@@ -142,8 +142,8 @@ impl OutputFolder {
         self.folder.path()
     }
 
-    /// Gives the folder its name, with what is in it. What had the name before is gone then; only between the two has
-    /// nothing the name.
+    /// Gives the folder its name. A folder that had the name before is moved away first and removed then. Nothing has
+    /// the name between these two steps.
     ///
     /// # Errors
     /// [`Error::Io`] if the system does not let it.

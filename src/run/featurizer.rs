@@ -1,9 +1,12 @@
 //! One array in, its features out.
 
+use std::collections::HashMap;
+use std::sync::OnceLock;
+
 use arrow_array::cast::AsArray;
 use arrow_array::types::Float32Type;
 use arrow_array::{Array, FixedSizeListArray, Float32Array};
-use arrow_schema::Field;
+use arrow_schema::{DataType, Field};
 
 use crate::base::error::{Error, Result};
 use crate::engine::Engine;
@@ -78,12 +81,15 @@ impl Features {
 pub struct Featurizer {
     engine: Engine,
     spec: FeatureSpec,
+    /// The plan for columns of a type, where the spec and the type leave nothing open. A caller with single images would
+    /// wait for it each time.
+    settled: OnceLock<(Field, ImagePlan)>,
 }
 
 impl Featurizer {
     /// Puts the two together; the spec is checked against the data at first use.
     pub fn new(engine: Engine, spec: FeatureSpec) -> Self {
-        Self { engine, spec }
+        Self { engine, spec, settled: OnceLock::new() }
     }
 
     /// The engine.
@@ -103,11 +109,14 @@ impl Featurizer {
     /// - [`Error::UnknownShape`] if the spec leaves the shape open and the array does not tell it.
     /// - [`Error::UnsupportedColumn`] if the array cannot hold images
     ///   ([`ImageBatch::from_array`](crate::ImageBatch::from_array)).
-    /// - [`Error::InvalidOption`] if the scale is out of its range ([`FeatureSet::layout`](crate::FeatureSet::layout)), or the features are to be ragged,
-    ///   which only a stream's can be.
+    /// - [`Error::InvalidOption`] if the scale is out of its range ([`FeatureSet::layout`](crate::FeatureSet::layout)), or
+    ///   the features are to be ragged, which only a stream's can be.
     /// - [`Error::InvalidRow`] if a row is invalid and the spec says [`OnInvalid::Error`].
     pub fn featurize(&self, images: &dyn Array) -> Result<Features> {
-        self.featurize_column(&Field::new(&self.spec.image, images.data_type().clone(), true), images)
+        match self.settled(images.data_type(), None) {
+            Some(plan) => self.compute(plan, images),
+            None => self.featurize_column(&Field::new(&self.spec.image, images.data_type().clone(), true), images),
+        }
     }
 
     /// As [`Featurizer::featurize`], with the array's field, whose metadata tells of extension types.
@@ -120,26 +129,45 @@ impl Featurizer {
             let why = "the features of one array are of one length; a stream's can be ragged".to_owned();
             return Err(Error::InvalidOption { option: "ragged", why });
         }
+        if let Some(plan) = self.settled(field.data_type(), Some(field.metadata())) {
+            return self.compute(plan, images);
+        }
         let mut survey = Survey::new(ImageColumn::of(field)?, spec.declared())?;
+        let is_settled = !survey.needs_rows();
         survey.count(images)?;
         let plan = ImagePlan::new(spec, survey.into_reader()?)?;
-        let (mut all, mut defects) = (Computed::empty(&spec.features), Vec::new());
+        let features = self.compute(&plan, images);
+        if is_settled {
+            // Another thread may have been first, with the plan of this type or of another.
+            let _ = self.settled.set((field.clone(), plan));
+        }
+        features
+    }
+
+    /// The plan for columns of a type with a field's metadata, if it is settled.
+    fn settled(&self, data_type: &DataType, metadata: Option<&HashMap<String, String>>) -> Option<&ImagePlan> {
+        let (field, plan) = self.settled.get()?;
+        let same = field.data_type() == data_type
+            && metadata.map_or(field.metadata().is_empty(), |metadata| field.metadata() == metadata);
+        same.then_some(plan)
+    }
+
+    fn compute(&self, plan: &ImagePlan, images: &dyn Array) -> Result<Features> {
+        let spec = &self.spec;
+        let (mut all, mut defects) = (None::<Computed>, Vec::new());
         for part in plan.parts(images)? {
             let mut images = plan.prepare(&self.engine, &images.slice(part.start, part.len()), part.start as u64)?;
             let (values, _) = Computed::of(&self.engine, &mut images, plan.layout())?;
-            all.append(values);
+            match &mut all {
+                Some(all) => all.append(values),
+                None => all = Some(values),
+            }
             let found = images.into_defects().into_iter();
             defects.extend(found.map(|defect| Defect { row: part.start + defect.row, ..defect }));
         }
+        let all = all.unwrap_or_else(|| Computed::empty(&spec.features));
         if let (OnInvalid::Error, Some(defect)) = (spec.on_invalid, defects.first()) {
-            return Err(Error::InvalidRow {
-                file: None,
-                row: defect.row as u64,
-                line: defect.line,
-                column: spec.image.clone(),
-                reason: defect.reason,
-                detail: defect.detail.clone(),
-            });
+            return Err(defect.error(None, defect.row as u64, &spec.image));
         }
         let valid = validity(images.len(), &defects);
         let mut columns = all.into_columns(Layout::List, plan.layout(), None, valid)?;

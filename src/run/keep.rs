@@ -1,18 +1,17 @@
 //! The images of a run as a column of its output.
 
-use std::fmt;
-use std::str::FromStr;
 use std::sync::Arc;
 
 use arrow_array::{
     ArrayRef, FixedSizeBinaryArray, FixedSizeListArray, Float32Array, ListArray, StructArray, UInt8Array, UInt16Array,
     UInt32Array,
 };
-use arrow_buffer::{Buffer, OffsetBuffer};
+use arrow_buffer::{ArrowNativeType, OffsetBuffer, ScalarBuffer};
 use arrow_schema::{DataType, Field, Fields};
 
-use crate::base::error::{Error, Result, choose};
+use crate::base::error::{Error, Result};
 use crate::base::shape::{ImageShape, PixelType};
+use crate::base::text::names;
 use crate::features::as_tensor;
 use crate::images::{ImageBatch, Pixels, Ragged, SHAPE_KEY};
 use crate::run::compute::{BatchImages, validity};
@@ -34,33 +33,7 @@ pub enum KeepImage {
     Bytes,
 }
 
-impl fmt::Display for KeepImage {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            KeepImage::No => "no",
-            KeepImage::Original => "original",
-            KeepImage::Tensor => "tensor",
-            KeepImage::Bytes => "bytes",
-        })
-    }
-}
-
-impl FromStr for KeepImage {
-    type Err = Error;
-
-    fn from_str(text: &str) -> Result<Self> {
-        choose(
-            "keep image",
-            text,
-            &[
-                ("no", KeepImage::No),
-                ("original", KeepImage::Original),
-                ("tensor", KeepImage::Tensor),
-                ("bytes", KeepImage::Bytes),
-            ],
-        )
-    }
-}
+names!("keep image", KeepImage { "no" => No, "original" => Original, "tensor" => Tensor, "bytes" => Bytes });
 
 /// The field of kept images in another form than the original.
 ///
@@ -113,14 +86,14 @@ pub(crate) fn kept_array(
     let length = shape.values() as i32;
     Ok(match (form, batch.pixels()) {
         (KeepImage::Bytes, Pixels::U8(pixels)) => {
-            let bytes = Buffer::from_vec(in_rows(batch, pixels));
+            let bytes = in_rows(batch, pixels).into_inner();
             Arc::new(FixedSizeBinaryArray::try_new(length, bytes, valid).map_err(Error::from)?)
         }
         (_, pixels) => {
             let values = match pixels {
-                Pixels::U8(pixels) => column(Pixels::U8(in_rows(batch, pixels).into())),
-                Pixels::U16(pixels) => column(Pixels::U16(in_rows(batch, pixels).into())),
-                Pixels::F32(pixels) => column(Pixels::F32(in_rows(batch, pixels).into())),
+                Pixels::U8(pixels) => column(Pixels::U8(in_rows(batch, pixels))),
+                Pixels::U16(pixels) => column(Pixels::U16(in_rows(batch, pixels))),
+                Pixels::F32(pixels) => column(Pixels::F32(in_rows(batch, pixels))),
             };
             Arc::new(FixedSizeListArray::try_new(item(pixel_type), length, values, valid).map_err(Error::from)?)
         }
@@ -128,7 +101,10 @@ pub(crate) fn kept_array(
 }
 
 /// The pixels of all rows. Those of defective rows are zero, so that no invalid value is left behind a null.
-fn in_rows<T: Copy + Default>(batch: &ImageBatch, pixels: &[T]) -> Vec<T> {
+fn in_rows<T: ArrowNativeType>(batch: &ImageBatch, pixels: &ScalarBuffer<T>) -> ScalarBuffer<T> {
+    if batch.defects().is_empty() {
+        return pixels.clone();
+    }
     let length = batch.shape().values();
     let mut all = vec![T::default(); batch.rows() * length];
     for (row, place) in all.chunks_exact_mut(length).zip(batch.places()) {
@@ -136,7 +112,7 @@ fn in_rows<T: Copy + Default>(batch: &ImageBatch, pixels: &[T]) -> Vec<T> {
             row.copy_from_slice(&pixels[place * length..][..length]);
         }
     }
-    all
+    all.into()
 }
 
 fn kept_ragged(rows: usize, images: &Ragged, pixel_type: PixelType) -> Result<ArrayRef> {

@@ -12,7 +12,7 @@ use crate::base::error::{Error, Result};
 use crate::base::reason::Reason;
 use crate::base::shape::{ImageShape, PixelType};
 use crate::engine::{Engine, Shares};
-use crate::features::{FeatureLayout, Layout, feature_fields, metadata, ragged_fields};
+use crate::features::{FEATURE_NAMES_KEY, FeatureLayout, Layout, feature_fields, metadata, ragged_fields};
 use crate::images::defect::{Defect, is_defects, take_defects};
 use crate::images::{ColumnReader, ImageColumn, Survey};
 use crate::run::compute::{BatchImages, Computed, validity};
@@ -123,7 +123,7 @@ impl RunPlan {
         about.extend(metadata(&images.layout, pixel_type));
         about.extend(spec.stages.metadata());
         if spec.ragged {
-            about.remove("pixelfeat.feature_names");
+            about.remove(FEATURE_NAMES_KEY);
             about.insert("pixelfeat.shape".to_owned(), format!("HxWx{}", shape.channels()));
         }
         let schema = Arc::new(Schema::new_with_metadata(fields, about));

@@ -1,10 +1,7 @@
 //! What a run is asked to compute.
 
-use std::fmt;
-use std::str::FromStr;
-
-use crate::base::error::{Error, Result, choose};
 use crate::base::shape::{ImageShape, PixelType};
+use crate::base::text::names;
 use crate::features::{FeatureSet, Layout};
 use crate::images::{Declared, DimensionOrder, Encoding};
 use crate::run::keep::KeepImage;
@@ -19,27 +16,11 @@ pub enum OnInvalid {
     Null,
     /// It is left out of the output.
     Drop,
-    /// The run ends with [`Error::InvalidRow`].
+    /// The run ends with [`Error::InvalidRow`](crate::Error::InvalidRow).
     Error,
 }
 
-impl fmt::Display for OnInvalid {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            OnInvalid::Null => "null",
-            OnInvalid::Drop => "drop",
-            OnInvalid::Error => "error",
-        })
-    }
-}
-
-impl FromStr for OnInvalid {
-    type Err = Error;
-
-    fn from_str(text: &str) -> Result<Self> {
-        choose("on invalid", text, &[("null", OnInvalid::Null), ("drop", OnInvalid::Drop), ("error", OnInvalid::Error)])
-    }
-}
+names!("on invalid", OnInvalid { "null" => Null, "drop" => Drop, "error" => Error });
 
 /// What to compute: plain data, with a public field for each choice. [`Default`] is the usual choice of everything.
 ///

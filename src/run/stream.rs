@@ -1,6 +1,5 @@
 //! `RecordBatchReader` → `RecordBatchReader`: ordered, bounded, reading and computing on threads of their own.
 
-use std::any::Any;
 use std::collections::VecDeque;
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -11,7 +10,7 @@ use std::thread;
 use arrow_array::{RecordBatch, RecordBatchReader};
 use arrow_schema::{ArrowError, SchemaRef};
 
-use crate::base::error::{Error, Result};
+use crate::base::error::{Error, Result, panic_text};
 use crate::base::reason::Reason;
 use crate::engine::Engine;
 use crate::images::defect::Defect;
@@ -44,7 +43,7 @@ impl RowOrigins {
         self.resume(first_row, file, 0);
     }
 
-    /// As [`RowOrigins::begin`], for rows from `row` of the file on, where some are left out.
+    /// As [`RowOrigins::begin`], where the first of these rows is row `row` of the file.
     pub fn resume(&self, first_row: u64, file: impl Into<Arc<str>>, row: u64) {
         let stretch = Stretch { first: first_row, file: file.into(), first_in_file: row };
         self.0.lock().unwrap_or_else(PoisonError::into_inner).push(stretch);
@@ -111,7 +110,8 @@ impl fmt::Debug for StreamOptions {
 /// A run: a reader of the input's batches with their features.
 ///
 /// Batches come in the input's order: one for each batch of the input, or several if its images decode to more than some
-/// 64 MB. Reading and computing run on threads of their own, a few batches ahead of the consumer. An error is yielded once and ends the stream; dropping the stream stops the threads.
+/// 64 MB. Reading and computing run on threads of their own, a few batches ahead of the consumer. An error is yielded
+/// once and ends the stream. Dropping the stream stops the threads.
 pub struct FeatureStream {
     schema: SchemaRef,
     batches: Option<Receiver<Result<RecordBatch>>>,
@@ -223,11 +223,6 @@ fn spawn<T: Send + 'static>(
     Ok(())
 }
 
-fn panic_text(panic: &(dyn Any + Send)) -> &str {
-    let text = panic.downcast_ref::<&str>().copied();
-    text.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("a worker panicked")
-}
-
 /// The computing thread's part of a stream.
 struct Computing {
     plan: RunPlan,
@@ -275,14 +270,7 @@ impl Computing {
                 quarantine(&InvalidRow { file: file.clone(), row, defect, batch: &done.input })?;
             }
             if self.plan.spec().on_invalid == OnInvalid::Error {
-                return Err(Error::InvalidRow {
-                    file: file.map(|file| file.to_string()),
-                    row,
-                    line: defect.line,
-                    column: self.plan.spec().image.clone(),
-                    reason: defect.reason,
-                    detail: defect.detail.clone(),
-                });
+                return Err(defect.error(file.as_deref(), row, &self.plan.spec().image));
             }
         }
         Ok(())
@@ -294,7 +282,7 @@ impl Computing {
         report.other_sizes |= self.plan.could_take_other_sizes()
             && done.defects.iter().any(|defect| defect.reason == Reason::WrongLength);
         let computed = done.input.num_rows() - done.defects.len();
-        // Defective rows may have been computed as well, wherever; they count nowhere.
+        // Defective rows may have been computed too. They count for neither processor.
         let on_gpu = computed.min(done.shares.gpu);
         report.rows_on_gpu += on_gpu as u64;
         report.rows_on_cpu += (computed - on_gpu) as u64;

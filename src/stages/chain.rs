@@ -8,6 +8,7 @@ use arrow_array::Array;
 use crate::base::error::{Error, Result};
 use crate::base::random::Random;
 use crate::base::shape::ImageShape;
+use crate::base::text::write_list;
 use crate::images::{ColumnReader, ImageBatch, ImageBuffer, PixelValue, Ragged, Transform};
 use crate::stages::{Stage, StageDraw, Workspace};
 
@@ -111,13 +112,7 @@ impl<S: Into<Stage>> FromIterator<S> for Chain {
 
 impl fmt::Display for Chain {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (position, stage) in self.0.iter().enumerate() {
-            if position > 0 {
-                f.write_str(",")?;
-            }
-            write!(f, "{stage}")?;
-        }
-        Ok(())
+        write_list(f, &self.0)
     }
 }
 

@@ -14,11 +14,12 @@ mod resize;
 use std::fmt;
 use std::str::FromStr;
 
-use crate::base::error::{Error, Result, choose};
+use crate::base::error::{Error, Result};
 use crate::base::random::Random;
 use crate::base::shape::ImageShape;
 #[cfg(feature = "gpu")]
 use crate::base::shape::PixelType;
+use crate::base::text::{choose, name_and_arguments};
 use crate::images::{ImageBuffer, PixelValue};
 
 pub use self::chain::Chain;
@@ -214,7 +215,7 @@ impl FromStr for Stage {
     type Err = Error;
 
     fn from_str(text: &str) -> Result<Self> {
-        let (name, arguments) = text.split_once(':').map_or((text, None), |(name, rest)| (name, Some(rest)));
+        let (name, arguments) = name_and_arguments(text);
         choose("stage", name, PARSERS)?(arguments)
     }
 }

@@ -3,8 +3,9 @@
 use std::fmt;
 use std::str::FromStr;
 
-use crate::base::error::{Error, Result, choose};
+use crate::base::error::{Error, Result};
 use crate::base::shape::ImageShape;
+use crate::base::text::{name_and_arguments, names};
 use crate::images::{ImageBuffer, PixelValue};
 use crate::stages::{Operation, StageDraw};
 
@@ -32,22 +33,7 @@ pub enum Filter {
     Area,
 }
 
-impl fmt::Display for Filter {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Filter::Bilinear => "bilinear",
-            Filter::Area => "area",
-        })
-    }
-}
-
-impl FromStr for Filter {
-    type Err = Error;
-
-    fn from_str(text: &str) -> Result<Self> {
-        choose("resize filter", text, &[("bilinear", Filter::Bilinear), ("area", Filter::Area)])
-    }
-}
+names!("resize filter", Filter { "bilinear" => Bilinear, "area" => Area });
 
 impl Resize {
     /// To `height` rows of `width` pixels.
@@ -95,7 +81,7 @@ impl FromStr for Resize {
 
     /// Reads `HxW` or `HxW:FILTER`, the filter being `bilinear` or `area`.
     fn from_str(text: &str) -> Result<Self> {
-        let (size, filter) = text.split_once(':').map_or((text, None), |(size, filter)| (size, Some(filter)));
+        let (size, filter) = name_and_arguments(text);
         let filter = filter.map_or(Ok(Filter::default()), str::parse)?;
         match size.parse::<ImageShape>() {
             Ok(shape) if shape.channels() == 1 => Self::new(shape.height(), shape.width(), filter),

@@ -1,6 +1,7 @@
 //! What several test files share: engines to test, columns to test them on, and the comparison.
 #![allow(dead_code, reason = "each test file uses its own part")]
 
+use std::io::{Write, stderr};
 use std::sync::Arc;
 
 use arrow_array::{Array, ArrayRef, FixedSizeListArray, Float32Array, UInt8Array, UInt16Array};
@@ -24,7 +25,6 @@ pub fn engines() -> Vec<(String, Engine)> {
         engines.push(("gpu".to_owned(), gpu));
         engines.push(("hybrid".to_owned(), Engine::new(EngineOptions::backend(Backend::Hybrid)).unwrap()));
     }
-    println!("backends: {}", engines.iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>().join(", "));
     engines
 }
 
@@ -35,12 +35,18 @@ pub fn gpu() -> Option<Engine> {
     Featurizer::new(engine.clone(), one).featurize(&column(&[1], PixelType::U8, 1)).unwrap();
     let info = engine.info();
     if info.backend == Backend::Gpu {
-        println!("GPU tests run on {}", info.adapter.unwrap_or_default());
+        say(format_args!("GPU tests run on {}", info.adapter.unwrap_or_default()));
         return Some(engine);
     }
-    println!("GPU tests have nothing to run on: {}", info.reason);
+    say(format_args!("GPU tests have nothing to run on: {}", info.reason));
     assert!(std::env::var_os("PIXELFEAT_REQUIRE_GPU").is_none_or(|v| v != "1"), "a GPU is required: {}", info.reason);
     None
+}
+
+/// Says something once, past the test harness, which shows only what failing tests print.
+fn say(what: std::fmt::Arguments<'_>) {
+    static SAID: std::sync::Once = std::sync::Once::new();
+    SAID.call_once(|| drop(writeln!(stderr(), "{what}")));
 }
 
 /// A device of the test's own, as an application would have it, with the adapter's limits changed by `limit`.

@@ -4,7 +4,8 @@ use super::portable::{any_image, fold};
 use super::sums::{Arithmetic, LevelKernels, Sums};
 
 /// A correctly rounded f32 quotient of two f32 numbers is what rounding the f64 quotient gives (53 ≥ 2·24 + 2 bits:
-/// Figueroa, "When is double rounding innocuous?"), so sums below 2²⁴ need no f64 at all. (The range of scales leaves no subnormal quotient.)
+/// Figueroa, "When is double rounding innocuous?"), so sums below 2²⁴ need no f64 at all. No quotient is subnormal, because
+/// scales have a range.
 #[inline(always)]
 fn scale_exact_f32(sums: &[u32], scale: f32, out: &mut [f32]) {
     for (to, &sum) in out.iter_mut().zip(sums) {

@@ -4,31 +4,9 @@ use std::arch::x86_64::*;
 
 use super::bytes::{self, Vector};
 use super::portable;
-use super::sums::{Arithmetic, LevelKernels, Passes, Sums};
+use super::sums::{LevelKernels, Passes, Sums};
 use super::wide::{self, Spread, Wide};
 use crate::base::simd::{Avx2, Portable};
-use crate::features::family::ImageSpec;
-use crate::features::rows::RowsMut;
-
-/// The values of image after image.
-pub(super) fn images<P: Arithmetic>(level: Avx2, of: ImageSpec, pixels: &[P], out: &mut RowsMut<'_>) {
-    #[target_feature(enable = "avx2")]
-    fn run<P: Arithmetic>(level: Avx2, of: ImageSpec, pixels: &[P], out: &mut RowsMut<'_>) {
-        portable::images(level, of, pixels, out);
-    }
-    // SAFETY: `level` proves that the CPU has AVX2.
-    unsafe { run(level, of, pixels, out) }
-}
-
-/// Overwrites `into` with the sums of one image.
-pub(super) fn image<P: Arithmetic>(level: Avx2, pixels: &[P], into: &mut Sums<P>) {
-    #[target_feature(enable = "avx2")]
-    fn run<P: Arithmetic>(level: Avx2, pixels: &[P], into: &mut Sums<P>) {
-        portable::image(level, pixels, into);
-    }
-    // SAFETY: `level` proves that the CPU has AVX2.
-    unsafe { run(level, pixels, into) }
-}
 
 impl LevelKernels for Avx2 {
     #[inline(always)]

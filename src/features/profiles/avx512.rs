@@ -4,31 +4,9 @@ use std::arch::x86_64::*;
 
 use super::bytes::{self, Vector};
 use super::portable;
-use super::sums::{Arithmetic, LevelKernels, Passes, Sums};
+use super::sums::{LevelKernels, Passes, Sums};
 use super::wide::{self, Spread, Wide};
 use crate::base::simd::{Avx512, Portable};
-use crate::features::family::ImageSpec;
-use crate::features::rows::RowsMut;
-
-/// The values of image after image.
-pub(super) fn images<P: Arithmetic>(level: Avx512, of: ImageSpec, pixels: &[P], out: &mut RowsMut<'_>) {
-    #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vbmi,avx512vnni")]
-    fn run<P: Arithmetic>(level: Avx512, of: ImageSpec, pixels: &[P], out: &mut RowsMut<'_>) {
-        portable::images(level, of, pixels, out);
-    }
-    // SAFETY: `level` proves that the CPU has the instructions.
-    unsafe { run(level, of, pixels, out) }
-}
-
-/// Overwrites `into` with the sums of one image.
-pub(super) fn image<P: Arithmetic>(level: Avx512, pixels: &[P], into: &mut Sums<P>) {
-    #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vbmi,avx512vnni")]
-    fn run<P: Arithmetic>(level: Avx512, pixels: &[P], into: &mut Sums<P>) {
-        portable::image(level, pixels, into);
-    }
-    // SAFETY: `level` proves that the CPU has the instructions.
-    unsafe { run(level, pixels, into) }
-}
 
 impl LevelKernels for Avx512 {
     #[inline(always)]

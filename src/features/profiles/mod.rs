@@ -21,7 +21,7 @@ use std::fmt;
 
 #[cfg(feature = "gpu")]
 use self::device::{DevicePixel, Record};
-use self::sums::{Arithmetic, Sums};
+use self::sums::{Arithmetic, LevelKernels, Sums};
 #[cfg(feature = "gpu")]
 use super::family::BlockGeometry;
 use super::family::{BandSums, BlockNames, Family, ImageSpec, channel_prefix};
@@ -31,9 +31,7 @@ use crate::base::pixels::PixelSlice;
 use crate::base::shape::ImageShape;
 #[cfg(feature = "gpu")]
 use crate::base::shape::PixelType;
-#[cfg(target_arch = "x86_64")]
-use crate::base::simd::{Avx2, Avx512};
-use crate::base::simd::{Level, Portable};
+use crate::base::simd::{Level, run_at_level};
 
 /// Keeps the centroid of an all-zero image at 0 instead of 0/0; part of the reference's formula.
 const CENTROID_EPSILON: f64 = 1e-6;
@@ -101,16 +99,16 @@ impl Family for Profiles {
 
     fn compute(&self, level: Level, of: ImageSpec, pixels: PixelSlice<'_>, out: &mut RowsMut<'_>) {
         match pixels {
-            PixelSlice::U8(pixels) => images(level, of, pixels, out),
-            PixelSlice::U16(pixels) => images(level, of, pixels, out),
-            PixelSlice::F32(pixels) => images(level, of, pixels, out),
+            PixelSlice::U8(pixels) => run_kernel(level, ImageRows { of, pixels, out }),
+            PixelSlice::U16(pixels) => run_kernel(level, ImageRows { of, pixels, out }),
+            PixelSlice::F32(pixels) => run_kernel(level, ImageRows { of, pixels, out }),
         }
     }
 
     fn sum_band(&self, level: Level, band: ImageSpec, pixels: PixelSlice<'_>) -> BandSums {
         fn boxed<P: Arithmetic>(level: Level, band: ImageSpec, pixels: &[P]) -> BandSums {
             let mut sums = Sums::zeroed(band.shape);
-            sum(level, pixels, &mut sums);
+            run_kernel(level, ImageSums { pixels, into: &mut sums });
             Box::new(sums)
         }
         match pixels {
@@ -210,41 +208,46 @@ fn finish_records<P: DevicePixel>(
     })
 }
 
+/// Work on pixels that is written once and compiled for every level.
+trait ProfilesKernel {
+    /// Runs with the kernels of one level. Must be `#[inline(always)]`, as must all that it calls, so that they are
+    /// compiled with the instructions of that level.
+    fn run<K: LevelKernels>(self, kernels: K);
+}
+
+run_at_level!(run_kernel, ProfilesKernel);
+
 /// The rows of image after image.
-fn images<P: Arithmetic>(level: Level, of: ImageSpec, pixels: &[P], out: &mut RowsMut<'_>) {
-    match level {
-        Level::Portable => portable::images(Portable, of, pixels, out),
-        #[cfg(target_arch = "x86_64")]
-        Level::Avx2 => match Avx2::detect() {
-            Some(avx2) => avx2::images(avx2, of, pixels, out),
-            None => portable::images(Portable, of, pixels, out),
-        },
-        #[cfg(target_arch = "x86_64")]
-        Level::Avx512 => match Avx512::detect() {
-            Some(avx512) => avx512::images(avx512, of, pixels, out),
-            None => portable::images(Portable, of, pixels, out),
-        },
-        #[cfg(not(target_arch = "x86_64"))]
-        Level::Avx2 | Level::Avx512 => portable::images(Portable, of, pixels, out),
+struct ImageRows<'a, 'r, P> {
+    of: ImageSpec,
+    pixels: &'a [P],
+    out: &'a mut RowsMut<'r>,
+}
+
+impl<P: Arithmetic> ProfilesKernel for ImageRows<'_, '_, P> {
+    /// Computes the values of an image while its sums are in cache.
+    #[inline(always)]
+    fn run<K: LevelKernels>(self, kernels: K) {
+        let mut sums = Sums::zeroed(self.of.shape);
+        let mut spare = Vec::new();
+        for (pixels, row) in self.pixels.chunks_exact(self.of.shape.values()).zip(self.out.iter_mut()) {
+            P::image(kernels, pixels, &mut sums, &mut spare);
+            finish(self.of, &sums, row);
+        }
     }
 }
 
-/// Overwrites `into` with the sums of one image or band.
-fn sum<P: Arithmetic>(level: Level, pixels: &[P], into: &mut Sums<P>) {
-    match level {
-        Level::Portable => portable::image(Portable, pixels, into),
-        #[cfg(target_arch = "x86_64")]
-        Level::Avx2 => match Avx2::detect() {
-            Some(avx2) => avx2::image(avx2, pixels, into),
-            None => portable::image(Portable, pixels, into),
-        },
-        #[cfg(target_arch = "x86_64")]
-        Level::Avx512 => match Avx512::detect() {
-            Some(avx512) => avx512::image(avx512, pixels, into),
-            None => portable::image(Portable, pixels, into),
-        },
-        #[cfg(not(target_arch = "x86_64"))]
-        Level::Avx2 | Level::Avx512 => portable::image(Portable, pixels, into),
+/// The sums of one image or band, which overwrite `into`.
+struct ImageSums<'a, P: Arithmetic> {
+    pixels: &'a [P],
+    into: &'a mut Sums<P>,
+}
+
+impl<P: Arithmetic> ProfilesKernel for ImageSums<'_, P> {
+    #[inline(always)]
+    fn run<K: LevelKernels>(self, kernels: K) {
+        debug_assert_eq!(self.pixels.len(), self.into.shape().values());
+        P::image(kernels, self.pixels, self.into, &mut Vec::new());
     }
 }
 

@@ -1,11 +1,8 @@
 //! The kernel in plain Rust, written once for every pixel type and channel count; the other levels instantiate it with
 //! their instructions for whatever they have no kernel of their own for.
 
-use super::finish;
 use super::sums::{Arithmetic, LevelKernels, Passes, Sums};
 use crate::base::simd::Portable;
-use crate::features::family::ImageSpec;
-use crate::features::rows::RowsMut;
 
 impl LevelKernels for Portable {
     #[inline(always)]
@@ -34,24 +31,6 @@ impl<P: Arithmetic> Passes<P> for Portable {
     fn second_pass<const C: usize>(self, pixels: &[P], rows: &[P::Sum], sum_sq: &mut [P::Total]) {
         P::second_pass::<C>(pixels, rows, sum_sq);
     }
-}
-
-/// Image after image: sums, then values while the sums are in cache.
-#[inline(always)]
-pub(super) fn images<P: Arithmetic, K: LevelKernels>(kernels: K, of: ImageSpec, pixels: &[P], out: &mut RowsMut<'_>) {
-    let mut sums = Sums::zeroed(of.shape);
-    let mut spare = Vec::new();
-    for (pixels, row) in pixels.chunks_exact(of.shape.values()).zip(out.iter_mut()) {
-        P::image(kernels, pixels, &mut sums, &mut spare);
-        finish(of, &sums, row);
-    }
-}
-
-/// Overwrites `into` with the sums of one image.
-#[inline(always)]
-pub(super) fn image<P: Arithmetic, K: LevelKernels>(kernels: K, pixels: &[P], into: &mut Sums<P>) {
-    debug_assert_eq!(pixels.len(), into.shape().values());
-    P::image(kernels, pixels, into, &mut Vec::new());
 }
 
 /// The sum of each channel's lanes, halves upon halves.

@@ -12,7 +12,7 @@ pub(crate) trait Arithmetic: Pixel {
     type Sum: Copy + Default + PartialEq + Debug + Send + Sync;
     /// Sum of a whole image: `u64` or `f64`.
     type Total: Copy + Default + PartialEq + Debug + Send + Sync;
-    /// A sum of squares in one lane; nothing where they are summed in a sum_sq pass.
+    /// The sum of squares in one lane; `()` where a second pass sums them.
     type Square: Copy + Default;
     /// How many squares one lane can hold.
     const SQUARES: usize;

@@ -8,7 +8,7 @@ fn a_tile_of_the_highest_values_does_not_overflow() {
     let pixels = vec![u8::MAX; shape.values()];
     for level in Level::ALL.into_iter().filter(|level| level.is_available()) {
         let mut whole = Sums::zeroed(shape);
-        sum(level, &pixels, &mut whole);
+        run_kernel(level, ImageSums { pixels: &pixels, into: &mut whole });
         assert!(whole.row_sums().iter().all(|&sum| sum == 255 * 8_192), "{level}");
         assert!(whole.col_sums().iter().all(|&sum| sum == 255 * 256), "{level}");
         assert_eq!(whole.sum_sq(), [255 * 255 * 256 * 8_192], "{level}");

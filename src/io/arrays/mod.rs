@@ -24,7 +24,7 @@ use flate2::bufread::{GzDecoder, MultiGzDecoder};
 
 use self::element::Element;
 use super::batches::{Batches, made};
-use super::magic::{is_idx, is_npy};
+use super::magic::is_idx;
 use super::options::ReadOptions;
 use crate::base::error::{Error, Result};
 
@@ -199,7 +199,7 @@ impl ArrayColumn {
             false => input,
         };
         let (magic, mut input) = peek(input, 4).map_err(failed)?;
-        if !is_idx(&magic) && !is_npy(&magic) && !npy::MAGIC.starts_with(&magic) {
+        if !is_idx(&magic) && !npy::MAGIC.starts_with(&magic) {
             return Err(Error::format(name, "is neither IDX nor NPY"));
         }
         let is_idx = magic.first() == Some(&0);
@@ -327,11 +327,13 @@ fn gather(file: &mut File, start: u64, header: &ArrayHeader, first: usize, rows:
     Ok(gathered)
 }
 
-/// An error in reading. Errors of the system have a number, those of decompression have none.
+/// An error in reading. Damaged data is reported with these kinds, by flate2 and by the check of NPZ members.
 fn read_error(error: io::Error, name: &str) -> Error {
-    match (error.raw_os_error(), error.kind()) {
-        (Some(_), _) => Error::io("read", PathBuf::from(name), error),
-        (None, io::ErrorKind::UnexpectedEof) => Error::format(name, "the file ends early"),
-        (None, _) => Error::format(name, format!("the compressed data is damaged: {error}")),
+    match error.kind() {
+        io::ErrorKind::UnexpectedEof => Error::format(name, "the file ends early"),
+        io::ErrorKind::InvalidInput | io::ErrorKind::InvalidData if error.raw_os_error().is_none() => {
+            Error::format(name, format!("the compressed data is damaged: {error}"))
+        }
+        _ => Error::io("read", PathBuf::from(name), error),
     }
 }

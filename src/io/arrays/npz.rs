@@ -154,7 +154,7 @@ impl<R: Read> Read for Checked<R> {
         self.read += read as u64;
         let damaged = (read == 0 && !buffer.is_empty() && self.inner.crc().sum() != self.crc) || self.read > self.size;
         match damaged {
-            true => Err(std::io::Error::other("its checksum or size is wrong")),
+            true => Err(std::io::Error::new(std::io::ErrorKind::InvalidData, "its checksum or size is wrong")),
             false => Ok(read),
         }
     }

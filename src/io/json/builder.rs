@@ -60,7 +60,7 @@ pub(super) struct BatchBuilder<T> {
     member_ends: Vec<usize>,
     taken: Vec<Taken>,
     defects: Vec<Defect>,
-    /// BatchBuilder with a number that the type of its column may change.
+    /// Rows with a number that the type of their column might change.
     doubtful: Vec<usize>,
     /// Of the current document: what became of the image, and where its text is.
     image: Option<(ImageValue, std::ops::Range<usize>)>,

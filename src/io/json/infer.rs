@@ -39,7 +39,7 @@ pub(super) fn infer(blocks: &[TextBlock], file: &str, options: &ReadOptions) -> 
     };
     let inferred = infer_others(&values, blocks, file, options.keep_broken_lines)?;
     let others: Vec<Field> = keys.iter().filter_map(|key| inferred.field_with_name(key).ok().cloned()).collect();
-    // The last of those that are as common, so 1 where there is none.
+    // The most common depth. `max_by_key` takes the last of several that are equally common, so 1 if there is no image.
     let depth = [3, 2, pixels::ENCODED, 1].into_iter().max_by_key(|&depth| depths[depth]).unwrap_or(1);
     let pixel_type = match depth {
         pixels::ENCODED => PixelType::U8,

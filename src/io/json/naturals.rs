@@ -77,7 +77,7 @@ fn read_at<T: JsonPixel>(level: TextLevel, text: &[u8], mut at: usize, pixels: &
     }
 }
 
-/// Reads about `most` items: a few more at most.
+/// Reads about `max` items, or a few more.
 fn one_by_one<T: JsonPixel>(text: &[u8], mut at: usize, pixels: &mut Vec<T>, max: usize) -> usize {
     // Images have wide dark margins.
     const ZEROS: &[u8; 15] = b"0, 0, 0, 0, 0, ";

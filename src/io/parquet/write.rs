@@ -43,7 +43,7 @@ const MAX_ENCODERS: usize = 8;
 ///
 /// This thread pulls the batches and cuts them into blocks, workers encode a block of features or another column of a row
 /// group each, and one more thread puts what they make into the file, so that reading, computing, encoding and writing
-/// overlap. Where anything is cut depends on row numbers alone, so the file does not depend on batch sizes or on the
+/// overlap. Blocks, row groups and pages are cut by row numbers, so the file does not depend on batch sizes or on the
 /// number of threads.
 pub fn write(
     out: impl Write + Send,

@@ -1,0 +1,65 @@
+//! Options as text: names, lists, and what follows a name.
+
+use std::fmt::{self, Display};
+
+use super::error::{Error, Result};
+
+/// Gives each value of an option its name: `Display` writes the names and `FromStr` reads them.
+macro_rules! names {
+    ($option:literal, $Type:ident { $($name:literal => $Value:ident),+ $(,)? }) => {
+        impl $Type {
+            /// All values and their names.
+            pub(crate) const NAMES: &'static [(&'static str, Self)] = &[$(($name, Self::$Value)),+];
+        }
+
+        impl std::fmt::Display for $Type {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.pad(match self {
+                    $(Self::$Value => $name,)+
+                })
+            }
+        }
+
+        impl std::str::FromStr for $Type {
+            type Err = crate::base::error::Error;
+
+            fn from_str(text: &str) -> crate::base::error::Result<Self> {
+                crate::base::text::choose($option, text, Self::NAMES)
+            }
+        }
+    };
+}
+pub(crate) use names;
+
+/// The value that `text` names. `values` are all that the option can have.
+pub(crate) fn choose<T: Copy>(option: &'static str, text: &str, values: &[(&str, T)]) -> Result<T> {
+    values.iter().find(|(name, _)| *name == text).map(|(_, value)| *value).ok_or_else(|| {
+        let names = listed(values.iter().map(|(name, _)| *name), "or");
+        Error::InvalidOption { option, why: format!("`{text}` is not {names}") }
+    })
+}
+
+/// A list for messages: `a, b or c`, with `last` before the last name.
+pub(crate) fn listed<'a>(names: impl Iterator<Item = &'a str>, last: &str) -> String {
+    let names: Vec<&str> = names.collect();
+    match names.split_last() {
+        Some((end, others)) if !others.is_empty() => format!("{} {last} {end}", others.join(", ")),
+        _ => names.concat(),
+    }
+}
+
+/// A name and the arguments behind its first colon, if it has a colon.
+pub(crate) fn name_and_arguments(text: &str) -> (&str, Option<&str>) {
+    text.split_once(':').map_or((text, None), |(name, arguments)| (name, Some(arguments)))
+}
+
+/// Writes items with commas between.
+pub(crate) fn write_list(f: &mut fmt::Formatter<'_>, items: &[impl Display]) -> fmt::Result {
+    for (at, item) in items.iter().enumerate() {
+        if at > 0 {
+            f.write_str(",")?;
+        }
+        write!(f, "{item}")?;
+    }
+    Ok(())
+}
