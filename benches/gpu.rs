@@ -26,7 +26,7 @@ const CHECKED: usize = 50;
 #[derive(Parser)]
 #[command(name = "gpu", max_term_width = 110)]
 struct Args {
-    /// Where to write the raw result; by default benches/results/DATE-gpu-ADAPTER.json, and nothing with --quick.
+    /// Where to write the raw result; by default results/DATE-gpu-ADAPTER.json, and nothing with --quick.
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
     /// Megabytes of pixels of each case.
@@ -123,7 +123,8 @@ fn run(args: &Args) -> Result<(), Failure> {
             .chars()
             .map(|c| if c.is_ascii_alphanumeric() { c.to_ascii_lowercase() } else { '-' })
             .collect();
-        let folder = PathBuf::from("benches/results");
+        // Cargo runs a bench in the folder of its package.
+        let folder = PathBuf::from("results");
         (!args.quick).then(|| folder.join(format!("{}-gpu-{}.json", date(), name.trim_matches('-'))))
     });
     if let Some(out) = out {

@@ -1,6 +1,5 @@
 //! Readers, writers and the whole job, on files of synthetic digits. Every pass counts its rows.
 
-#[cfg(feature = "image")]
 use std::collections::HashMap;
 use std::fs;
 use std::io::{Read, Write};
@@ -9,13 +8,11 @@ use std::sync::Arc;
 
 use arrow_array::cast::AsArray;
 use arrow_array::types::{Int64Type, UInt8Type};
-#[cfg(feature = "image")]
 use arrow_array::{Array, DictionaryArray, FixedSizeListArray, StructArray, UInt8Array, UInt32Array};
 use arrow_array::{ArrayRef, BinaryArray, Int64Array, ListArray, RecordBatch, RecordBatchIterator, RecordBatchReader};
 use arrow_buffer::OffsetBuffer;
 use arrow_schema::{DataType, Field};
 use criterion::{Criterion, SamplingMode, Throughput, criterion_group, criterion_main};
-#[cfg(feature = "image")]
 use image::ImageFormat;
 use pixelfeat::io::{self, Compression, ReadOptions, WriteOptions};
 use pixelfeat::synthetic::{self, Digits};
@@ -216,7 +213,6 @@ fn formats(c: &mut Criterion) {
 }
 
 /// Columns in memory to pixels and features: what each layout and encoding costs, by the bytes of its pixels.
-#[cfg(feature = "image")]
 fn decode(c: &mut Criterion) {
     const IMAGES: usize = 256;
     let colours = ImageShape::new(64, 64, 3).unwrap();
@@ -294,7 +290,6 @@ fn decode(c: &mut Criterion) {
 }
 
 /// Images of 64×64 RGB, raw or encoded.
-#[cfg(feature = "image")]
 fn encoded_as(pixels: &[u8], format: Option<ImageFormat>) -> ArrayRef {
     let encode = |image: &[u8]| {
         let Some(format) = format else { return image.to_vec() };
@@ -304,9 +299,6 @@ fn encoded_as(pixels: &[u8], format: Option<ImageFormat>) -> ArrayRef {
     };
     Arc::new(BinaryArray::from_iter_values(pixels.chunks_exact(64 * 64 * 3).map(encode)))
 }
-
-#[cfg(not(feature = "image"))]
-fn decode(_: &mut Criterion) {}
 
 criterion_group!(benches, json, parquet, formats, decode, writers);
 criterion_main!(benches);

@@ -1,7 +1,7 @@
-//! Columns of pixel arrays into model-ready features: JSON, Parquet or Arrow in, Parquet or Arrow out.
+//! Columns of pixel arrays into model-ready features: files or streams in, a file or a stream out.
 
 use std::fmt::Write as _;
-use std::io::{IsTerminal, Write as _};
+use std::io::{ErrorKind, IsTerminal, Write as _};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
@@ -17,11 +17,13 @@ use pixelfeat::{
     Featurizer, ImageShape, KeepImage, Layout, OnInvalid, PixelType, Report, ReportHandle, Stage, StreamOptions, io,
     synthetic,
 };
+use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::flag;
 
 /// Turn columns of pixel arrays into model-ready features.
 ///
-/// Reads images as arrays of numbers (or raw bytes) and writes, for each row, the row sums, column sums, centroid, mean
-/// and standard deviation, next to all other columns.
+/// Reads images as arrays of numbers, raw bytes or encoded files, and writes the features of each row next to all other
+/// columns: by default row sums, column sums, centroid, mean and standard deviation.
 #[derive(Parser)]
 #[command(name = "featurize", version, max_term_width = 110)]
 struct Args {
@@ -106,6 +108,9 @@ struct Args {
     /// Write a folder of Parquet files, one for each value of this column: features/label=3/part-0.parquet.
     #[arg(long, value_name = "COLUMN")]
     partition_by: Option<String>,
+    /// How long a row of a JSON stream may wait for the next ones, if these do not come.
+    #[arg(long, value_name = "MS", default_value_t = 5)]
+    max_delay: u64,
     /// Rows in a batch, at most.
     #[arg(long, value_name = "ROWS", default_value_t = 8192, value_parser = at_least_one)]
     batch_size: usize,
@@ -138,13 +143,40 @@ fn main() -> ExitCode {
         eprintln!("error: {message}");
         return ExitCode::from(2);
     }
-    match run(&args, &options) {
+    let mut result = run(&args, &options, late_members(&args));
+    if let Err(Error::LateMember { .. }) = result {
+        // Files can be read again, now with a place for what comes late. No output has appeared yet.
+        result = run(&args, &options, io::LateMembers::Rest);
+    }
+    match result {
         Ok(()) => ExitCode::SUCCESS,
+        // Who reads stdout has had enough.
+        Err(Error::Io { source, .. }) if args.output.as_os_str() == "-" && source.kind() == ErrorKind::BrokenPipe => {
+            ExitCode::SUCCESS
+        }
         Err(error) => {
             eprintln!("error: {}", error.to_string().replace('\n', " "));
             ExitCode::FAILURE
         }
     }
+}
+
+/// A stream cannot be read again, so it has a column for members that come late from the start.
+fn late_members(args: &Args) -> io::LateMembers {
+    if args.inputs.iter().any(io::is_stream) { io::LateMembers::Rest } else { io::LateMembers::Fail }
+}
+
+/// Lets Ctrl-C and SIGTERM end streams with what has come in whole. The second signal ends the program at once.
+fn stop_by_signals(args: &Args) -> Result<io::StopHandle, Error> {
+    let stop = io::StopHandle::default();
+    if args.inputs.iter().any(io::is_stream) {
+        for signal in [SIGINT, SIGTERM] {
+            let handled = flag::register_conditional_shutdown(signal, 130, stop.flag())
+                .and_then(|_| flag::register(signal, stop.flag()));
+            handled.map_err(|source| Error::Io { action: "handle signals for", path: "stdin".into(), source })?;
+        }
+    }
+    Ok(stop)
 }
 
 /// No file is written twice, and an input is replaced by the output at most.
@@ -161,11 +193,11 @@ fn distinct(args: &Args) -> Result<(), String> {
     Ok(())
 }
 
-fn run(args: &Args, options: &io::WriteOptions) -> Result<(), Error> {
+fn run(args: &Args, options: &io::WriteOptions, late_members: io::LateMembers) -> Result<(), Error> {
     let start = Instant::now();
     let quarantine = args.quarantine.as_ref().map(io::Quarantine::create).transpose()?;
     let report_file = args.report.as_ref().map(io::OutputFile::create).transpose()?;
-    let (stream, progress) = open(args, quarantine.as_ref())?;
+    let (stream, progress) = open(args, late_members, quarantine.as_ref())?;
     let report = stream.report_handle();
     let bar = if args.quiet { ProgressBar::hidden() } else { bar(progress.as_ref().and_then(|p| p.bytes_total())) };
     let mut watched = Watched { stream, report: report.clone(), progress, bar, head: None };
@@ -194,7 +226,11 @@ fn run(args: &Args, options: &io::WriteOptions) -> Result<(), Error> {
     Ok(())
 }
 
-fn open(args: &Args, quarantine: Option<&io::Quarantine>) -> Result<(FeatureStream, Option<io::Progress>), Error> {
+fn open(
+    args: &Args,
+    late_members: io::LateMembers,
+    quarantine: Option<&io::Quarantine>,
+) -> Result<(FeatureStream, Option<io::Progress>), Error> {
     let threads = args.threads.unwrap_or(0);
     let engine = Engine::new(EngineOptions::backend(args.backend).with_threads(threads))?;
     let spec = FeatureSpec::default()
@@ -218,7 +254,12 @@ fn open(args: &Args, quarantine: Option<&io::Quarantine>) -> Result<(FeatureStre
         options.quarantine = quarantine.map(|q| q.sink(&args.image));
         return Ok((featurizer.stream_with(digits, options)?, None));
     }
-    let mut read = io::ReadOptions::default().with_batch_rows(args.batch_size).with_threads(threads);
+    let mut read = io::ReadOptions::default()
+        .with_batch_rows(args.batch_size)
+        .with_threads(threads)
+        .with_late_members(late_members)
+        .with_max_delay(Duration::from_millis(args.max_delay))
+        .with_stop(stop_by_signals(args)?);
     read.columns = args.columns.clone();
     read.labels = args.labels.clone();
     read.rows = match (args.limit, args.sample) {
@@ -313,6 +354,7 @@ fn report_json(report: &Report, elapsed: Duration) -> serde_json::Value {
         "backend": report.backend(),
         "adapter": report.adapter,
         "backend_reason": report.backend_reason,
+        "warnings": report.warnings,
         "seconds": { "total": elapsed.as_secs_f64() },
     })
 }

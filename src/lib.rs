@@ -49,7 +49,7 @@
 //!
 //! # Cargo features
 //! All are on by default. `gpu`: Vulkan, Metal and DX12 through wgpu. `json`, `parquet`, `ipc`, `csv` and `arrays` (IDX,
-//! NPY, NPZ): the formats of [`io`]. `image`: encoded images, and [`stages::Resize`].
+//! NPY, NPZ): the formats of [`io`]. `image`: encoded images.
 
 /// What integration tests share names the crate from outside; unit tests use it as well.
 #[cfg(test)]
@@ -72,6 +72,7 @@ pub use base::error::{Error, Result};
 pub use base::pixels::{Pixel, PixelSlice, Pixels};
 pub use base::reason::Reason;
 pub use base::shape::{ImageShape, PixelType};
+pub use base::warnings::Warnings;
 pub use engine::{Backend, Engine, EngineInfo, EngineOptions, Shares};
 #[cfg(feature = "gpu")]
 pub use engine::{Forecast, Rates};

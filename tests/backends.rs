@@ -1,10 +1,8 @@
 //! One table of cases over every backend, SIMD level and thread count, against the oracle.
 
-mod support;
-
+use crate::support::{Content, column, compare, compare_at, engines, expected, expected_of, first_difference, values};
 use pixelfeat::{FeatureLayout, FeatureSet, FeatureSpec, Featurizer, ImageShape, PixelType};
 use proptest::prelude::*;
-use support::{Content, column, compare, compare_at, engines, expected, expected_of, first_difference, values};
 
 /// Height, width, channels, images: every side of a vector width and of a flush, primes, single rows and columns,
 /// images beyond one thread's share, no images.
@@ -82,7 +80,7 @@ fn float_features_are_the_same_on_every_cpu_level_and_within_the_bound_on_a_gpu(
                 };
                 assert_eq!(difference, None, "{name}, {shape} {content:?}");
                 if !gpu {
-                    let bits: Vec<u32> = support::rows(&features).concat().iter().map(|v| v.to_bits()).collect();
+                    let bits: Vec<u32> = crate::support::rows(&features).concat().iter().map(|v| v.to_bits()).collect();
                     let (other, known) = first.get_or_insert_with(|| (name.clone(), bits.clone()));
                     assert!(*known == bits, "{name} is not {other} for {shape} {content:?}");
                 }
@@ -122,7 +120,7 @@ fn the_comparison_of_floats_notices_what_is_beyond_its_tolerance() {
     let (_, engine) = engines().swap_remove(0);
     let features = Featurizer::new(engine, FeatureSpec::new(shape)).featurize(&images).unwrap();
     let mut wanted = expected(&values, PixelType::F32, shape);
-    let compare_both = |wanted: &[support::Expected]| {
+    let compare_both = |wanted: &[crate::support::Expected]| {
         let on_a_gpu = compare_at(&features, wanted, close_on_a_gpu(features.layout()));
         [compare(&features, wanted, close_on_a_cpu(shape)), on_a_gpu]
     };

@@ -1,12 +1,10 @@
-//! The `featurize` and `classify` programs, run as a user runs them.
+//! The programs `featurize` and `inspect`, run as a user runs them.
 #![cfg(all(feature = "json", feature = "parquet", feature = "ipc"))]
-
-mod support;
 
 use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
+use std::process::{Output, Stdio};
 
 use arrow_array::cast::AsArray;
 use arrow_array::types::{Float32Type, Int64Type};
@@ -17,23 +15,7 @@ use pixelfeat::io::{self, ReadOptions, WriteOptions};
 use pixelfeat::synthetic;
 use serde_json::{Value, json};
 
-/// An example that `cargo test` has built beside this test.
-fn example(name: &str) -> Command {
-    let mut folder = std::env::current_exe().unwrap();
-    folder.pop();
-    folder.pop();
-    let program = folder.join("examples").join(format!("{name}{}", std::env::consts::EXE_SUFFIX));
-    assert!(program.is_file(), "{} is missing: run `cargo build --examples` first", program.display());
-    let changed = |path: &Path| fs::metadata(path).and_then(|about| about.modified()).unwrap();
-    // Cargo lists beside a program the files that it was built from, with a backslash before each space of a path.
-    let list = fs::read_to_string(program.with_extension("d")).unwrap().replace("\\ ", "\0");
-    let (_, sources) = list.split_once(": ").unwrap();
-    for source in sources.split_whitespace().map(|path| PathBuf::from(path.replace('\0', " "))) {
-        let is_old = changed(&source) > changed(&program);
-        assert!(!is_old, "{} is newer than the program: run `cargo build --examples` first", source.display());
-    }
-    Command::new(program)
-}
+use crate::support::example;
 
 struct Place(tempfile::TempDir);
 
@@ -112,7 +94,7 @@ fn the_first_command_of_the_readme_works_on_nothing_but_the_program() {
 
 #[test]
 fn cpu_and_gpu_write_the_same_bytes() {
-    if support::gpu().is_none() {
+    if crate::support::gpu().is_none() {
         return;
     }
     let place = Place::new();
@@ -339,9 +321,33 @@ fn numbers_beside_the_image_are_never_rounded_silently() {
     place.file("fine.ndjson", rows("9007199254740992"));
     place.done(&["fine.ndjson", "-q"]);
     place.file("ids.ndjson", rows("9007199254740993"));
-    let message = place.failed(&["ids.ndjson"]);
-    let expected = "ids.ndjson: line 2, column 1: 9007199254740993 in a column of floats, which would round it";
-    assert_eq!(message, expected);
+    let shown = place.done(&["ids.ndjson", "--report", "report.json"]);
+    let warning = "column `id` holds JSON text, since its values have no Arrow type in common";
+    assert!(shown.contains(&format!("warning: {warning}\n")), "{shown}");
+    let report: Value = serde_json::from_slice(&fs::read(place.path("report.json")).unwrap()).unwrap();
+    assert_eq!(report["warnings"], json!([warning]));
+    let ids = read(&place.path("features.parquet")).column_by_name("id").unwrap().clone();
+    assert_eq!(ids.as_string::<i32>().iter().collect::<Vec<_>>(), [Some("1.5"), Some("9007199254740993")]);
+}
+
+#[test]
+fn a_file_is_read_again_for_members_that_come_late() {
+    let place = Place::new();
+    // More than the first rows, which decide the columns.
+    let early: String = (0..60_000).map(|i| format!("{{\"image\": [1], \"id\": {i}}}\n")).collect();
+    place.file("late.ndjson", early + "{\"image\": [2], \"id\": \"x\", \"new\": [1]}\n{\"image\": [}\n");
+    for (output, more) in [("a.parquet", &[][..]), ("b.arrow", &[]), ("c.csv", &["--layout", "columns"])] {
+        let args = [&["late.ndjson", "--quarantine", "bad.ndjson", "-o", output], more].concat();
+        let shown = place.done(&args);
+        assert!(shown.contains("warning: key `new` is not in the first rows"), "{shown}");
+        assert_eq!(fs::read_to_string(place.path("bad.ndjson")).unwrap().lines().count(), 1);
+    }
+    for output in ["a.parquet", "b.arrow"] {
+        let rows = read(&place.path(output));
+        let rest = rows.column_by_name("_rest").unwrap().as_string::<i32>();
+        assert_eq!((rows.num_rows(), rest.null_count()), (60_001, 60_000));
+        assert_eq!(rest.value(60_000), "{\"new\": [1],\"id\": \"x\"}");
+    }
 }
 
 #[test]
@@ -433,7 +439,8 @@ fn stdin_goes_in_and_an_ipc_stream_comes_out() {
     assert!(output.status.success(), "{}", text(&output.stderr));
     assert!(text(&output.stderr).contains("2 of 2 rows featurized"));
     let features = read(&place.file("features.arrows", &output.stdout));
-    assert_eq!((features.num_rows(), features.num_columns()), (2, 4));
+    // With the column of members that come late.
+    assert_eq!((features.num_rows(), features.num_columns()), (2, 5));
 
     // And the stream is an input again.
     let images = place.path("images.arrow");
@@ -582,22 +589,4 @@ fn inspect_tells_what_a_file_holds_and_the_command_works() {
     place.file("none.ndjson", "{\"a\": 1}\n");
     let (done, _, error) = inspect(&["none.ndjson"]);
     assert!(!done && error.contains("no column `image`; there is `a`"), "{error}");
-}
-
-#[test]
-fn classify_learns_from_either_layout() {
-    let place = Place::new();
-    io::write(place.path("digits.arrow"), synthetic::Digits::new(2_000, 1, 2_000), &WriteOptions::default()).unwrap();
-    for layout in ["list", "columns"] {
-        place.done(&["digits.arrow", "--layout", layout, "-o", "features.parquet", "-q"]);
-        let output = example("classify").current_dir(place.0.path()).output().unwrap();
-        assert!(output.status.success(), "{}", text(&output.stderr));
-        let shown = text(&output.stdout);
-        assert!(shown.contains("trained on 1600 rows, tested on 400"), "{shown}");
-        let accuracy = shown.lines().find_map(|line| line.strip_prefix("accuracy ")).unwrap();
-        assert!(accuracy.parse::<f64>().unwrap() > 0.9, "{shown}");
-    }
-    let output = example("classify").arg("nowhere.parquet").output().unwrap();
-    assert_eq!(output.status.code(), Some(1));
-    assert!(text(&output.stderr).starts_with("error: cannot open nowhere.parquet"), "{}", text(&output.stderr));
 }

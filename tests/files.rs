@@ -1,8 +1,6 @@
 //! Files of every format: what is written reads back the same, and damaged ones say so.
 #![cfg(all(feature = "parquet", feature = "ipc"))]
 
-mod support;
-
 use std::fs;
 use std::path::Path;
 use std::sync::Arc;

@@ -2,8 +2,6 @@
 //! out in every format read back.
 #![cfg(all(feature = "arrays", feature = "csv", feature = "ipc", feature = "json", feature = "parquet"))]
 
-mod support;
-
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;

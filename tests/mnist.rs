@@ -1,8 +1,6 @@
 //! Real input against the reference arithmetic, where the data lies beside the clone.
 #![cfg(all(feature = "json", feature = "parquet"))]
 
-mod support;
-
 use std::io::Write;
 use std::path::PathBuf;
 
@@ -41,7 +39,7 @@ fn mnist_features_are_within_a_millionth_of_numpys_and_the_same_on_every_backend
         all(Featurizer::new(engine, FeatureSpec::default()).stream(reader).unwrap())
     };
     let cpu = run(Engine::new(EngineOptions::backend(Backend::Cpu)).unwrap());
-    if let Some(gpu) = support::gpu() {
+    if let Some(gpu) = crate::support::gpu() {
         assert!(run(gpu) == cpu, "the GPU's features are not the CPU's");
     }
     let reference = all(io::open(reference, &ReadOptions::default()).unwrap());

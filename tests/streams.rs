@@ -1,7 +1,5 @@
 //! Streams: order, bounds, policies, and how they end.
 
-mod support;
-
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -328,7 +326,7 @@ fn the_readers_word_on_a_row_replaces_the_null_it_left() {
 
 #[test]
 fn one_engine_serves_many_threads() {
-    let Some(engine) = support::gpu() else { return };
+    let Some(engine) = crate::support::gpu() else { return };
     let cpu = Engine::new(EngineOptions::backend(pixelfeat::Backend::Cpu)).unwrap();
     let expected =
         collect(Featurizer::new(cpu, FeatureSpec::default()).stream(synthetic::Digits::new(500, 9, 100)).unwrap());
@@ -345,7 +343,7 @@ fn one_engine_serves_many_threads() {
 #[cfg(feature = "gpu")]
 #[test]
 fn a_device_lost_mid_run_changes_no_byte_and_the_report_says_so() {
-    let Some((device, queue)) = support::device(|_| ()) else { return };
+    let Some((device, queue)) = crate::support::device(|_| ()) else { return };
     let options = EngineOptions::backend(pixelfeat::Backend::Gpu);
     let engine = Engine::with_device(options, device.clone(), queue).unwrap();
     let cpu = Engine::new(EngineOptions::backend(pixelfeat::Backend::Cpu)).unwrap();
@@ -374,7 +372,7 @@ fn what_a_stage_draws_depends_on_seed_and_row_alone() {
         let digits = synthetic::Digits::new(600, 9, batch);
         collect(Featurizer::new(engine.clone(), spec(seed)).stream(digits).unwrap())
     };
-    let engines = support::engines();
+    let engines = crate::support::engines();
     let expected = run(&engines[0].1, 7, 600);
     assert_eq!(expected.schema().metadata()["pixelfeat.stages"], "flip:x:0.5,flip:y:0.3");
     for (name, engine) in &engines {
@@ -395,7 +393,7 @@ fn what_a_stage_draws_depends_on_seed_and_row_alone() {
 #[cfg(feature = "gpu")]
 #[test]
 fn a_device_lost_mid_run_changes_no_byte_of_mirrored_images() {
-    let Some((device, queue)) = support::device(|_| ()) else { return };
+    let Some((device, queue)) = crate::support::device(|_| ()) else { return };
     let engine = Engine::with_device(EngineOptions::backend(pixelfeat::Backend::Gpu), device.clone(), queue).unwrap();
     let spec = || FeatureSpec::default().with_stages("flip:x:0.5".parse().unwrap()).with_seed(3);
     let digits = || synthetic::Digits::new(1_000, 9, 100);

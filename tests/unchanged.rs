@@ -4,8 +4,6 @@
 //! again, which is only right where a change of the output is intended.
 #![cfg(all(feature = "json", feature = "parquet", feature = "ipc", feature = "arrays", feature = "image"))]
 
-mod support;
-
 use std::collections::BTreeMap;
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -131,7 +129,7 @@ fn table(engines: &[(String, Engine)], inputs: &[(String, PathBuf)], only_defaul
 
 fn engines() -> Vec<(String, Engine)> {
     let mut engines = vec![("cpu".to_owned(), Engine::new(EngineOptions::backend(Backend::Cpu)).unwrap())];
-    if let Some(gpu) = support::gpu() {
+    if let Some(gpu) = crate::support::gpu() {
         engines.push(("gpu".to_owned(), gpu));
         engines.push(("hybrid".to_owned(), Engine::new(EngineOptions::backend(Backend::Hybrid)).unwrap()));
     }

@@ -89,6 +89,19 @@ pub enum Error {
         /// What was wrong with it.
         message: String,
     },
+    /// A JSON object has a member that no column can take. The columns were decided by the first rows. Lines count from 1.
+    /// [`LateMembers`](crate::io::LateMembers) says what else may become of such a member.
+    #[error("{file}: line {line}, column {column}: {message}")]
+    LateMember {
+        /// The file, or `stdin`.
+        file: String,
+        /// The line, from 1.
+        line: u64,
+        /// The byte in that line at which the object begins, from 1.
+        column: u64,
+        /// Which member it is, and why no column can take it.
+        message: String,
+    },
     /// A file or stream is damaged or of a kind that cannot be read.
     #[error("{file}: {message}")]
     Format {

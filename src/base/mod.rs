@@ -1,6 +1,7 @@
 //! What every room builds on: the shape of an image and the type of its pixels, errors, seeded numbers, ordered threads.
 
 pub(crate) mod error;
+pub(crate) mod guard;
 #[cfg(any(feature = "json", feature = "parquet"))]
 pub(crate) mod ordered;
 pub(crate) mod pixels;
@@ -9,3 +10,4 @@ pub(crate) mod reason;
 pub(crate) mod shape;
 pub(crate) mod simd;
 pub(crate) mod text;
+pub(crate) mod warnings;

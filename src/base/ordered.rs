@@ -1,13 +1,13 @@
 //! Work shared out to threads and handed back in the order it came in, with a bound on what is in flight.
 
 use std::io;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 
 use crate::base::error::{Error, Result, panic_text};
+use crate::base::guard::guarded;
 
 /// The results of [`map`], in the order of its jobs. After the first error there is nothing more.
 ///
@@ -64,8 +64,8 @@ fn supply<J, R>(
     stop: &AtomicBool,
 ) {
     while !stop.load(Ordering::Relaxed) {
-        let next = catch_unwind(AssertUnwindSafe(&mut source))
-            .unwrap_or_else(|panic| Some(Err(Error::Internal(panic_text(&*panic).to_owned()))));
+        let next =
+            guarded(&mut source).unwrap_or_else(|panic| Some(Err(Error::Internal(panic_text(&*panic).to_owned()))));
         let sent = match next {
             None => return,
             Some(Err(error)) => {
@@ -97,7 +97,7 @@ fn work<J, R, F: FnMut(J) -> Result<R>>(
         if stop.load(Ordering::Relaxed) {
             return;
         }
-        let result = catch_unwind(AssertUnwindSafe(|| run(job))).unwrap_or_else(|panic| {
+        let result = guarded(|| run(job)).unwrap_or_else(|panic| {
             // What the panic left behind is not to be relied on.
             run = worker();
             Err(Error::Internal(panic_text(&*panic).to_owned()))

@@ -173,6 +173,18 @@ pub(crate) trait Simd: Copy {
 
     /// The sum of all lanes.
     fn sum(self, bytes: Self::Bytes) -> u32;
+
+    /// Four sums of 32 bits.
+    type Four: Copy;
+
+    /// Four times the same sum.
+    fn four(self, sum: i32) -> Self::Four;
+
+    /// `sums` plus four bytes, each times `weight`.
+    fn add_weighed(self, sums: Self::Four, bytes: [u8; 4], weight: i16) -> Self::Four;
+
+    /// The sums without their last `bits`, and within what a byte holds.
+    fn to_bytes(self, sums: Self::Four, bits: u32) -> [u8; 4];
 }
 
 impl Simd for Portable {
@@ -202,6 +214,23 @@ impl Simd for Portable {
     #[inline(always)]
     fn sum(self, bytes: [u8; 16]) -> u32 {
         bytes.iter().map(|&byte| u32::from(byte)).sum()
+    }
+
+    type Four = [i32; 4];
+
+    #[inline(always)]
+    fn four(self, sum: i32) -> [i32; 4] {
+        [sum; 4]
+    }
+
+    #[inline(always)]
+    fn add_weighed(self, sums: [i32; 4], bytes: [u8; 4], weight: i16) -> [i32; 4] {
+        std::array::from_fn(|i| sums[i] + i32::from(bytes[i]) * i32::from(weight))
+    }
+
+    #[inline(always)]
+    fn to_bytes(self, sums: [i32; 4], bits: u32) -> [u8; 4] {
+        sums.map(|sum| (sum >> bits).clamp(0, 255) as u8)
     }
 }
 
@@ -253,6 +282,32 @@ mod x86 {
                 (_mm_cvtsi128_si64(two) + _mm_extract_epi64::<1>(two)) as u32
             }
         }
+
+        type Four = __m128i;
+
+        #[inline(always)]
+        fn four(self, sum: i32) -> __m128i {
+            // SAFETY: above.
+            unsafe { _mm_set1_epi32(sum) }
+        }
+
+        #[inline(always)]
+        fn add_weighed(self, sums: __m128i, bytes: [u8; 4], weight: i16) -> __m128i {
+            // SAFETY: above. The upper half of each pixel is zero, so that of the weight does not matter.
+            unsafe {
+                let pixels = _mm_cvtepu8_epi32(_mm_cvtsi32_si128(i32::from_le_bytes(bytes)));
+                _mm_add_epi32(sums, _mm_madd_epi16(pixels, _mm_set1_epi32(i32::from(weight))))
+            }
+        }
+
+        #[inline(always)]
+        fn to_bytes(self, sums: __m128i, bits: u32) -> [u8; 4] {
+            // SAFETY: above. Both steps saturate.
+            unsafe {
+                let words = _mm_packs_epi32(_mm_sra_epi32(sums, _mm_cvtsi32_si128(bits as i32)), sums);
+                _mm_cvtsi128_si32(_mm_packus_epi16(words, words)).to_le_bytes()
+            }
+        }
     }
 
     // SAFETY, for every block here: as above.
@@ -295,6 +350,32 @@ mod x86 {
         fn sum(self, bytes: __m512i) -> u32 {
             // SAFETY: above.
             unsafe { _mm512_reduce_add_epi64(_mm512_sad_epu8(bytes, _mm512_setzero_si512())) as u32 }
+        }
+
+        type Four = __m128i;
+
+        #[inline(always)]
+        fn four(self, sum: i32) -> __m128i {
+            // SAFETY: above.
+            unsafe { _mm_set1_epi32(sum) }
+        }
+
+        #[inline(always)]
+        fn add_weighed(self, sums: __m128i, bytes: [u8; 4], weight: i16) -> __m128i {
+            // SAFETY: above. The upper half of each pixel is zero, so that of the weight does not matter.
+            unsafe {
+                let pixels = _mm_cvtepu8_epi32(_mm_cvtsi32_si128(i32::from_le_bytes(bytes)));
+                _mm_add_epi32(sums, _mm_madd_epi16(pixels, _mm_set1_epi32(i32::from(weight))))
+            }
+        }
+
+        #[inline(always)]
+        fn to_bytes(self, sums: __m128i, bits: u32) -> [u8; 4] {
+            // SAFETY: above. Both steps saturate.
+            unsafe {
+                let words = _mm_packs_epi32(_mm_sra_epi32(sums, _mm_cvtsi32_si128(bits as i32)), sums);
+                _mm_cvtsi128_si32(_mm_packus_epi16(words, words)).to_le_bytes()
+            }
         }
     }
 }

@@ -1,10 +1,10 @@
 //! What can go wrong on a device, and what becomes of it.
 
-use std::any::Any;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
+use crate::base::error::panic_text;
+use crate::base::guard::guarded;
 use crate::base::shape::PixelType;
 
 /// Why the GPU could not do the work. The CPU can always do it instead.
@@ -111,12 +111,7 @@ pub(super) fn one_line(text: &str) -> String {
 /// Runs `work`; a panic in it, which wgpu knows no other way out of when a driver fails, is an error like another.
 pub(super) fn unpanicked<T>(work: impl FnOnce() -> Result<T, GpuError>) -> Result<T, GpuError> {
     // What `work` may leave half changed is dropped after any error.
-    catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|panic| Err(GpuError::Lost(panic_text(&*panic))))
-}
-
-fn panic_text(panic: &(dyn Any + Send)) -> String {
-    let text = panic.downcast_ref::<String>().map(String::as_str).or(panic.downcast_ref::<&str>().copied());
-    one_line(text.unwrap_or("wgpu panicked"))
+    guarded(work).unwrap_or_else(|panic| Err(GpuError::Lost(one_line(panic_text(&*panic)))))
 }
 
 /// The first failure of a device; it stays failed.

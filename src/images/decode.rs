@@ -74,12 +74,12 @@ pub(crate) fn open(bytes: &[u8]) -> Result<EncodedImage<'_>, String> {
 #[cfg(feature = "image")]
 mod decoders {
     use std::io::Cursor;
-    use std::panic::{AssertUnwindSafe, catch_unwind};
 
     use image::{ColorType, ImageDecoder, ImageFormat, ImageReader, Limits};
     use tiff::decoder::DecodingResult;
 
     use super::{EncodedImage, Format};
+    use crate::base::guard;
     use crate::base::shape::{ImageShape, PixelType};
 
     /// How many bytes the pixels of one image may take. The decoder itself may take as many again.
@@ -182,7 +182,7 @@ mod decoders {
 
     /// Turns a panic of a decoder into an error, so that no image ends a run.
     pub fn guarded<T>(work: impl FnOnce() -> Result<T, String>) -> Result<T, String> {
-        catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|_| Err("the decoder gave up on it".to_owned()))
+        guard::guarded(work).unwrap_or_else(|_| Err("the decoder gave up on it".to_owned()))
     }
 }
 

@@ -59,13 +59,12 @@ impl<P: PixelValue> ImageBuffer<P> {
     }
 
     /// Replaces the image by one of shape `to`. `write` gets the old values and a place for the new ones, which it must
-    /// write in full. If it fails, the image stays as it is.
-    pub fn replace<E>(&mut self, to: ImageShape, write: impl FnOnce(&[P], &mut [P]) -> Result<(), E>) -> Result<(), E> {
+    /// write in full.
+    pub fn replace(&mut self, to: ImageShape, write: impl FnOnce(&[P], &mut [P])) {
         self.spare.resize(to.values(), P::default());
-        write(&self.pixels, &mut self.spare)?;
+        write(&self.pixels, &mut self.spare);
         std::mem::swap(&mut self.pixels, &mut self.spare);
         self.shape = to;
-        Ok(())
     }
 }
 

@@ -103,6 +103,8 @@ impl<'a> FeatureFiles<'a> {
             quarantine: self.quarantine.map(|quarantine| quarantine.sink(&self.featurizer.spec().image)),
             #[cfg(not(feature = "json"))]
             quarantine: None,
+            warnings: reader.warnings(),
+            empty_is_pause: reader.is_live(),
         };
         Ok((self.featurizer.stream_with(reader, options)?, progress))
     }

@@ -16,6 +16,7 @@ use super::progress::Progress;
 use super::{images, magic};
 use crate::base::error::Result;
 use crate::base::text::names;
+use crate::base::warnings::Warnings;
 
 /// A file format.
 pub struct FileFormat {
@@ -46,6 +47,8 @@ pub enum Content {
 pub struct Reading {
     /// Whether a file that begins with these bytes is of the format. Up to [`HEAD_BYTES`] are given.
     pub recognises: fn(&[u8]) -> bool,
+    /// Whether its reader takes a read that fails with [`io::ErrorKind::WouldBlock`] for a pause.
+    pub notices_pauses: bool,
     pub open: Open,
 }
 
@@ -61,9 +64,14 @@ pub enum Open {
 }
 
 /// A stream of bytes to be read.
-#[cfg_attr(not(feature = "arrays"), allow(dead_code, reason = "only IDX and NPY have files beside them"))]
+#[cfg_attr(
+    not(all(feature = "arrays", feature = "json")),
+    allow(dead_code, reason = "only IDX and NPY have files beside them, and only JSON has warnings")
+)]
 pub struct ByteStream<'a> {
     pub bytes: Box<dyn Read + Send>,
+    /// What is to be said of the input.
+    pub warnings: &'a Warnings,
     /// Where the bytes come from, if from a regular file.
     pub path: Option<&'a Path>,
     /// The name in messages.
@@ -157,6 +165,7 @@ static FORMATS: [FileFormat; 9] = [
         content: Content::Rows,
         reading: Some(Reading {
             recognises: |head| head.starts_with(b"PAR1"),
+            notices_pauses: false,
             open: Open::File(built_in!("parquet", OpenFile, |file, options, progress| {
                 let (batches, rows) = super::parquet::open(file.file, file.name, options)?;
                 Ok(super::progress::by_rows(batches, progress.clone(), file.size, rows))
@@ -189,6 +198,7 @@ static FORMATS: [FileFormat; 9] = [
         content: Content::Rows,
         reading: Some(Reading {
             recognises: |head| head.starts_with(b"ARROW1"),
+            notices_pauses: false,
             open: Open::File(built_in!("ipc", OpenFile, |file, options, progress| {
                 let batches = super::ipc::open_file(file.file, file.name, options)?;
                 progress.add(file.size);
@@ -214,6 +224,7 @@ static FORMATS: [FileFormat; 9] = [
         content: Content::Rows,
         reading: Some(Reading {
             recognises: |head| head.starts_with(&[0xff; 4]),
+            notices_pauses: false,
             open: Open::Stream(built_in!("ipc", OpenStream, |input, options| {
                 super::ipc::open_stream(input.bytes, input.name, options)
             })),
@@ -238,6 +249,7 @@ static FORMATS: [FileFormat; 9] = [
         reading: Some(Reading {
             // The second is what an archive without members begins with.
             recognises: |head| head.starts_with(b"PK\x03\x04") || head.starts_with(b"PK\x05\x06"),
+            notices_pauses: false,
             open: Open::File(built_in!("arrays", OpenFile, |file, options, progress| {
                 let (batches, rows) = super::arrays::open_npz(file.file, file.path, file.name, options)?;
                 Ok(super::progress::by_rows(batches, progress.clone(), file.size, rows))
@@ -252,6 +264,7 @@ static FORMATS: [FileFormat; 9] = [
         content: Content::Rows,
         reading: Some(Reading {
             recognises: |head| magic::is_npy(head) || magic::is_npy(&unpacked(head)),
+            notices_pauses: false,
             open: Open::Stream(built_in!("arrays", OpenStream, |input, options| {
                 super::arrays::open(input.bytes, input.path, input.name, options)
             })),
@@ -271,6 +284,7 @@ static FORMATS: [FileFormat; 9] = [
         content: Content::Rows,
         reading: Some(Reading {
             recognises: |head| magic::is_idx(head) || magic::is_idx(&unpacked(head)),
+            notices_pauses: false,
             open: Open::Stream(built_in!("arrays", OpenStream, |input, options| {
                 super::arrays::open(input.bytes, input.path, input.name, options)
             })),
@@ -284,6 +298,7 @@ static FORMATS: [FileFormat; 9] = [
         content: Content::Image,
         reading: Some(Reading {
             recognises: magic::is_image,
+            notices_pauses: false,
             open: Open::File(Some(|file, options, progress| {
                 images::open(vec![PathBuf::from(file.path)], options, progress)
             })),
@@ -298,8 +313,9 @@ static FORMATS: [FileFormat; 9] = [
         content: Content::Rows,
         reading: Some(Reading {
             recognises: |head| magic::is_text(head) || magic::is_compressed(head),
+            notices_pauses: true,
             open: Open::Stream(built_in!("json", OpenStream, |input, options| {
-                Ok(Box::new(super::json::open(input.bytes, input.name, options)?))
+                Ok(Box::new(super::json::open(input.bytes, input.name, options, input.warnings)?))
             })),
         }),
         writing: None,

@@ -6,59 +6,86 @@ use std::path::Path;
 
 use super::batches::Batches;
 use super::formats::{self, ByteStream, HEAD_BYTES, Open, RegularFile};
+use super::live::{self, LiveReader, PauseSwitch};
 use super::options::ReadOptions;
 use super::paths::InputSource;
 use super::progress::{CountedReader, Progress};
 use super::{images, paths};
 use crate::base::error::{Error, Result};
 use crate::base::text::listed;
+use crate::base::warnings::Warnings;
 
 /// Opens a source.
-pub fn open(source: InputSource, options: &ReadOptions, progress: &Progress) -> Result<Batches> {
+pub fn open(source: InputSource, options: &ReadOptions, progress: &Progress, warnings: &Warnings) -> Result<Batches> {
     let name = paths::name_of(&source);
+    let opened = Opened { name: &name, options, progress, warnings };
     match source {
-        InputSource::Stream(bytes, _) => open_bytes(bytes, None, &name, options, progress),
+        InputSource::Stream(bytes, _) => opened.live(bytes),
         InputSource::File(path) => {
             let file = File::open(&path).map_err(|e| Error::io("open", &path, e))?;
             let again = file.try_clone().map_err(|e| Error::io("open", &path, e))?;
-            let regular = again.metadata().is_ok_and(|m| m.is_file()).then_some((again, &*path));
-            open_bytes(Box::new(file), regular, &name, options, progress)
+            if paths::is_live(&path) {
+                return opened.live(Box::new(file));
+            }
+            opened.bytes(Box::new(file), Some((again, &path)), None)
         }
         InputSource::Images(files) => images::open(files, options, progress),
     }
 }
 
-/// Opens a stream of bytes. `file` is the same input where it is a regular file.
-fn open_bytes(
-    mut bytes: Box<dyn Read + Send>,
-    file: Option<(File, &Path)>,
-    name: &str,
-    options: &ReadOptions,
-    progress: &Progress,
-) -> Result<Batches> {
-    let mut head = Vec::new();
-    bytes.by_ref().take(HEAD_BYTES as u64).read_to_end(&mut head).map_err(|e| Error::io("read", name, e))?;
-    let (format, reading) = formats::recognise(&head).ok_or_else(|| {
-        let known = listed(formats::readable().map(|(format, _)| format.name), "or");
-        Error::format(name, format!("is in no format that can be read: {known}"))
-    })?;
-    let not_built_in = || Error::format(name, format.not_built_in());
-    match (&reading.open, file) {
-        (Open::Stream(open), file) => {
-            let open = open.ok_or_else(not_built_in)?;
-            let bytes = Box::new(CountedReader::new(io::Cursor::new(head).chain(bytes), progress.clone()));
-            open(ByteStream { bytes, path: file.map(|(_, path)| path), name }, options)
+/// An input that is being opened.
+struct Opened<'a> {
+    name: &'a str,
+    options: &'a ReadOptions,
+    progress: &'a Progress,
+    warnings: &'a Warnings,
+}
+
+impl Opened<'_> {
+    /// Opens a stream on which bytes arrive when they like.
+    fn live(&self, bytes: Box<dyn Read + Send>) -> Result<Batches> {
+        let live = LiveReader::new(bytes, self.options.max_delay, self.options.stop.clone());
+        let live = live.map_err(|e| Error::io("start a thread for", self.name, e))?;
+        let pauses = live.pauses();
+        self.bytes(Box::new(live), None, Some(pauses))
+    }
+
+    /// Opens a stream of bytes. `file` is the same input where it is a regular file, `pauses` the switch of its pauses where
+    /// it is not.
+    fn bytes(
+        &self,
+        mut bytes: Box<dyn Read + Send>,
+        file: Option<(File, &Path)>,
+        pauses: Option<PauseSwitch>,
+    ) -> Result<Batches> {
+        let &Self { name, options, progress, warnings } = self;
+        let enough = |head: &[u8]| formats::recognise(head).is_some();
+        let head = live::head(&mut bytes, HEAD_BYTES, enough).map_err(|e| Error::io("read", name, e))?;
+        let (format, reading) = formats::recognise(&head).ok_or_else(|| {
+            let known = listed(formats::readable().map(|(format, _)| format.name), "or");
+            Error::format(name, format!("is in no format that can be read: {known}"))
+        })?;
+        if let Some(pauses) = pauses {
+            if reading.notices_pauses { pauses.again() } else { pauses.off() }
         }
-        (Open::File(open), Some((file, path))) => {
-            let open = open.ok_or_else(not_built_in)?;
-            let size = file.metadata().map_or(0, |m| m.len());
-            open(RegularFile { file, path, name, size }, options, progress)
-        }
-        (Open::File(_), None) => {
-            let streams = formats::readable().filter(|(_, reading)| matches!(reading.open, Open::Stream(_)));
-            let streams = listed(streams.map(|(format, _)| format.name), "and");
-            let message = format!("the format {} needs a regular file; a pipe can carry {streams}", format.name);
-            Err(Error::format(name, message))
+        let not_built_in = || Error::format(name, format.not_built_in());
+        match (&reading.open, file) {
+            (Open::Stream(open), file) => {
+                let open = open.ok_or_else(not_built_in)?;
+                let bytes = Box::new(CountedReader::new(io::Cursor::new(head).chain(bytes), progress.clone()));
+                open(ByteStream { bytes, warnings, path: file.map(|(_, path)| path), name }, options)
+            }
+            (Open::File(open), Some((file, path))) => {
+                let open = open.ok_or_else(not_built_in)?;
+                let size = file.metadata().map_or(0, |m| m.len());
+                open(RegularFile { file, path, name, size }, options, progress)
+            }
+            (Open::File(_), None) => {
+                let streams = formats::readable().filter(|(_, reading)| matches!(reading.open, Open::Stream(_)));
+                let streams = listed(streams.map(|(format, _)| format.name), "and");
+                let message = format!("the format {} needs a regular file; a pipe can carry {streams}", format.name);
+                Err(Error::format(name, message))
+            }
         }
     }
 }

@@ -31,6 +31,7 @@ mod input;
 mod ipc;
 #[cfg(feature = "json")]
 pub mod json;
+mod live;
 mod magic;
 mod options;
 mod output;
@@ -48,9 +49,11 @@ mod write_back;
 
 pub use feature_files::FeatureFiles;
 pub use formats::OutputFormat;
-pub use options::{Compression, ReadOptions, Rows, WriteOptions};
+pub use live::StopHandle;
+pub use options::{Compression, LateMembers, ReadOptions, Rows, WriteOptions};
 pub use output::{Prepared, Written, check, prepare, write, write_to};
 pub use output_file::{OutputFile, is_same_file};
+pub use paths::is_stream;
 pub use progress::Progress;
 #[cfg(feature = "json")]
 pub use quarantine::Quarantine;

@@ -1,7 +1,9 @@
 //! The options of readers and writers.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
+use super::live::StopHandle;
 use crate::base::shape::PixelType;
 use crate::base::text::names;
 
@@ -27,14 +29,41 @@ pub struct ReadOptions {
     /// Whether a line that is not JSON becomes a row of nulls with the defect
     /// [`Reason::BrokenLine`](crate::Reason::BrokenLine), for a quarantine, instead of an error.
     pub keep_broken_lines: bool,
+    /// What becomes of members of JSON objects that no column can take.
+    pub late_members: LateMembers,
     /// The columns to read beside the images; `None` for all. They keep the order of the input. Of a Parquet file the other
     /// columns are not read at all.
     pub columns: Option<Vec<String>>,
     /// Which rows to read.
     pub rows: Rows,
+    /// How long a row of a stream may wait for the next ones, if these do not come. JSON only; other formats say where a
+    /// batch ends.
+    pub max_delay: Duration,
+    /// Ends the reading of streams.
+    pub stop: StopHandle,
     /// The file of the labels of an IDX or NPY file of images: one number per image, which becomes column `label`. With
     /// `None`, an IDX file is read with the file of labels beside it that is named as MNIST's are.
     pub labels: Option<PathBuf>,
+}
+
+/// The column of the members that no other column can take: [`LateMembers::Rest`].
+#[cfg(any(feature = "json", feature = "arrays"))]
+pub(crate) const REST: &str = "_rest";
+
+/// What becomes of a member of a JSON object that no column can take, because its key or the type of its value appears only
+/// after the first rows, which decide the columns.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub enum LateMembers {
+    /// The line counts as broken, as one that is not JSON: see [`ReadOptions::keep_broken_lines`].
+    #[default]
+    BreakLine,
+    /// Reading ends with [`Error::LateMember`](crate::Error::LateMember), even if broken lines are kept. A caller who can
+    /// read the input again may then choose [`LateMembers::Rest`].
+    Fail,
+    /// It goes into a string column `_rest`, as a JSON object of all such members of its row. The column is there whether
+    /// or not there are such members; without any it is null. The column that would have held the value is null.
+    Rest,
 }
 
 /// Which rows of an input to read. The input is all of its files together.
@@ -66,8 +95,11 @@ impl ReadOptions {
             batch_rows: 8192,
             threads: 0,
             keep_broken_lines: false,
+            late_members: LateMembers::default(),
             columns: None,
             rows: Rows::All,
+            max_delay: Duration::from_millis(5),
+            stop: StopHandle::default(),
             labels: None,
         }
     }
@@ -96,6 +128,12 @@ impl ReadOptions {
         self
     }
 
+    /// Sets what becomes of members of JSON objects that no column can take.
+    pub fn with_late_members(mut self, late_members: LateMembers) -> Self {
+        self.late_members = late_members;
+        self
+    }
+
     /// Reads only these columns beside the images.
     pub fn with_columns<S: Into<String>>(mut self, columns: impl IntoIterator<Item = S>) -> Self {
         self.columns = Some(columns.into_iter().map(Into::into).collect());
@@ -105,6 +143,18 @@ impl ReadOptions {
     /// Sets which rows are read.
     pub fn with_rows(mut self, rows: Rows) -> Self {
         self.rows = rows;
+        self
+    }
+
+    /// Sets how long a row of a stream may wait for the next ones.
+    pub fn with_max_delay(mut self, max_delay: Duration) -> Self {
+        self.max_delay = max_delay;
+        self
+    }
+
+    /// Lets the reading of streams be ended by this handle.
+    pub fn with_stop(mut self, stop: StopHandle) -> Self {
+        self.stop = stop;
         self
     }
 

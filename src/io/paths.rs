@@ -16,6 +16,27 @@ pub enum InputSource {
     Images(Vec<PathBuf>),
 }
 
+impl InputSource {
+    /// Whether its bytes arrive when they like.
+    pub fn is_live(&self) -> bool {
+        match self {
+            InputSource::Stream(..) => true,
+            InputSource::File(path) => is_live(path),
+            InputSource::Images(_) => false,
+        }
+    }
+}
+
+/// Whether a name of an input is that of a stream, on which bytes arrive when they like: `-`, a FIFO, a device. It can be
+/// read only once.
+pub fn is_stream(path: impl AsRef<Path>) -> bool {
+    path.as_ref().as_os_str() == "-" || is_live(path.as_ref())
+}
+
+pub fn is_live(path: &Path) -> bool {
+    fs::metadata(path).is_ok_and(|about| !about.is_file() && !about.is_dir())
+}
+
 /// The name of a source in messages.
 pub fn name_of(source: &InputSource) -> String {
     match source {

@@ -16,6 +16,7 @@ use super::paths::{InputSource, name_of, resolve};
 use super::progress::Progress;
 use super::sample::Sample;
 use crate::base::error::{Error, Result};
+use crate::base::warnings::Warnings;
 use crate::images::defect::is_defects;
 use crate::run::stream::RowOrigins;
 
@@ -53,6 +54,9 @@ pub fn open_all<P: AsRef<Path>>(paths: impl IntoIterator<Item = P>, options: &Re
 }
 
 /// Reads a stream of bytes: a socket, a child's stdout, bytes in memory. `name` is what errors call it.
+///
+/// A thread reads it ahead. If it pauses in JSON, the rows that have come so far come out, and then a batch without rows,
+/// which says so ([`ReadOptions::max_delay`]).
 ///
 /// Its first bytes tell the format, which must be one that needs no seeking: JSON (plain, gzip or zstd), an Arrow IPC stream,
 /// IDX or NPY.
@@ -135,6 +139,16 @@ impl Reader {
         self.chain.progress.clone()
     }
 
+    /// What is to be said of the input; for [`StreamOptions::warnings`](crate::StreamOptions::warnings).
+    pub fn warnings(&self) -> Warnings {
+        self.chain.warnings.clone()
+    }
+
+    /// Whether an input is a stream; for [`StreamOptions::empty_is_pause`](crate::StreamOptions::empty_is_pause).
+    pub fn is_live(&self) -> bool {
+        self.chain.is_live
+    }
+
     fn advance(&mut self) -> Result<Option<RecordBatch>> {
         loop {
             match &mut self.taking {
@@ -203,6 +217,8 @@ struct FileChain {
     /// Rows handed out.
     rows: u64,
     progress: Progress,
+    warnings: Warnings,
+    is_live: bool,
     /// Where the columns are in the current file, if not where they are in the first.
     order: Option<Vec<usize>>,
 }
@@ -215,6 +231,8 @@ impl FileChain {
             current: None,
             partitions: partitions(&pending)?,
             progress: Progress::new(pending.iter().map(size).sum()),
+            warnings: Warnings::default(),
+            is_live: pending.iter().any(InputSource::is_live),
             pending,
             options,
             origins: RowOrigins::default(),
@@ -251,7 +269,7 @@ impl FileChain {
             InputSource::File(path) => (vec![name_of(&source)], Some(path.clone())),
             InputSource::Stream(..) => (vec![name_of(&source)], None),
         };
-        let batches = input::open(source, &self.options, &self.progress)?;
+        let batches = input::open(source, &self.options, &self.progress, &self.warnings)?;
         // Each image is a row; of any other source all rows are of one file.
         (self.rows..).zip(files).for_each(|(row, file)| self.origins.begin(row, file));
         let batches = match partitioned {
@@ -273,7 +291,11 @@ impl FileChain {
         loop {
             let Some(current) = &mut self.current else { return Ok(None) };
             if let Some(batch) = self.ahead.take().or_else(|| current.next()) {
-                let mut batch = batch.map_err(Error::from)?;
+                let mut batch = match batch {
+                    // What breaks off because it was stopped is not damaged.
+                    Err(_) if self.is_live && self.options.stop.is_stopped() => return Ok(None),
+                    batch => batch.map_err(Error::from)?,
+                };
                 if let Some(order) = &self.order {
                     batch = batch.project(order).map_err(Error::from)?;
                 }
@@ -281,6 +303,9 @@ impl FileChain {
                 return Ok(Some(batch));
             }
             self.current = None;
+            if self.is_live && self.options.stop.is_stopped() {
+                return Ok(None);
+            }
             if let Some(source) = self.pending.pop_front() {
                 let name = name_of(&source);
                 let mut next = self.begin(source)?;

@@ -33,6 +33,8 @@ pub struct Report {
     pub adapter: Option<String>,
     /// Why this backend.
     pub backend_reason: String,
+    /// What the reader has to say.
+    pub warnings: Vec<String>,
 }
 
 impl Report {
@@ -49,6 +51,7 @@ impl Report {
             rows_on_gpu: 0,
             adapter: None,
             backend_reason: String::new(),
+            warnings: Vec::new(),
         }
     }
 
@@ -100,6 +103,9 @@ impl fmt::Display for Report {
                 "\nsome images are not {}: resize brings all to one size, ragged takes each as it is",
                 self.shape
             )?;
+        }
+        for warning in &self.warnings {
+            write!(f, "\nwarning: {warning}")?;
         }
         write!(f, "\ncomputed on {}", self.backend())?;
         if let Some(adapter) = &self.adapter {

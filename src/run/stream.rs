@@ -2,7 +2,6 @@
 
 use std::collections::VecDeque;
 use std::fmt;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
@@ -11,7 +10,9 @@ use arrow_array::{RecordBatch, RecordBatchReader};
 use arrow_schema::{ArrowError, SchemaRef};
 
 use crate::base::error::{Error, Result, panic_text};
+use crate::base::guard::guarded;
 use crate::base::reason::Reason;
+use crate::base::warnings::Warnings;
 use crate::engine::Engine;
 use crate::images::defect::Defect;
 use crate::run::featurizer::Featurizer;
@@ -84,6 +85,11 @@ pub struct StreamOptions {
     pub origins: RowOrigins,
     /// Takes the rows that cannot be featurized.
     pub quarantine: Option<OnInvalidRow>,
+    /// What the reader has to say, for the report.
+    pub warnings: Warnings,
+    /// Whether a batch without rows says that the input pauses. What the first rows are to tell is then settled by the
+    /// rows that have come so far, if any has. Empty batches are not passed on.
+    pub empty_is_pause: bool,
 }
 
 impl StreamOptions {
@@ -91,6 +97,18 @@ impl StreamOptions {
     #[must_use]
     pub fn with_origins(self, origins: RowOrigins) -> Self {
         Self { origins, ..self }
+    }
+
+    /// Sets [`warnings`](StreamOptions::warnings).
+    #[must_use]
+    pub fn with_warnings(self, warnings: Warnings) -> Self {
+        Self { warnings, ..self }
+    }
+
+    /// Sets [`empty_is_pause`](StreamOptions::empty_is_pause).
+    #[must_use]
+    pub fn with_empty_is_pause(self, empty_is_pause: bool) -> Self {
+        Self { empty_is_pause, ..self }
     }
 
     /// Sets [`quarantine`](StreamOptions::quarantine).
@@ -103,7 +121,12 @@ impl StreamOptions {
 impl fmt::Debug for StreamOptions {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let quarantine = self.quarantine.as_ref().map(|_| "…");
-        f.debug_struct("StreamOptions").field("origins", &self.origins).field("quarantine", &quarantine).finish()
+        f.debug_struct("StreamOptions")
+            .field("origins", &self.origins)
+            .field("quarantine", &quarantine)
+            .field("warnings", &self.warnings)
+            .field("empty_is_pause", &self.empty_is_pause)
+            .finish()
     }
 }
 
@@ -126,16 +149,19 @@ impl fmt::Debug for FeatureStream {
 
 /// The running account of a stream, readable from any thread while it runs and after.
 #[derive(Debug, Clone)]
-pub struct ReportHandle(Arc<Mutex<Report>>);
+pub struct ReportHandle {
+    report: Arc<Mutex<Report>>,
+    warnings: Warnings,
+}
 
 impl ReportHandle {
     /// The account so far.
     pub fn get(&self) -> Report {
-        self.lock().clone()
+        Report { warnings: self.warnings.all(), ..self.lock().clone() }
     }
 
     fn lock(&self) -> MutexGuard<'_, Report> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.report.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -182,6 +208,12 @@ impl Featurizer {
             && let Some(batch) = reader.next()
         {
             let batch = batch.map_err(Error::from)?;
+            if options.empty_is_pause && batch.num_rows() == 0 {
+                if ahead.is_empty() {
+                    continue;
+                }
+                break;
+            }
             if let Some(images) = batch.column_by_name(&self.spec().image) {
                 survey.count(images)?;
             }
@@ -189,7 +221,10 @@ impl Featurizer {
         }
         let plan = RunPlan::new(self.spec().clone(), &input, survey.into_reader()?)?;
         let schema = plan.schema();
-        let report = ReportHandle(Arc::new(Mutex::new(Report::new(plan.shape(), plan.pixel_type()))));
+        let report = ReportHandle {
+            report: Arc::new(Mutex::new(Report::new(plan.shape(), plan.pixel_type()))),
+            warnings: options.warnings.clone(),
+        };
         let computing = Computing { plan, engine: self.engine().clone(), options, report: report.clone() };
 
         let (to_compute, read) = sync_channel(1);
@@ -214,7 +249,7 @@ fn spawn<T: Send + 'static>(
     work: impl FnOnce(&SyncSender<Result<T>>) + Send + 'static,
 ) -> Result<()> {
     let body = move || {
-        if let Err(panic) = catch_unwind(AssertUnwindSafe(|| work(&out))) {
+        if let Err(panic) = guarded(|| work(&out)) {
             // Nobody left to tell if the consumer is gone.
             let _ = out.send(Err(Error::Internal(format!("{name}: {}", panic_text(&*panic)))));
         }
@@ -236,6 +271,9 @@ impl Computing {
         let mut row = 0;
         self.note_engine();
         for batch in read {
+            if self.options.empty_is_pause && batch.as_ref().is_ok_and(|batch| batch.num_rows() == 0) {
+                continue;
+            }
             let parts = batch.and_then(|batch| self.plan.parts(&batch).map(|parts| (batch, parts)));
             let (batch, parts) = match parts {
                 Ok(parts) => parts,

@@ -9,6 +9,7 @@
 mod chain;
 mod flip;
 mod gray;
+mod resample;
 mod resize;
 
 use std::fmt;
@@ -25,7 +26,7 @@ use crate::images::{ImageBuffer, PixelValue};
 pub use self::chain::Chain;
 pub(crate) use self::chain::Draws;
 pub use self::flip::Axis;
-pub use self::resize::Filter;
+pub use self::resample::Filter;
 
 /// The parameters of a stage for one image: four words, whose meaning is the stage's.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

@@ -1,19 +1,20 @@
-//! Images of any size to one. The resampler is named here alone.
+//! Images of any size to one.
 
 use std::fmt;
 use std::str::FromStr;
 
 use crate::base::error::{Error, Result};
 use crate::base::shape::ImageShape;
-use crate::base::text::{name_and_arguments, names};
+use crate::base::text::name_and_arguments;
 use crate::images::{ImageBuffer, PixelValue};
+use crate::stages::resample::{Filter, Resampler};
 use crate::stages::{Operation, StageDraw};
 
 /// The size that images are brought to, and how.
 ///
 /// An image that has the size already is not touched. Every channel is resampled on its own, alpha like the others:
-/// nothing is multiplied by it. The aspect ratio is not kept, and nothing is cropped or filled up. 8 and 16-bit pixels
-/// come out the same at every SIMD level; of floats the last digits may differ.
+/// nothing is multiplied by it. The aspect ratio is not kept, and nothing is cropped or filled up. The pixels come out the
+/// same at every SIMD level.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Resize {
     height: u32,
@@ -21,30 +22,12 @@ pub struct Resize {
     filter: Filter,
 }
 
-/// How an image is resampled.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
-#[non_exhaustive]
-pub enum Filter {
-    /// Linear interpolation; where the image gets smaller, over all the pixels that fall under the triangle, as Pillow's
-    /// `BILINEAR` does.
-    #[default]
-    Bilinear,
-    /// The mean of the pixels that fall into the new one, as Pillow's `BOX` does.
-    Area,
-}
-
-names!("resize filter", Filter { "bilinear" => Bilinear, "area" => Area });
-
 impl Resize {
     /// To `height` rows of `width` pixels.
     ///
     /// # Errors
-    /// [`Error::InvalidShape`] if a side is not 1 to 65,536; [`Error::InvalidOption`] if this build has no feature
-    /// `image`.
+    /// [`Error::InvalidShape`] if a side is not 1 to 65,536.
     pub fn new(height: usize, width: usize, filter: Filter) -> Result<Self> {
-        if !cfg!(feature = "image") {
-            return Err(Error::InvalidOption { option: "resize", why: "this build has no feature `image`".to_owned() });
-        }
         ImageShape::gray(height, width)?;
         Ok(Self { height: height as u32, width: width as u32, filter })
     }
@@ -126,96 +109,16 @@ impl Operation for Resize {
         if from == to {
             return Ok(());
         }
-        image.replace(to, |old, new| resampler.resample(old, from, new, to, self.filter))
+        image.replace(to, |old, new| resampler.resample(old, from, new, to, self.filter));
+        Ok(())
     }
 }
 
-#[cfg(feature = "image")]
-mod resampling {
-    use fast_image_resize::images::{Image, ImageRef};
-    use fast_image_resize::{FilterType, PixelType as Kind, ResizeAlg, ResizeOptions, Resizer};
-
-    use super::Filter;
-    use crate::base::shape::{ImageShape, PixelType};
-    use crate::images::PixelValue;
-
-    /// A thread's buffers.
-    #[derive(Default)]
-    pub struct Resampler {
-        pub(super) resizer: Resizer,
-    }
-
-    impl Resampler {
-        /// Resamples interleaved pixels; both images have the same channels.
-        pub fn resample<P: PixelValue>(
-            &mut self,
-            old: &[P],
-            from: ImageShape,
-            new: &mut [P],
-            to: ImageShape,
-            filter: Filter,
-        ) -> Result<(), String> {
-            let kind = kind(P::TYPE, from.channels());
-            let source = ImageRef::new(from.width() as u32, from.height() as u32, bytemuck::cast_slice(old), kind);
-            let target = bytemuck::cast_slice_mut(new);
-            let target = Image::from_slice_u8(to.width() as u32, to.height() as u32, target, kind);
-            let filter = match filter {
-                Filter::Bilinear => FilterType::Bilinear,
-                Filter::Area => FilterType::Box,
-            };
-            let options = ResizeOptions::new().resize_alg(ResizeAlg::Convolution(filter)).use_alpha(false);
-            let (source, mut target) = (source.map_err(|e| e.to_string())?, target.map_err(|e| e.to_string())?);
-            self.resizer.resize(&source, &mut target, &options).map_err(|e| e.to_string())
-        }
-    }
-
-    fn kind(pixel_type: PixelType, channels: usize) -> Kind {
-        match (pixel_type, channels) {
-            (PixelType::U8, 1) => Kind::U8,
-            (PixelType::U8, 2) => Kind::U8x2,
-            (PixelType::U8, 3) => Kind::U8x3,
-            (PixelType::U8, _) => Kind::U8x4,
-            (PixelType::U16, 1) => Kind::U16,
-            (PixelType::U16, 2) => Kind::U16x2,
-            (PixelType::U16, 3) => Kind::U16x3,
-            (PixelType::U16, _) => Kind::U16x4,
-            (PixelType::F32, 1) => Kind::F32,
-            (PixelType::F32, 2) => Kind::F32x2,
-            (PixelType::F32, 3) => Kind::F32x3,
-            (PixelType::F32, _) => Kind::F32x4,
-        }
-    }
-}
-
-#[cfg(not(feature = "image"))]
-mod resampling {
-    use super::Filter;
-    use crate::base::shape::ImageShape;
-
-    /// There is none: [`Resize::new`](super::Resize::new) fails.
-    #[derive(Default)]
-    pub struct Resampler;
-
-    impl Resampler {
-        pub fn resample<P>(
-            &mut self,
-            _: &[P],
-            _: ImageShape,
-            _: &mut [P],
-            _: ImageShape,
-            _: Filter,
-        ) -> Result<(), String> {
-            Err("this build has no feature `image`".to_owned())
-        }
-    }
-}
-
-use resampling::Resampler;
-
-#[cfg(all(test, feature = "image"))]
+#[cfg(test)]
 mod tests {
     use super::*;
     use crate::base::random::Random;
+    use crate::base::simd::Level;
 
     #[test]
     fn text_and_size_agree() {
@@ -266,35 +169,34 @@ mod tests {
         }
     }
 
-    #[cfg(target_arch = "x86_64")]
     #[test]
-    fn integers_are_the_same_at_every_simd_level() {
-        use fast_image_resize::CpuExtensions;
+    fn pixels_are_the_same_at_every_simd_level() {
         fn check<T: PixelValue>(cast: fn(u64) -> T) {
             let mut random = Random::new(6, 0);
             for channels in 1..=4 {
-                for (h, w, to) in [(41, 37, "28x28"), (7, 5, "31x33"), (133, 200, "19x17:area"), (5, 7, "8x9:area")] {
+                for (h, w, to) in [
+                    (41, 37, "28x28"),
+                    (7, 5, "31x33"),
+                    (133, 200, "19x17:area"),
+                    (5, 7, "8x9:area"),
+                    (9, 200, "9x7"),
+                    (50, 4, "3x4"),
+                ] {
                     let shape = ImageShape::new(h, w, channels).unwrap();
                     let pixels: Vec<T> = (0..shape.values()).map(|_| cast(random.bits())).collect();
-                    let levels = [CpuExtensions::None, CpuExtensions::Sse4_1, CpuExtensions::Avx2];
-                    let results: Vec<Vec<T>> = levels
-                        .into_iter()
-                        .filter(|level| level.is_supported())
-                        .map(|level| {
-                            let (mut resampler, mut image) =
-                                (Resampler::default(), ImageBuffer::of(shape, pixels.clone()));
-                            // SAFETY: this machine supports the level.
-                            unsafe { resampler.resizer.set_cpu_extensions(level) };
-                            let to: Resize = to.parse().unwrap();
-                            to.apply(StageDraw::default(), &mut image, &mut resampler).unwrap();
-                            image.pixels().to_vec()
-                        })
-                        .collect();
+                    let to: Resize = to.parse().unwrap();
+                    let results = Level::ALL.into_iter().filter(|level| level.is_available()).map(|level| {
+                        let mut image = ImageBuffer::of(shape, pixels.clone());
+                        to.apply(StageDraw::default(), &mut image, &mut Resampler::at(level)).unwrap();
+                        image.pixels().to_vec()
+                    });
+                    let results: Vec<Vec<T>> = results.collect();
                     assert!(results.windows(2).all(|pair| pair[0] == pair[1]), "{shape} to {to}");
                 }
             }
         }
         check::<u8>(|bits| bits as u8);
         check::<u16>(|bits| bits as u16);
+        check::<f32>(|bits| bits as u16 as f32 / 7.0);
     }
 }

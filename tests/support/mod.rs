@@ -1,7 +1,10 @@
 //! What several test files share: engines to test, columns to test them on, and the comparison.
 #![allow(dead_code, reason = "each test file uses its own part")]
 
+use std::fs;
 use std::io::{Write, stderr};
+use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::sync::Arc;
 
 use arrow_array::{Array, ArrayRef, FixedSizeListArray, Float32Array, UInt8Array, UInt16Array};
@@ -41,6 +44,24 @@ pub fn gpu() -> Option<Engine> {
     say(format_args!("GPU tests have nothing to run on: {}", info.reason));
     assert!(std::env::var_os("PIXELFEAT_REQUIRE_GPU").is_none_or(|v| v != "1"), "a GPU is required: {}", info.reason);
     None
+}
+
+/// An example that `cargo test` has built beside this test.
+pub fn example(name: &str) -> Command {
+    let mut folder = std::env::current_exe().unwrap();
+    folder.pop();
+    folder.pop();
+    let program = folder.join("examples").join(format!("{name}{}", std::env::consts::EXE_SUFFIX));
+    assert!(program.is_file(), "{} is missing: run `cargo build --examples` first", program.display());
+    let changed = |path: &Path| fs::metadata(path).and_then(|about| about.modified()).unwrap();
+    // Cargo lists beside a program the files that it was built from, with a backslash before each space of a path.
+    let list = fs::read_to_string(program.with_extension("d")).unwrap().replace("\\ ", "\0");
+    let (_, sources) = list.split_once(": ").unwrap();
+    for source in sources.split_whitespace().map(|path| PathBuf::from(path.replace('\0', " "))) {
+        let is_old = changed(&source) > changed(&program);
+        assert!(!is_old, "{} is newer than the program: run `cargo build --examples` first", source.display());
+    }
+    Command::new(program)
 }
 
 /// Says something once, past the test harness, which shows only what failing tests print.

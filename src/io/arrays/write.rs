@@ -14,6 +14,7 @@ use half::f16;
 use super::npy;
 use crate::base::error::{Error, Result};
 use crate::features::{FEATURE_NAMES_KEY, FEATURES};
+use crate::io::options::REST;
 use crate::io::output_file::OutputFile;
 use crate::io::partition;
 
@@ -23,24 +24,31 @@ const MAX_DIMENSIONS: usize = 3;
 /// Writes all batches; returns the rows and the files, the one at `path` last.
 ///
 /// The file at `path` takes the column `features`, or where there is none the first of fixed-size lists: N×F. Each other
-/// column becomes a file beside it, `NAME.COLUMN.npy`.
+/// column becomes a file beside it, `NAME.COLUMN.npy`, but for the rest of JSON members, as long as it is empty.
 pub fn write(path: &Path, reader: impl RecordBatchReader) -> Result<(u64, Vec<OutputFile>)> {
     let schema = reader.schema();
     let main = main_column(&schema).ok_or_else(|| Error::InvalidOption {
         option: "output",
         why: format!("{}: NPY takes the features as one list, not as columns", path.display()),
     })?;
-    let mut columns = Vec::new();
+    let (mut columns, mut rest) = (Vec::new(), None);
     for (at, field) in schema.fields().iter().enumerate() {
+        if field.name() == REST && field.data_type() == &DataType::Utf8 {
+            rest = Some(at);
+            continue;
+        }
         let file = if at == main { path.to_owned() } else { beside(path, field.name()) };
         columns.push(NpyColumn::create(at, field.name(), field.data_type(), file)?);
     }
     // The main file gets its name last: if it is there, so are the others.
-    let last = columns.remove(main);
+    let last = columns.remove(main - usize::from(rest.is_some_and(|rest| rest < main)));
     columns.push(last);
     let mut rows = 0u64;
     for batch in reader {
         let batch = batch.map_err(Error::from)?;
+        if let Some(rest) = rest.map(|at| batch.column(at)).filter(|rest| rest.null_count() < rest.len()) {
+            return Err(not_numbers(REST, rest.data_type()));
+        }
         for column in &mut columns {
             column.append(batch.column(column.at).as_ref(), rows)?;
         }
@@ -56,6 +64,14 @@ fn main_column(schema: &Schema) -> Option<usize> {
     // If each feature has a column of its own, another list is not the features.
     let in_columns = schema.metadata().contains_key(FEATURE_NAMES_KEY);
     features.or_else(|| schema.fields().iter().position(|field| is_list(field.data_type())).filter(|_| !in_columns))
+}
+
+fn not_numbers(column: &str, data_type: &DataType) -> Error {
+    Error::UnsupportedColumn {
+        column: column.to_owned(),
+        data_type: data_type.clone(),
+        why: "NPY files hold numbers; leave it out by naming the columns to pass through".to_owned(),
+    }
 }
 
 /// `features.npy` and `label` → `features.label.npy`.
@@ -82,11 +98,8 @@ impl NpyColumn {
             inner.push(*side as usize);
             leaf = item.data_type();
         }
-        let descr = descr(leaf).filter(|_| inner.len() <= MAX_DIMENSIONS).ok_or_else(|| Error::UnsupportedColumn {
-            column: name.to_owned(),
-            data_type: data_type.clone(),
-            why: "NPY files hold numbers; leave it out by naming the columns to pass through".to_owned(),
-        })?;
+        let descr = descr(leaf).filter(|_| inner.len() <= MAX_DIMENSIONS);
+        let descr = descr.ok_or_else(|| not_numbers(name, data_type))?;
         let mut out = OutputFile::create(&path)?;
         let mut shape = vec![usize::MAX];
         shape.extend(&inner);

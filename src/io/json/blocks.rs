@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use memchr::{memchr_iter, memrchr};
 
 use crate::base::error::{Error, Result};
+use crate::io::live::{head, is_stopped};
 
 /// How the input is cut. The defaults are for use; tests cut finer.
 #[derive(Debug, Clone, Copy)]
@@ -51,6 +52,8 @@ pub(super) struct TextBlock {
     pub(super) line: u64,
     /// The bytes of that line that lie before the block.
     column: u64,
+    /// The input pauses after it.
+    pub(super) paused: bool,
     spare: Spare,
 }
 
@@ -119,6 +122,8 @@ impl<R: Read> Read for Marked<R> {
         loop {
             match self.0.read(buffer) {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                // No fault of the input: see LiveReader.
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock || is_stopped(&error) => return Err(error),
                 Err(error) => return Err(io::Error::new(error.kind(), Unreadable(error))),
                 read => return read,
             }
@@ -160,6 +165,10 @@ pub(super) struct BlockReader {
     buffer: Vec<u8>,
     filled: usize,
     ended: bool,
+    /// The input has paused since the last read began.
+    paused: bool,
+    /// The reading was stopped: what is not complete does not count.
+    stopped: bool,
     /// Bytes of the buffer in which there is nothing to cut at.
     searched: usize,
     stage: Stage,
@@ -186,8 +195,7 @@ enum Stage {
 impl BlockReader {
     pub(super) fn new(input: Box<dyn Read + Send>, name: &str, batch_rows: usize, tuning: Tuning) -> Result<Self> {
         let mut input = Marked(input);
-        let mut magic = Vec::with_capacity(4);
-        input.by_ref().take(4).read_to_end(&mut magic).map_err(|e| read_error(e, name, TextEncoding::Plain))?;
+        let magic = head(&mut input, 4, |_| false).map_err(|e| read_error(e, name, TextEncoding::Plain))?;
         let encoding = match magic[..] {
             [0x1f, 0x8b, ..] => TextEncoding::Gzip,
             // A frame, or a skippable frame, with which some compressors begin.
@@ -212,6 +220,8 @@ impl BlockReader {
             buffer: Vec::new(),
             filled: 0,
             ended: false,
+            paused: false,
+            stopped: false,
             searched: 0,
             stage: Stage::Blank,
             start: (1, 0),
@@ -219,7 +229,9 @@ impl BlockReader {
             documents_cut: 0,
             spare: Spare::default(),
         };
-        source.fill(3)?;
+        while source.filled < 3 && !source.ended {
+            source.fill(3)?;
+        }
         if source.buffer[..source.filled].starts_with(b"\xEF\xBB\xBF") {
             source.filled = 0;
         }
@@ -257,9 +269,13 @@ impl BlockReader {
                 Stage::Done(error) => return error.take().map_or(Ok(None), Err),
             };
             if block.is_some() || matches!(self.stage, Stage::Done(_)) {
-                if let Some(block) = block {
+                if let Some(mut block) = block {
+                    block.paused = self.paused;
                     return Ok(Some(block));
                 }
+                continue;
+            }
+            if self.paused {
                 continue;
             }
             if self.filled >= self.tuning.longest {
@@ -286,11 +302,14 @@ impl BlockReader {
         if self.buffer.len() < upto {
             self.buffer.resize(upto, 0);
         }
-        while self.filled < upto && !self.ended {
+        self.paused = false;
+        while self.filled < upto && !self.ended && !self.paused {
             match self.input.read(&mut self.buffer[self.filled..upto]) {
                 Ok(0) => self.ended = true,
                 Ok(read) => self.filled += read,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.paused = true,
+                Err(error) if is_stopped(&error) => (self.ended, self.stopped) = (true, true),
                 Err(error) => return Err(read_error(error, &self.name, self.encoding)),
             }
         }
@@ -314,7 +333,11 @@ impl BlockReader {
     fn cut_lines(&mut self) -> Option<TextBlock> {
         if self.ended {
             self.stage = Stage::Done(None);
-            return (self.filled > 0).then(|| self.cut(self.filled, BlockLayout::Lines));
+            let end = match self.stopped {
+                true => memrchr(b'\n', &self.buffer[..self.filled]).map_or(0, |last| last + 1),
+                false => self.filled,
+            };
+            return (end > 0).then(|| self.cut(end, BlockLayout::Lines));
         }
         match memrchr(b'\n', &self.buffer[self.searched..self.filled]) {
             Some(last) => {
@@ -360,7 +383,9 @@ impl BlockReader {
             self.searched -= at;
             return Ok(Some(block));
         }
-        if self.ended {
+        if self.stopped {
+            self.stage = Stage::Done(None);
+        } else if self.ended {
             return Err(self.syntax(self.filled, "the input ends before the array does".to_owned()));
         }
         Ok(None)
@@ -402,7 +427,7 @@ impl BlockReader {
             self.documents_cut += self.start.0 - line;
             self.searched = 0;
         }
-        TextBlock { bytes, len: at, layout, line, column, spare: self.spare.clone() }
+        TextBlock { bytes, len: at, layout, line, column, paused: false, spare: self.spare.clone() }
     }
 
     fn syntax(&self, at: usize, message: String) -> Error {

@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use arrow_array::{ArrayRef, RecordBatch};
+use arrow_array::{ArrayRef, RecordBatch, StringArray};
 use arrow_buffer::NullBuffer;
 use arrow_json::reader::Decoder;
-use arrow_schema::{ArrowError, DataType};
+use arrow_schema::{ArrowError, DataType, Fields};
 use serde_json::Value;
 
 use super::blocks::TextBlock;
@@ -16,13 +16,17 @@ use super::numbers::{has_long_number, inexact};
 use super::pixel::JsonPixel;
 use super::pixels::{self, ImageValue, PixelLists};
 use super::plan::{JsonPlan, message_of};
-use super::scan::{Key, Members, Scan, Scanner};
+use super::scan::{Member, Members, Scan, Scanner};
 use crate::base::error::{Error, Result};
 use crate::base::reason::Reason;
 use crate::images::defect::{Defect, defects_array};
+use crate::io::options::{LateMembers, REST};
 
 /// The maximum of bytes of text that a defect carries: a 1024×1024 image of bytes, written with spaces.
 pub(super) const MAX_RAW_BYTES: usize = 5 << 20;
+
+/// Why a number is in no column.
+const HUGE: &str = "a number that neither 64-bit integers nor 64-bit floats hold";
 
 /// Batches are closed at this many bytes of pixels.
 const BATCH_BYTES: usize = 16 << 20;
@@ -58,14 +62,22 @@ pub(super) struct BatchBuilder<T> {
     /// The other members of each row: one object on each line.
     members: Vec<u8>,
     member_ends: Vec<usize>,
+    /// Of each row the members that no column can take, as a JSON object without its end; empty if there are none.
+    rests: Vec<Vec<u8>>,
     taken: Vec<Taken>,
     defects: Vec<Defect>,
     /// Rows with a number that the type of their column might change.
     doubtful: Vec<usize>,
+    /// Those among them with a number that neither i64 nor f64 holds.
+    huge: Vec<usize>,
     /// Of the current document: what became of the image, and where its text is.
     image: Option<(ImageValue, std::ops::Range<usize>)>,
     mark: pixels::Mark,
     doubt: bool,
+    is_huge: bool,
+    rest: Vec<u8>,
+    /// The column of the next member, if the members come in the order of the columns.
+    next_column: usize,
 }
 
 impl<T: JsonPixel> BatchBuilder<T> {
@@ -80,11 +92,16 @@ impl<T: JsonPixel> BatchBuilder<T> {
             valid: Vec::new(),
             members: Vec::new(),
             member_ends: Vec::new(),
+            rests: Vec::new(),
             taken: Vec::new(),
             defects: Vec::new(),
             doubtful: Vec::new(),
+            huge: Vec::new(),
             image: None,
             doubt: false,
+            is_huge: false,
+            rest: Vec::new(),
+            next_column: 0,
             plan,
         })
     }
@@ -105,7 +122,8 @@ impl<T: JsonPixel> BatchBuilder<T> {
     fn read(&mut self, scanner: &mut Scanner<'_>) -> Scan<()> {
         self.mark = self.lists.mark();
         self.image = None;
-        self.doubt = false;
+        (self.doubt, self.is_huge, self.next_column) = (false, false, 0);
+        self.rest.clear();
         let plan = self.plan.clone();
         scanner.document(&plan.image_path.key, self)
     }
@@ -113,6 +131,7 @@ impl<T: JsonPixel> BatchBuilder<T> {
     fn undo(&mut self) {
         self.lists.rewind(self.mark);
         self.members.truncate(self.members_start());
+        self.rest.clear();
     }
 
     /// Takes the document that was read last as the next row, with a message if it is broken.
@@ -144,7 +163,11 @@ impl<T: JsonPixel> BatchBuilder<T> {
         };
         if self.doubt && broken.is_none() {
             self.doubtful.push(index);
+            if self.is_huge {
+                self.huge.push(index);
+            }
         }
+        self.rests.push(std::mem::take(&mut self.rest));
         let start = self.members_start();
         close_members(&mut self.members, start);
         self.member_ends.push(self.members.len());
@@ -163,15 +186,18 @@ impl<T: JsonPixel> BatchBuilder<T> {
             return Ok(());
         }
         let mut others = if self.doubtful.is_empty() { self.decode() } else { Err(None) };
-        if let Err(error) = others {
+        if others.is_err() && self.plan.late == LateMembers::Rest {
+            self.move_misfits()?;
+            others = self.decode();
+        } else if let Err(error) = others {
             let broken = self.broken_rows()?;
             others = match (broken.first_key_value(), error) {
                 (None, Some(error)) => return Err(error.into()),
                 (None, None) => self.decode(),
-                (Some((&row, message)), _) if !self.plan.keep_broken => {
+                (Some((&row, message)), _) if !self.plan.keep_broken || self.plan.late == LateMembers::Fail => {
                     let (line, column) = block.position(self.taken[row].row.start);
                     let (file, message) = (self.plan.file.clone(), message.clone());
-                    return Err(Error::Syntax { file, line, column, message });
+                    return Err(Error::LateMember { file, line, column, message });
                 }
                 (Some(_), _) => {
                     self.again_without(broken, block);
@@ -195,9 +221,11 @@ impl<T: JsonPixel> BatchBuilder<T> {
         self.valid.clear();
         self.members.clear();
         self.member_ends.clear();
+        self.rests.clear();
         self.taken.clear();
         self.defects.clear();
         self.doubtful.clear();
+        self.huge.clear();
     }
 
     fn assemble(&mut self, others: RecordBatch) -> Result<RecordBatch> {
@@ -206,6 +234,13 @@ impl<T: JsonPixel> BatchBuilder<T> {
         let ends = std::mem::take(&mut self.ends);
         let mut columns: Vec<ArrayRef> = others.columns().to_vec();
         columns.insert(self.plan.image_at, self.lists.finish(ends, valid)?);
+        if self.plan.late == LateMembers::Rest {
+            let texts = self.rests.iter().map(|rest| {
+                let text = String::from_utf8_lossy(rest);
+                (!rest.is_empty()).then(|| text.into_owned() + "}")
+            });
+            columns.push(Arc::new(texts.collect::<StringArray>()));
+        }
         columns.push(defects_array(rows, &self.defects));
         Ok(RecordBatch::try_new(self.plan.schema.clone(), columns)?)
     }
@@ -244,12 +279,57 @@ impl<T: JsonPixel> BatchBuilder<T> {
                 broken.insert(row, message);
             }
         }
+        for &row in &self.huge {
+            broken.entry(row).or_insert_with(|| HUGE.to_owned());
+        }
         Ok(broken)
     }
 
     fn inexact_in(&self, text: &[u8]) -> Option<String> {
-        let value: Value = serde_json::from_slice(text).ok()?;
-        inexact(&value, &DataType::Struct(self.plan.others.fields().clone()))
+        match serde_json::from_slice(text) {
+            Ok(value) => inexact(&value, &DataType::Struct(self.plan.others.fields().clone())),
+            Err(_) => Some(HUGE.to_owned()),
+        }
+    }
+
+    /// Moves the members that their columns cannot hold exactly to the rests of their rows.
+    fn move_misfits(&mut self) -> Result<()> {
+        let (members, ends) = (std::mem::take(&mut self.members), std::mem::take(&mut self.member_ends));
+        let mut whole_rows = self.plan.decoder(1)?;
+        let mut decoders: Vec<Option<Decoder>> = self.plan.others.fields().iter().map(|_| None).collect();
+        let mut start = 0;
+        for (row, end) in ends.into_iter().enumerate() {
+            let text = &members[std::mem::replace(&mut start, end)..end];
+            let begin = self.members.len();
+            let fits = whole_rows.decode(text).and_then(|_| whole_rows.flush()).is_ok();
+            if fits && (self.doubtful.binary_search(&row).is_err() || self.inexact_in(text).is_none()) {
+                self.members.extend_from_slice(text);
+            } else {
+                whole_rows = self.plan.decoder(1)?;
+                let (kept, mut failed) = (&mut self.members, None);
+                let walked = Scanner::new(text, 0).members(|member| {
+                    let Some(column) = self.plan.column(member.key, 0) else { return };
+                    match holds(&self.plan, column, &mut decoders[column], member) {
+                        Ok(true) => append_member(kept, begin, member.text),
+                        Ok(false) => {
+                            append_member(&mut self.rests[row], 0, member.text);
+                            let name = self.plan.others.field(column).name();
+                            self.plan.warnings.add(format!(
+                                "column `{name}` cannot hold some of its values; these are in column `{REST}`"
+                            ));
+                        }
+                        Err(error) => failed = Some(error),
+                    }
+                });
+                if let Some(error) = failed {
+                    return Err(error);
+                }
+                walked.map_err(|fault| Error::Internal(fault.message))?;
+                close_members(&mut self.members, begin);
+            }
+            self.member_ends.push(self.members.len());
+        }
+        Ok(())
     }
 
     /// Takes the current rows again, those in `broken` as broken lines.
@@ -288,17 +368,62 @@ impl<T: JsonPixel> Members for BatchBuilder<T> {
         Ok(())
     }
 
-    fn other(&mut self, key: Key<'_>, text: &[u8], fractional: bool) {
-        if !self.doubt {
-            self.doubt = if fractional {
-                self.plan.holds(key, &DataType::Int64)
+    fn other(&mut self, member: Member<'_>) {
+        let column = self.plan.column(member.key, self.next_column);
+        self.next_column = column.map_or(self.next_column, |column| column + 1);
+        let start = self.members_start();
+        match column {
+            Some(column) if self.plan.is_text[column] => {
+                let value = member.value();
+                append_member(&mut self.members, start, &member.text[..member.value_at]);
+                match value {
+                    b"null" => self.members.extend_from_slice(value),
+                    _ => self
+                        .members
+                        .extend_from_slice(Value::from(String::from_utf8_lossy(value)).to_string().as_bytes()),
+                }
+                return;
+            }
+            None if self.plan.late == LateMembers::Rest => {
+                let key = member.key.name();
+                self.plan
+                    .warnings
+                    .add(format!("key `{key}` is not in the first rows; its values are in column `{REST}`"));
+                return append_member(&mut self.rest, 0, member.text);
+            }
+            _ => {}
+        }
+        if member.numbers.huge {
+            (self.doubt, self.is_huge) = (true, true);
+        } else if !self.doubt
+            && let Some(column) = column
+        {
+            self.doubt = if member.numbers.fractional {
+                self.plan.holds(column, &DataType::Int64)
             } else {
-                has_long_number(text) && self.plan.holds(key, &DataType::Float64)
+                has_long_number(member.text) && self.plan.holds(column, &DataType::Float64)
             };
         }
-        let start = self.members_start();
-        append_member(&mut self.members, start, text);
+        append_member(&mut self.members, start, member.text);
     }
+}
+
+/// Whether a column holds the value of a member exactly. `decoder` is that of the column, once it is made.
+fn holds(plan: &JsonPlan, column: usize, decoder: &mut Option<Decoder>, member: Member<'_>) -> Result<bool> {
+    let mut text = Vec::new();
+    append_member(&mut text, 0, member.text);
+    close_members(&mut text, 0);
+    let data_type = DataType::Struct(Fields::from(vec![plan.others.field(column).clone()]));
+    let is_exact = !member.numbers.huge
+        && serde_json::from_slice(&text).is_ok_and(|value: Value| inexact(&value, &data_type).is_none());
+    let mut fresh = match decoder.take() {
+        Some(decoder) => decoder,
+        None => plan.decoder_of(column)?,
+    };
+    let holds = is_exact && fresh.decode(&text).and_then(|_| fresh.flush()).is_ok();
+    // The state of a decoder after a failure is unknown.
+    *decoder = holds.then_some(fresh);
+    Ok(holds)
 }
 
 /// A [`BatchBuilder`] and the block that it takes documents from.

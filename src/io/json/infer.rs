@@ -1,28 +1,32 @@
 //! Which columns an input has, by a sample of its documents.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
+use arrow_json::ReaderBuilder;
 use arrow_json::reader::infer_json_schema_from_iterator;
-use arrow_schema::{ArrowError, Field, Schema};
-use serde_json::Value;
+use arrow_schema::{ArrowError, DataType, Field, Schema};
+use serde_json::{Value, json};
 
 use super::blocks::TextBlock;
 use super::documents::{Documents, Row, Visitor};
 use super::members::{append_member, around, close_members};
 use super::nested::KeyPath;
+use super::numbers::inexact;
 use super::pixels;
-use super::plan::{JsonPlan, MAX_ROWS, message_of};
-use super::scan::{Key, Members, Scan, Scanner, SyntaxFault};
+use super::plan::{JsonPlan, MAX_ROWS};
+use super::scan::{Member, Members, Scan, Scanner, SyntaxFault};
 use crate::base::error::{Error, Result};
 use crate::base::shape::PixelType;
+use crate::base::warnings::Warnings;
 use crate::images::defect::defects_field;
-use crate::io::options::ReadOptions;
+use crate::io::options::{LateMembers, REST, ReadOptions};
 
 /// Decides the columns by a sample, the documents of the first blocks.
 ///
 /// # Errors
 /// Where the sample is not JSON and broken lines are not kept, or none of its objects has the image's key.
-pub(super) fn infer(blocks: &[TextBlock], file: &str, options: &ReadOptions) -> Result<JsonPlan> {
+pub(super) fn infer(blocks: &[TextBlock], file: &str, options: &ReadOptions, warnings: &Warnings) -> Result<JsonPlan> {
     let mut sample = FirstRows::read(blocks, file, options, KeyPath::plain(&options.image))?;
     // A key of that very name comes before a path.
     if !sample.keys.contains(&options.image)
@@ -31,14 +35,14 @@ pub(super) fn infer(blocks: &[TextBlock], file: &str, options: &ReadOptions) -> 
         let nested = FirstRows::read(blocks, file, options, place)?;
         sample = if nested.keys.contains(&options.image) { nested } else { sample };
     }
-    let FirstRows { image_path, keys, depths, values, .. } = sample;
+    let FirstRows { image_path, keys, depths, texts, values, .. } = sample;
     let image_at = match keys.iter().position(|key| *key == options.image) {
         Some(at) => at,
         None if keys.is_empty() && values.is_empty() => 0,
         None => return Err(Error::NoSuchColumn { column: options.image.clone(), available: keys }),
     };
-    let inferred = infer_others(&values, blocks, file, options.keep_broken_lines)?;
-    let others: Vec<Field> = keys.iter().filter_map(|key| inferred.field_with_name(key).ok().cloned()).collect();
+    let other_keys: Vec<&String> = keys.iter().filter(|key| **key != options.image).collect();
+    let columns = infer_others(&other_keys, &texts, &values);
     // The most common depth. `max_by_key` takes the last of several that are equally common, so 1 if there is no image.
     let depth = [3, 2, pixels::ENCODED, 1].into_iter().max_by_key(|&depth| depths[depth]).unwrap_or(1);
     let pixel_type = match depth {
@@ -49,10 +53,21 @@ pub(super) fn infer(blocks: &[TextBlock], file: &str, options: &ReadOptions) -> 
     if keys.contains(defects.name()) {
         return Err(Error::ColumnTaken { column: defects.name().clone() });
     }
+    let mut others = Vec::new();
+    for (key, data_type) in other_keys.iter().zip(&columns) {
+        if data_type.is_none() {
+            warnings.add(format!("column `{key}` holds JSON text, since its values have no Arrow type in common"));
+        }
+        others.push(Field::new(key.as_str(), data_type.clone().unwrap_or(DataType::Utf8), true));
+    }
     let mut fields = others.clone();
-    // A column whose rows are all left out as broken is no column, so the image may have moved to the front.
-    let image_at = keys[..image_at].iter().filter(|key| inferred.field_with_name(key).is_ok()).count();
     fields.insert(image_at, Field::new(&options.image, pixels::column_type(pixel_type, depth), true));
+    if options.late_members == LateMembers::Rest {
+        if keys.iter().any(|key| key == REST) {
+            return Err(Error::ColumnTaken { column: REST.to_owned() });
+        }
+        fields.push(Field::new(REST, DataType::Utf8, true));
+    }
     fields.push(defects);
     Ok(JsonPlan {
         file: file.to_owned(),
@@ -63,28 +78,25 @@ pub(super) fn infer(blocks: &[TextBlock], file: &str, options: &ReadOptions) -> 
         batch_rows: options.batch_rows.clamp(1, MAX_ROWS),
         schema: Arc::new(Schema::new(fields)),
         others: Arc::new(Schema::new(others)),
+        is_text: columns.iter().map(Option::is_none).collect(),
+        late: options.late_members,
+        warnings: warnings.clone(),
         image_at,
     })
-}
-
-/// A row of the sample without its image, and where it stands.
-struct Sampled {
-    value: Value,
-    block: usize,
-    start: usize,
 }
 
 /// Collects the keys, the nesting of images and the other members of a sample's documents.
 struct FirstRows<'a> {
     image: &'a str,
     image_path: KeyPath,
-    /// The index of the current block.
-    block: usize,
     /// In order of first appearance.
     keys: Vec<String>,
     /// How many images are encoded, or nested 1, 2 or 3 deep.
     depths: [usize; pixels::MAX_DEPTH + 1],
-    values: Vec<Sampled>,
+    /// The documents without their images.
+    values: Vec<Value>,
+    /// Keys with numbers that neither i64 nor f64 holds.
+    texts: HashSet<String>,
     /// How many of the values are of documents that were sound to their end.
     kept: usize,
     /// Of the current document: its members beside the image, its keys, and the nesting of its image.
@@ -98,17 +110,16 @@ impl<'a> FirstRows<'a> {
         let mut sample = Self {
             image: &options.image,
             image_path,
-            block: 0,
             keys: Vec::new(),
             depths: Default::default(),
             values: Vec::new(),
+            texts: HashSet::new(),
             kept: 0,
             members: Vec::new(),
             found: Vec::new(),
             depth: None,
         };
-        for (index, block) in blocks.iter().enumerate() {
-            sample.block = index;
+        for block in blocks {
             Documents::new(block, file, options.keep_broken_lines).read(&mut sample)?;
         }
         Ok(sample)
@@ -133,9 +144,14 @@ impl Members for FirstRows<'_> {
         Ok(())
     }
 
-    fn other(&mut self, key: Key<'_>, text: &[u8], _fractional: bool) {
-        self.found.push(key.name().into_owned());
-        append_member(&mut self.members, 0, text);
+    fn other(&mut self, member: Member<'_>) {
+        let key = member.key.name().into_owned();
+        if member.numbers.huge {
+            self.texts.insert(key.clone());
+        } else {
+            append_member(&mut self.members, 0, member.text);
+        }
+        self.found.push(key);
     }
 }
 
@@ -150,7 +166,7 @@ impl Visitor for FirstRows<'_> {
         close_members(&mut self.members, 0);
         let value = serde_json::from_slice(&self.members)
             .map_err(|error| SyntaxFault { at: start, message: format!("the other members: {error}") })?;
-        self.values.push(Sampled { value, block: self.block, start });
+        self.values.push(value);
         Ok(())
     }
 
@@ -175,30 +191,52 @@ impl Visitor for FirstRows<'_> {
     }
 }
 
-/// Infers the columns beside the image. A row that contradicts the rows before it is broken.
-fn infer_others(rows: &[Sampled], blocks: &[TextBlock], file: &str, keep_broken: bool) -> Result<Schema> {
-    let infer = |rows: &mut dyn Iterator<Item = &Sampled>| {
-        infer_json_schema_from_iterator(rows.map(|row| Ok::<_, ArrowError>(&row.value)))
+/// The types of the columns beside the image; `None` for those whose values have no Arrow type in common, or none that
+/// every format can hold.
+fn infer_others(keys: &[&String], texts: &HashSet<String>, rows: &[Value]) -> Vec<Option<DataType>> {
+    let all_at_once = || {
+        let inferred = infer_json_schema_from_iterator(rows.iter().map(Ok::<_, ArrowError>)).ok()?;
+        let types = keys.iter().map(|key| inferred.field_with_name(key).ok().map(|field| field.data_type().clone()));
+        let types: Vec<DataType> = types.collect::<Option<_>>()?;
+        let fields = keys.iter().zip(&types).map(|(key, data_type)| Field::new(key.as_str(), data_type.clone(), true));
+        fits(rows, Schema::new(fields.collect::<Vec<_>>())).then_some(types)
     };
-    if let Ok(schema) = infer(&mut rows.iter()) {
-        return Ok(schema);
+    if texts.is_empty()
+        && let Some(types) = all_at_once()
+    {
+        return types.into_iter().map(Some).collect();
     }
-    // Row by row, each together with the few rows before it that changed the schema.
-    let mut schema = Schema::empty();
-    let mut makers: Vec<&Sampled> = Vec::new();
-    for row in rows {
-        match infer(&mut makers.iter().copied().chain([row])) {
-            Ok(with_row) if with_row != schema => {
-                schema = with_row;
-                makers.push(row);
-            }
-            Ok(_) => {}
-            Err(_) if keep_broken => {}
-            Err(error) => {
-                let (line, column) = blocks[row.block].position(row.start);
-                return Err(Error::Syntax { file: file.to_owned(), line, column, message: message_of(error) });
-            }
-        }
+    let one = |key: &&String| {
+        let of_key = |row: &Value| row.get(key.as_str()).map(|value| json!({ key.as_str(): value }));
+        let rows: Vec<Value> = rows.iter().filter_map(of_key).collect();
+        let inferred = infer_json_schema_from_iterator(rows.iter().map(Ok::<_, ArrowError>)).ok()?;
+        let field = inferred.field_with_name(key).ok()?.clone();
+        let data_type = field.data_type().clone();
+        (!texts.contains(key.as_str()) && fits(&rows, Schema::new(vec![field]))).then_some(data_type)
+    };
+    keys.iter().map(one).collect()
+}
+
+/// Whether columns of these types hold all rows exactly.
+fn fits(rows: &[Value], schema: Schema) -> bool {
+    let all = DataType::Struct(schema.fields().clone());
+    let has_empty = schema.fields().iter().any(|field| has_empty_struct(field.data_type()));
+    if has_empty || rows.iter().any(|row| inexact(row, &all).is_some()) {
+        return false;
     }
-    Ok(schema)
+    let decoder = ReaderBuilder::new(Arc::new(schema)).with_batch_size(rows.len().max(1)).with_strict_mode(true);
+    let decoded = decoder.build_decoder().and_then(|mut decoder| {
+        decoder.serialize(rows)?;
+        decoder.flush()
+    });
+    decoded.is_ok()
+}
+
+/// Whether there is a struct without fields in a type. Parquet has no such type.
+fn has_empty_struct(data_type: &DataType) -> bool {
+    match data_type {
+        DataType::List(item) => has_empty_struct(item.data_type()),
+        DataType::Struct(fields) => fields.is_empty() || fields.iter().any(|field| has_empty_struct(field.data_type())),
+        _ => false,
+    }
 }

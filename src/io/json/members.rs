@@ -3,12 +3,12 @@
 use serde_json::Value;
 
 use super::nested::{self, KeyPath};
-use super::scan::{Key, Members, Scan, Scanner};
+use super::scan::{Key, Member, Members, Numbers, Scan, Scanner};
 
 /// The rest of an object that has the image in it.
 pub(super) struct Around {
     text: Vec<u8>,
-    fractional: bool,
+    numbers: Numbers,
 }
 
 /// Walks over the value of the path's first key, and calls `image` at the image in it.
@@ -18,8 +18,8 @@ pub(super) fn around(
     image: &mut impl FnMut(&mut Scanner<'_>) -> Scan<()>,
 ) -> Scan<Around> {
     let mut text = Vec::new();
-    let fractional = nested::walk(scanner, &place.below, 1, &mut text, image)?;
-    Ok(Around { text, fractional })
+    let numbers = nested::walk(scanner, &place.below, 1, &mut text, image)?;
+    Ok(Around { text, numbers })
 }
 
 impl Around {
@@ -27,8 +27,11 @@ impl Around {
     pub(super) fn hand_to(self, place: &KeyPath, members: &mut impl Members) {
         if !nested::is_empty(&self.text) {
             let key = Value::from(place.key.as_str());
-            let member = [key.to_string().as_bytes(), b":", &self.text].concat();
-            members.other(Key::plain(&place.key), &member, self.fractional);
+            let key = [key.to_string().as_bytes(), b":"].concat();
+            let text = [&key[..], &self.text].concat();
+            let member =
+                Member { key: Key::plain(&place.key), text: &text, value_at: key.len(), numbers: self.numbers };
+            members.other(member);
         }
     }
 }

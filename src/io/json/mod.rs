@@ -37,6 +37,7 @@ use super::options::ReadOptions;
 use crate::base::error::{Error, Result};
 use crate::base::ordered::{self, Ordered};
 use crate::base::shape::PixelType;
+use crate::base::warnings::Warnings;
 
 /// The columns are decided by a sample of so many bytes or lines, whichever comes first.
 const SAMPLE_BYTES: usize = 1 << 20;
@@ -57,11 +58,16 @@ const SAMPLE_LINES: u64 = 1000;
 ///   pixels, three times for rows of pixels of channels, whichever is most common in the sample.
 /// - If strings are most common that are the base64 of a PNG, JPEG, WebP, BMP or TIFF file, the image column is `Binary` and
 ///   holds the bytes of the files.
-/// - The other columns have the types that arrow-json infers. A line is broken if its column could not hold a number exactly, or
-///   if it has a key that the sample does not have. arrow-json reads a string such as `"7"` in a column of numbers as the
-///   number, and of several members with one name the last.
+/// - The other columns have the types that arrow-json infers from the sample: booleans, 64-bit integers and floats, strings,
+///   lists and structs. Where the values of a key have no such type in common, a type would not hold a number exactly, or
+///   there are objects without any member, the column holds the values' JSON text as strings, with a warning.
+/// - What comes after the sample may have another key, or a value that its column does not hold exactly.
+///   [`LateMembers`](super::LateMembers) says what becomes of it.
+/// - A string such as `"7"` in a column of numbers is read as the number, and of several members with one name the last.
 ///
-/// Nothing is delivered before the sample is complete, so a slow pipe has to fill it first. An input without any document has
+/// # Pauses
+/// If a read fails with [`WouldBlock`](std::io::ErrorKind::WouldBlock), the input pauses: what is complete comes out at
+/// once, and then a batch without rows, which says so. A pause also ends the sample. An input without any document has
 /// no batches, and only the columns of the image and its defects.
 ///
 /// # Rows that are not images
@@ -70,8 +76,7 @@ const SAMPLE_LINES: u64 = 1000;
 /// 5 MiB; the detail says so). Numbers are read as the nearest f64, so `3.0` and `3e0` are the integer 3; as f32 pixels they
 /// are rounded to the nearest f32. The number of pixels of an image is not checked.
 ///
-/// A line is broken if it is not a JSON object, or if its other members do not have the types of their columns. It ends the
-/// reading with [`Error::Syntax`]; with [`ReadOptions::keep_broken_lines`] it is a row of nulls with a
+/// A line is broken if it is not a JSON object. It ends the reading with [`Error::Syntax`]; with [`ReadOptions::keep_broken_lines`] it is a row of nulls with a
 /// [`BrokenLine`](crate::Reason::BrokenLine) defect. In an array, the text between two commas outside of strings and brackets
 /// counts as an element; after brackets that do not match, the array cannot be read any further.
 ///
@@ -83,14 +88,20 @@ const SAMPLE_LINES: u64 = 1000;
 /// Those of the following that are found in the sample. The reader returns, once, the first error after the sample.
 /// - [`Error::Io`] if the stream cannot be read or a thread not started
 /// - [`Error::Format`] if compressed data is damaged or ends early, or a document is too long
-/// - [`Error::Syntax`] for broken lines, as above
+/// - [`Error::Syntax`] for broken lines, [`Error::LateMember`] for members that come late, as above
 /// - [`Error::NoSuchColumn`] if no object of the sample has the image's key
 /// - [`Error::ColumnTaken`] if the input has a column of the name that the defects column needs
-pub fn open(input: Box<dyn Read + Send>, name: &str, options: &ReadOptions) -> Result<JsonReader> {
-    open_with(input, name, options, Tuning::default())
+pub fn open(input: Box<dyn Read + Send>, name: &str, options: &ReadOptions, warnings: &Warnings) -> Result<JsonReader> {
+    open_with(input, name, options, warnings, Tuning::default())
 }
 
-fn open_with(input: Box<dyn Read + Send>, name: &str, options: &ReadOptions, tuning: Tuning) -> Result<JsonReader> {
+fn open_with(
+    input: Box<dyn Read + Send>,
+    name: &str,
+    options: &ReadOptions,
+    warnings: &Warnings,
+    tuning: Tuning,
+) -> Result<JsonReader> {
     let mut source = BlockReader::new(input, name, options.batch_rows.max(1), tuning)?;
     let mut blocks = Vec::new();
     let mut failure = None;
@@ -99,7 +110,13 @@ fn open_with(input: Box<dyn Read + Send>, name: &str, options: &ReadOptions, tun
         match source.next_block() {
             Some(Ok(block)) => {
                 bytes += block.text().len();
+                let paused = block.paused;
                 blocks.push(block);
+                if paused {
+                    let documents = source.documents();
+                    warnings.add(format!("the input paused after {documents} documents, which decided its columns"));
+                    break;
+                }
             }
             // What was read before it may still be of use.
             Some(Err(error)) if !blocks.is_empty() => {
@@ -110,7 +127,7 @@ fn open_with(input: Box<dyn Read + Send>, name: &str, options: &ReadOptions, tun
             None => break,
         }
     }
-    let plan = Arc::new(infer(&blocks, name, options)?);
+    let plan = Arc::new(infer(&blocks, name, options, warnings)?);
     let mut ahead: VecDeque<Result<TextBlock>> = blocks.into_iter().map(Ok).chain(failure).collect();
     let blocks = move || ahead.pop_front().or_else(|| source.next_block());
     let threads = match options.threads {
@@ -135,8 +152,15 @@ fn parse<T: JsonPixel>(
     let plan = plan.clone();
     ordered::map(threads, threads, blocks, move || {
         let mut builder = BatchBuilder::<T>::new(plan.clone());
+        let schema = plan.schema.clone();
         move |block: TextBlock| match &mut builder {
-            Ok(builder) => builder.parse(&block),
+            Ok(builder) => {
+                let mut batches = builder.parse(&block)?;
+                if block.paused {
+                    batches.push(RecordBatch::new_empty(schema.clone()));
+                }
+                Ok(batches)
+            }
             Err(error) => Err(Error::Internal(error.to_string())),
         }
     })

@@ -1,6 +1,6 @@
 //! An image inside an object: the walk to it, and the rest of the object.
 
-use super::scan::{Scan, Scanner};
+use super::scan::{Numbers, Scan, Scanner};
 
 /// Where in a document the image is: a key of the document, and keys of the objects below it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -25,22 +25,21 @@ impl KeyPath {
 }
 
 /// Walks over the value at the scanner's place and calls `image` at the value that the keys lead to. Appends the rest of the
-/// value to `rest`. The value is inside `depth` arrays and objects. Returns whether the rest has a number with a fraction or
-/// exponent.
+/// value to `rest`. The value is inside `depth` arrays and objects. Returns which numbers the rest has.
 pub(super) fn walk(
     scanner: &mut Scanner<'_>,
     keys: &[String],
     depth: usize,
     rest: &mut Vec<u8>,
     image: &mut impl FnMut(&mut Scanner<'_>) -> Scan<()>,
-) -> Scan<bool> {
+) -> Scan<Numbers> {
     let (Some((key, below)), Some(b'{')) = (keys.split_first(), scanner.peek()) else {
         let start = scanner.at;
-        let fractional = scanner.member(depth)?;
+        let numbers = scanner.member(depth)?;
         rest.extend_from_slice(&scanner.text()[start..scanner.at]);
-        return Ok(fractional);
+        return Ok(numbers);
     };
-    let mut fractional = false;
+    let mut numbers = Numbers::default();
     let start = rest.len();
     let separator = |rest: &Vec<u8>| if rest.len() == start { b'{' } else { b',' };
     scanner.at += 1;
@@ -51,7 +50,7 @@ pub(super) fn walk(
         let (member, mark) = (scanner.at, rest.len());
         let found = scanner.key()?;
         if !found.is(key) {
-            fractional |= scanner.member(depth + 1)?;
+            numbers |= scanner.member(depth + 1)?;
             rest.push(separator(rest));
             rest.extend_from_slice(&scanner.text()[member..scanner.at]);
         } else if below.is_empty() {
@@ -60,7 +59,7 @@ pub(super) fn walk(
             rest.push(separator(rest));
             rest.extend_from_slice(&scanner.text()[member..scanner.at]);
             let value = rest.len();
-            fractional |= walk(scanner, below, depth + 1, rest, image)?;
+            numbers |= walk(scanner, below, depth + 1, rest, image)?;
             if is_empty(&rest[value..]) {
                 rest.truncate(mark);
             }
@@ -71,7 +70,7 @@ pub(super) fn walk(
         rest.push(b'{');
     }
     rest.push(b'}');
-    Ok(fractional)
+    Ok(numbers)
 }
 
 /// Whether the rest of a value is an object with nothing in it.

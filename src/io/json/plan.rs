@@ -1,14 +1,18 @@
 //! What every batch of an input is made by.
 
+use std::sync::Arc;
+
 use arrow_json::ReaderBuilder;
 use arrow_json::reader::Decoder;
-use arrow_schema::{ArrowError, DataType, SchemaRef};
+use arrow_schema::{ArrowError, DataType, FieldRef, Schema, SchemaRef};
 
 use super::nested::KeyPath;
 use super::numbers::has;
 use super::scan::Key;
 use crate::base::error::Result;
 use crate::base::shape::PixelType;
+use crate::base::warnings::Warnings;
+use crate::io::options::LateMembers;
 
 /// The maximum rows of a batch, whatever was asked for: arrow-json allocates room for all of them at the start.
 pub(super) const MAX_ROWS: usize = 1 << 16;
@@ -29,6 +33,11 @@ pub(super) struct JsonPlan {
     pub(super) schema: SchemaRef,
     /// The columns that arrow-json decodes.
     pub(super) others: SchemaRef,
+    /// Which of these hold JSON text, since their values have no Arrow type in common.
+    pub(super) is_text: Vec<bool>,
+    /// What becomes of members that no column can take.
+    pub(super) late: LateMembers,
+    pub(super) warnings: Warnings,
     /// The place of the image column in the schema; the others keep their order around it.
     pub(super) image_at: usize,
 }
@@ -40,9 +49,22 @@ impl JsonPlan {
         Ok(builder.build_decoder()?)
     }
 
-    /// Whether the column of that key has numbers of a type in it.
-    pub(super) fn holds(&self, key: Key<'_>, number: &DataType) -> bool {
-        self.others.field_with_name(&key.name()).is_ok_and(|field| has(field.data_type(), number))
+    /// A decoder of one of the other columns, row by row.
+    pub(super) fn decoder_of(&self, column: usize) -> Result<Decoder> {
+        let schema = Arc::new(Schema::new(vec![self.others.field(column).clone()]));
+        Ok(ReaderBuilder::new(schema).with_batch_size(1).with_strict_mode(true).build_decoder()?)
+    }
+
+    /// The place of the column of a key among the others. `expected` is where it probably is.
+    pub(super) fn column(&self, key: Key<'_>, expected: usize) -> Option<usize> {
+        let fields = self.others.fields();
+        let is_there = |field: &FieldRef| key.is(field.name());
+        if fields.get(expected).is_some_and(is_there) { Some(expected) } else { fields.iter().position(is_there) }
+    }
+
+    /// Whether a column has numbers of a type in it.
+    pub(super) fn holds(&self, column: usize, number: &DataType) -> bool {
+        has(self.others.field(column).data_type(), number)
     }
 }
 

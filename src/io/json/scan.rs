@@ -1,6 +1,7 @@
 //! The walk over one document: the whole JSON grammar, held to what RFC 8259 says and no more.
 
 use std::borrow::Cow;
+use std::ops::BitOrAssign;
 
 /// The deepest that arrays and objects may lie in one another, the limit that serde_json has as well.
 const DEEPEST: usize = 127;
@@ -58,10 +59,46 @@ impl Number<'_> {
         self.text.parse().unwrap_or(f64::NAN)
     }
 
-    fn overflows(&self) -> bool {
-        const FITS_WHATEVER_IT_IS: usize = 300;
-        (self.text.len() > FITS_WHATEVER_IT_IS || !self.integral && self.text.contains(['e', 'E']))
-            && self.as_f64().is_infinite()
+    /// Whether neither i64 nor f64 holds it: an integer beyond i64, or a number beyond f64.
+    fn is_huge(&self) -> bool {
+        const FITS_I64: usize = 18;
+        match self.integral {
+            true => self.text.len() > FITS_I64 && self.text.parse::<i64>().is_err(),
+            false => self.as_f64().is_infinite(),
+        }
+    }
+}
+
+/// Which numbers a value has in it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) struct Numbers {
+    /// One has a fraction or exponent.
+    pub(super) fractional: bool,
+    /// Neither i64 nor f64 holds one.
+    pub(super) huge: bool,
+}
+
+impl BitOrAssign for Numbers {
+    fn bitor_assign(&mut self, other: Self) {
+        self.fractional |= other.fractional;
+        self.huge |= other.huge;
+    }
+}
+
+/// A member of a document.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Member<'a> {
+    pub(super) key: Key<'a>,
+    /// Its key and value as they stand.
+    pub(super) text: &'a [u8],
+    /// Where in the text the value begins.
+    pub(super) value_at: usize,
+    pub(super) numbers: Numbers,
+}
+
+impl<'a> Member<'a> {
+    pub(super) fn value(&self) -> &'a [u8] {
+        &self.text[self.value_at..]
     }
 }
 
@@ -70,24 +107,21 @@ pub(super) trait Members {
     /// Reads the value of the image's key; the scanner stands at its first byte.
     fn image(&mut self, scanner: &mut Scanner<'_>) -> Scan<()>;
 
-    /// Takes another member: `text` is its key and value as they stand. `fractional` says that there is a number with a
-    /// fraction or exponent in the value.
-    fn other(&mut self, key: Key<'_>, text: &[u8], fractional: bool);
+    /// Takes another member.
+    fn other(&mut self, member: Member<'_>);
 }
 
 /// A place in a text, and the grammar's rules to move on from it.
 pub(super) struct Scanner<'a> {
     text: &'a [u8],
     pub(super) at: usize,
-    /// A number with a fraction or exponent has been passed.
-    fractional: bool,
-    /// Where a number that no f64 can hold has been passed.
-    overflow: Option<usize>,
+    /// What numbers have been passed.
+    numbers: Numbers,
 }
 
 impl<'a> Scanner<'a> {
     pub(super) fn new(text: &'a [u8], at: usize) -> Self {
-        Self { text, at, fractional: false, overflow: None }
+        Self { text, at, numbers: Numbers::default() }
     }
 
     pub(super) fn text(&self) -> &'a [u8] {
@@ -120,8 +154,12 @@ impl<'a> Scanner<'a> {
         }
     }
 
-    /// Walks over the object at this place.
+    /// Walks over the object at this place, in which `image` is the image's key.
     pub(super) fn document(&mut self, image: &str, members: &mut impl Members) -> Scan<()> {
+        self.object(Some(image), members)
+    }
+
+    fn object(&mut self, image: Option<&str>, members: &mut impl Members) -> Scan<()> {
         if self.peek() != Some(b'{') {
             return self.expected("an object");
         }
@@ -134,11 +172,12 @@ impl<'a> Scanner<'a> {
         loop {
             let start = self.at;
             let key = self.key()?;
-            if key.is(image) {
+            if image.is_some_and(|image| key.is(image)) {
                 members.image(self)?;
             } else {
-                let fractional = self.member(1)?;
-                members.other(key, &self.text[start..self.at], fractional);
+                let value_at = self.at - start;
+                let numbers = self.member(1)?;
+                members.other(Member { key, text: &self.text[start..self.at], value_at, numbers });
             }
             if self.ends(b'}', "`,` or `}`")? {
                 return Ok(());
@@ -146,15 +185,26 @@ impl<'a> Scanner<'a> {
         }
     }
 
-    /// Walks over the value of a member, around which lie `depth` arrays and objects; says whether there is a number with
-    /// a fraction or exponent in it.
-    pub(super) fn member(&mut self, depth: usize) -> Scan<bool> {
-        (self.fractional, self.overflow) = (false, None);
+    /// Walks over the value of a member, around which lie `depth` arrays and objects; says which numbers are in it.
+    pub(super) fn member(&mut self, depth: usize) -> Scan<Numbers> {
+        self.numbers = Numbers::default();
         self.value(depth)?;
-        match self.overflow {
-            Some(at) => Err(SyntaxFault { at, message: "the number is out of range".to_owned() }),
-            None => Ok(self.fractional),
+        Ok(self.numbers)
+    }
+
+    /// Walks over the object at this place, and calls `each` with its members.
+    pub(super) fn members(&mut self, mut each: impl FnMut(Member<'_>)) -> Scan<()> {
+        struct All<F>(F);
+        impl<F: FnMut(Member<'_>)> Members for All<F> {
+            fn image(&mut self, scanner: &mut Scanner<'_>) -> Scan<()> {
+                scanner.expected("no image")
+            }
+
+            fn other(&mut self, member: Member<'_>) {
+                self.0(member);
+            }
         }
+        self.object(None, &mut All(&mut each))
     }
 
     /// Reads a key, its colon and the whitespace on both sides of it.
@@ -196,12 +246,8 @@ impl<'a> Scanner<'a> {
         match self.peek() {
             Some(b'"') => self.string().map(drop),
             Some(b'-' | b'0'..=b'9') => {
-                let start = self.at;
                 let number = self.number()?;
-                self.fractional |= !number.integral;
-                if self.overflow.is_none() && number.overflows() {
-                    self.overflow = Some(start);
-                }
+                self.numbers |= Numbers { fractional: !number.integral, huge: number.is_huge() };
                 Ok(())
             }
             Some(b't') => self.literal("true"),

@@ -12,6 +12,7 @@ use serde_json::Value;
 use super::*;
 use crate::base::reason::Reason;
 use crate::images::defect::{Defect, take_defects};
+use crate::io::options::LateMembers;
 
 const FINE: Tuning = Tuning { smallest: 16, first: 16, largest: 64, longest: 1 << 20 };
 
@@ -98,7 +99,7 @@ fn collect(reader: JsonReader) -> Read {
 }
 
 fn open_bytes(bytes: &[u8], options: &ReadOptions, tuning: Tuning) -> Result<JsonReader> {
-    open_with(Box::new(std::io::Cursor::new(bytes.to_vec())), "in.json", options, tuning)
+    open_with(Box::new(std::io::Cursor::new(bytes.to_vec())), "in.json", options, &Warnings::default(), tuning)
 }
 
 fn read_by(text: &[u8], options: &ReadOptions, tuning: Tuning) -> Read {
@@ -420,7 +421,7 @@ fn a_stream_that_fails_is_an_error_after_what_came_before() {
     }
     for bytes in [lines(100).into_bytes(), gzip(lines(100).as_bytes())[..200].to_vec()] {
         let input = Box::new(Failing(std::io::Cursor::new(bytes)));
-        let error = match open_with(input, "in.json", &options(PixelType::U8), FINE) {
+        let error = match open_with(input, "in.json", &options(PixelType::U8), &Warnings::default(), FINE) {
             Ok(reader) => collect(reader).error.unwrap(),
             Err(error) => error.to_string(),
         };
@@ -451,7 +452,6 @@ fn broken_grammar_is_an_error_with_its_place() {
         ("{\"image\": [1]}{\"image\": [1]}", 15, "expected the end of the line, found `{`"),
         ("  7", 3, "expected an object, found `7`"),
         ("{\"a\": 01}", 8, "a number has a leading zero"),
-        ("{\"a\": 1e400}", 7, "the number is out of range"),
         ("{\"a\": [1, 2,]}", 13, "expected a value, found `]`"),
         ("{\"a\": \"\\x\"}", 9, "expected an escape, found `x`"),
         ("{\"a\": \"\\ud800\"}", 8, "half a surrogate pair is escaped"),
@@ -519,14 +519,85 @@ fn columns_and_types_that_come_later_break_their_line() {
     assert_eq!(exact.columns[1].as_primitive::<Int64Type>().values()[1200..], [3, 1000]);
 }
 
+/// The texts of a string column.
+fn texts(column: &ArrayRef) -> Vec<Option<&str>> {
+    column.as_string::<i32>().iter().collect()
+}
+
 #[test]
-fn rows_of_the_sample_that_agree_with_no_others_are_broken() {
-    let text = "{\"image\": [1], \"a\": 1}\n{\"image\": [2], \"a\": {\"b\": 1}}\n{\"image\": [3], \"a\": 2}\n";
-    let error = error_of(text);
-    assert!(error.starts_with("in.json: line 2, column 1: "), "{error}");
-    let kept = read_with(text, &keeping());
-    assert_eq!(kept.u8s(), [Some(vec![1]), None, Some(vec![3])]);
-    assert_eq!(kept.defects[0].reason, Reason::BrokenLine);
+fn columns_without_a_common_type_hold_json_text() {
+    let rows = [
+        r#"{"image": [1], "none": {}, "list": [1, "a"], "either": {"a": 1}, "huge": 18446744073709551616, "label": 1}"#,
+        r#"{"image": [2], "none": {}, "list": [ ], "either": 7, "huge": -1e400, "deep": {"x": {}}, "label": 2}"#,
+        r#"{"image": [3], "either": null, "huge": 9223372036854775808, "day": "2026-11-21", "list": ["\u00e9"]}"#,
+    ];
+    for text in [rows.join("\n"), format!("[{}]", rows.join(","))] {
+        let warnings = Warnings::default();
+        let input = Box::new(std::io::Cursor::new(text.into_bytes()));
+        let found = collect(open_with(input, "in.json", &options(PixelType::U8), &warnings, FINE).unwrap());
+        assert_eq!((&found.error, found.u8s()), (&None, vec![Some(vec![1]), Some(vec![2]), Some(vec![3])]));
+        let [_, none, list, either, huge, label, deep, day] = &found.columns[..] else { panic!("{found:?}") };
+        assert_eq!(texts(none), [Some("{}"), Some("{}"), None]);
+        assert_eq!(texts(list), [Some(r#"[1, "a"]"#), Some("[ ]"), Some(r#"["\u00e9"]"#)]);
+        assert_eq!(texts(either), [Some(r#"{"a": 1}"#), Some("7"), None]);
+        assert_eq!(texts(huge), [Some("18446744073709551616"), Some("-1e400"), Some("9223372036854775808")]);
+        assert_eq!(texts(deep), [None, Some(r#"{"x": {}}"#), None]);
+        assert_eq!(texts(day), [None, None, Some("2026-11-21")]);
+        assert_eq!(label.as_primitive::<Int64Type>().iter().collect::<Vec<_>>(), [Some(1), Some(2), None]);
+        let named =
+            |key: &str| format!("column `{key}` holds JSON text, since its values have no Arrow type in common");
+        assert_eq!(warnings.all(), ["deep", "either", "huge", "list", "none"].map(named));
+    }
+}
+
+#[test]
+fn numbers_that_a_column_would_round_make_it_text() {
+    let found = read("{\"image\": [1], \"a\": 0.5}\n{\"image\": [2], \"a\": 9007199254740993}\n");
+    assert_eq!(texts(&found.columns[1]), [Some("0.5"), Some("9007199254740993")]);
+    let exact = read("{\"image\": [1], \"a\": 0.5}\n{\"image\": [2], \"a\": 9007199254740992}\n");
+    assert_eq!(exact.columns[1].as_primitive::<Float64Type>().values(), &[0.5, 9_007_199_254_740_992.0]);
+}
+
+#[test]
+fn late_members_go_into_the_rest_if_asked() {
+    let sound = "{\"image\": [9], \"label\": 9}\n";
+    for (line, rest, label, warning) in [
+        ("\"label\": 1, \"other\": {\"a\": 1}", Some("{\"other\": {\"a\": 1}}"), Some(1), "key `other` is not in"),
+        ("\"label\": \"x\"", Some("{\"label\": \"x\"}"), None, "column `label` cannot hold some"),
+        ("\"label\": {}, \"b\": 2", Some("{\"b\": 2,\"label\": {}}"), None, "column `label` cannot hold some"),
+        ("\"label\": 3.5", Some("{\"label\": 3.5}"), None, "column `label` cannot hold some"),
+        ("\"label\": 1e400", Some("{\"label\": 1e400}"), None, "column `label` cannot hold some"),
+        ("\"label\": 99999999999999999999", Some("{\"label\": 99999999999999999999}"), None, "column `label`"),
+        ("\"label\": 3.0", None, Some(3), ""),
+    ] {
+        let text = beyond_the_sample(&format!("{sound}{{\"image\": [1], {line}}}\n{sound}"));
+        for tuning in [FINE, Tuning { first: 5000, largest: 9000, ..FINE }] {
+            let options = ReadOptions { late_members: LateMembers::Rest, ..options(PixelType::U8) };
+            let warnings = Warnings::default();
+            let input = Box::new(std::io::Cursor::new(text.clone().into_bytes()));
+            let found = collect(open_with(input, "in.json", &options, &warnings, tuning).unwrap());
+            assert_eq!((found.rows(), &found.error, found.defects.len()), (1203, &None, 0), "{line}");
+            assert_eq!(found.u8s()[1200..], [Some(vec![9]), Some(vec![1]), Some(vec![9])]);
+            let labels = found.columns[1].as_primitive::<Int64Type>();
+            assert_eq!(labels.iter().skip(1200).collect::<Vec<_>>(), [Some(9), label, Some(9)], "{line}");
+            let rests = texts(&found.columns[2]);
+            assert_eq!(
+                (rests[1201], found.columns[2].null_count()),
+                (rest, 1203 - usize::from(rest.is_some())),
+                "{line}"
+            );
+            let all = warnings.all().join("\n");
+            assert!(all.contains(warning) && all.is_empty() == warning.is_empty(), "{all}");
+        }
+    }
+    let text = beyond_the_sample("{\"image\": [1], \"other\": 1}\n");
+    let failing = ReadOptions { late_members: LateMembers::Fail, ..keeping() };
+    let error = read_by(text.as_bytes(), &failing, FINE).error;
+    assert_eq!(error.as_deref(), Some("in.json: line 1201, column 1: column 'other' missing from schema"));
+    let taken = "{\"image\": [1], \"_rest\": 1}\n";
+    let rest = ReadOptions { late_members: LateMembers::Rest, ..options(PixelType::U8) };
+    let error = read_by(taken.as_bytes(), &rest, FINE).error.unwrap();
+    assert!(error.contains("already has a column `_rest`"), "{error}");
 }
 
 #[test]
@@ -617,7 +688,8 @@ fn a_dropped_reader_lets_its_input_go() {
         }
     }
     let gone = Arc::new(AtomicBool::new(false));
-    let mut reader = open(Box::new(Endless(gone.clone(), 0)), "stdin", &options(PixelType::U8)).unwrap();
+    let mut reader =
+        open(Box::new(Endless(gone.clone(), 0)), "stdin", &options(PixelType::U8), &Warnings::default()).unwrap();
     assert!(reader.next().unwrap().is_ok());
     drop(reader);
     let start = Instant::now();
@@ -742,7 +814,7 @@ fn accepted(text: &[u8]) -> (bool, bool) {
         fn image(&mut self, scanner: &mut scan::Scanner<'_>) -> scan::Scan<()> {
             pixels::PixelLists::<u8>::new(1).image(scanner).map(drop)
         }
-        fn other(&mut self, _: scan::Key<'_>, _: &[u8], _: bool) {}
+        fn other(&mut self, _: scan::Member<'_>) {}
     }
     let mut scanner = scan::Scanner::new(text, 0);
     scanner.skip_whitespace();
@@ -782,7 +854,7 @@ proptest! {
             }
         }
         let (found, expected) = accepted(&text);
-        // Numbers of an image that no f64 holds are sound JSON to the scanner and not to serde_json.
+        // Numbers that no f64 holds are sound JSON to the scanner and not to serde_json.
         let overflow = serde_json::from_slice::<Value>(&text).is_err_and(|e| e.to_string().contains("out of range"));
         prop_assert!(found == expected || overflow && found, "{}", String::from_utf8_lossy(&text));
     }

@@ -1,12 +1,11 @@
 //! The Arrow reader, of which no panic reaches the caller.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
-
 use arrow_array::RecordBatch;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReader;
 
 use super::damaged;
 use crate::base::error::Result;
+use crate::base::guard;
 
 /// The Arrow reader of some columns and rows.
 pub struct ArrowReader {
@@ -28,5 +27,5 @@ impl Iterator for ArrowReader {
 
 /// Turns panics into errors: the Arrow reader panics on some damaged headers and schemas.
 pub fn guarded<T>(name: &str, read: impl FnOnce() -> T) -> Result<T> {
-    catch_unwind(AssertUnwindSafe(read)).map_err(|_| damaged(name, &"its headers contradict each other"))
+    guard::guarded(read).map_err(|_| damaged(name, &"its headers contradict each other"))
 }

@@ -1,0 +1,247 @@
+//! Arrow IPC files and streams → batches.
+
+use std::fs::File;
+use std::io::{self, BufReader, Read, Seek, SeekFrom};
+
+use arrow_array::{RecordBatch, RecordBatchReader};
+use arrow_buffer::{Buffer, MutableBuffer};
+use arrow_ipc::{Block, root_as_footer};
+use arrow_schema::{ArrowError, SchemaRef};
+
+use super::message::{Messages, damaged};
+use crate::base::error::{Error, Result};
+use crate::io::batches::Batches;
+use crate::io::options::ReadOptions;
+
+const MAGIC: &[u8; 6] = b"ARROW1";
+/// Before the length of a message since version 0.15 of Arrow.
+const CONTINUATION: [u8; 4] = [0xff; 4];
+/// The maximum bytes of a message's header.
+const MAX_HEADER_BYTES: usize = 64 << 20;
+
+pub fn open_file(file: File, name: &str, options: &ReadOptions) -> Result<Batches> {
+    let messages = FileMessages::open(file, name)?;
+    Ok(Box::new(Split { rest: None, rows: options.batch_rows, input: messages }))
+}
+
+pub fn open_stream(input: Box<dyn Read + Send>, name: &str, options: &ReadOptions) -> Result<Batches> {
+    let messages = StreamMessages::open(input, name)?;
+    Ok(Box::new(Split { rest: None, rows: options.batch_rows, input: messages }))
+}
+
+/// An input of messages.
+trait Source {
+    fn schema(&self) -> SchemaRef;
+
+    /// The next batch; `None` at the end. After an error it is not called again.
+    fn next_batch(&mut self) -> Result<Option<RecordBatch>>;
+}
+
+/// Messages one after another.
+struct StreamMessages {
+    input: BufReader<Box<dyn Read + Send>>,
+    name: String,
+    messages: Messages,
+    ended: bool,
+}
+
+impl StreamMessages {
+    fn open(input: Box<dyn Read + Send>, name: &str) -> Result<Self> {
+        let input = BufReader::with_capacity(128 << 10, input);
+        let mut stream = Self { input, name: name.to_owned(), messages: Messages::new(name), ended: false };
+        while stream.messages.schema().is_none() {
+            let Some((header, body)) = stream.next_message()? else {
+                return Err(damaged(name, "it has no schema"));
+            };
+            if stream.messages.take(&header, &body)?.is_some() {
+                return Err(damaged(name, "a batch comes before the schema"));
+            }
+        }
+        Ok(stream)
+    }
+
+    fn failed(&self, error: io::Error) -> Error {
+        match error.kind() {
+            io::ErrorKind::UnexpectedEof => damaged(&self.name, "it ends within a message"),
+            _ => Error::io("read", &self.name, error),
+        }
+    }
+
+    /// The header and body of the next message.
+    ///
+    /// The format allows a writer to stop without the mark at the end, a message of length 0. But then a stream of a writer
+    /// that died looks complete, so a stream without the mark is an error.
+    fn next_message(&mut self) -> Result<Option<(Vec<u8>, Buffer)>> {
+        let mut len = [0; 4];
+        let first = self.input.by_ref().take(4).read(&mut len[..1]).map_err(|e| self.failed(e))?;
+        if first == 0 {
+            let message = "the stream breaks off: its end-of-stream mark is missing".to_owned();
+            return Err(Error::Format { file: self.name.clone(), message });
+        }
+        self.input.read_exact(&mut len[1..]).map_err(|e| self.failed(e))?;
+        if len == CONTINUATION {
+            self.input.read_exact(&mut len).map_err(|e| self.failed(e))?;
+        }
+        let len = u32::from_le_bytes(len) as usize;
+        if len == 0 {
+            return Ok(None);
+        }
+        if len > MAX_HEADER_BYTES {
+            return Err(damaged(&self.name, format!("a message claims a header of {len} bytes")));
+        }
+        let mut header = Vec::new();
+        let read = self.input.by_ref().take(len as u64).read_to_end(&mut header).map_err(|e| self.failed(e))?;
+        if read < len {
+            return Err(self.failed(io::ErrorKind::UnexpectedEof.into()));
+        }
+        let body = arrow_ipc::root_as_message(&header).map_err(|e| damaged(&self.name, e))?.bodyLength();
+        let body = usize::try_from(body).map_err(|_| damaged(&self.name, format!("a body claims {body} bytes")))?;
+        let body = self.body(body).map_err(|e| self.failed(e))?;
+        Ok(Some((header, body)))
+    }
+
+    /// Reads a body, whose memory grows with the bytes that arrive.
+    fn body(&mut self, len: usize) -> io::Result<Buffer> {
+        const FIRST_BYTES: usize = 16 << 20;
+        let mut body = MutableBuffer::from_len_zeroed(len.min(FIRST_BYTES));
+        let mut filled = 0;
+        while filled < len {
+            self.input.read_exact(&mut body.as_slice_mut()[filled..])?;
+            filled = body.len();
+            body.resize(len.min(filled.saturating_mul(2)), 0);
+        }
+        Ok(body.into())
+    }
+}
+
+impl Source for StreamMessages {
+    fn schema(&self) -> SchemaRef {
+        self.messages.schema().cloned().unwrap_or_else(super::message::no_columns)
+    }
+
+    fn next_batch(&mut self) -> Result<Option<RecordBatch>> {
+        while !self.ended {
+            match self.next_message()? {
+                None => self.ended = true,
+                Some((header, body)) => {
+                    if let Some(batch) = self.messages.take(&header, &body)? {
+                        return Ok(Some(batch));
+                    }
+                }
+            }
+        }
+        Ok(None)
+    }
+}
+
+/// Messages where the footer of a file says they are.
+struct FileMessages {
+    file: File,
+    len: u64,
+    name: String,
+    messages: Messages,
+    batches: std::vec::IntoIter<Block>,
+}
+
+impl FileMessages {
+    fn open(mut file: File, name: &str) -> Result<Self> {
+        let failed = |e| Error::io("read", name, e);
+        let len = file.seek(SeekFrom::End(0)).map_err(failed)?;
+        let mut end = [0; 10];
+        let has_end = len >= 2 * end.len() as u64;
+        if has_end {
+            file.seek(SeekFrom::End(-(end.len() as i64))).map_err(failed)?;
+            file.read_exact(&mut end).map_err(failed)?;
+        }
+        if !has_end || &end[4..] != MAGIC {
+            return Err(damaged(name, "it does not end as such files do"));
+        }
+        let footer_len = i32::from_le_bytes([end[0], end[1], end[2], end[3]]);
+        let start = u64::try_from(footer_len).ok().and_then(|footer| (len - end.len() as u64).checked_sub(footer));
+        let start = start.ok_or_else(|| damaged(name, format!("it claims a footer of {footer_len} bytes")))?;
+        let mut footer = vec![0; footer_len as usize];
+        file.seek(SeekFrom::Start(start)).map_err(failed)?;
+        file.read_exact(&mut footer).map_err(failed)?;
+        let footer = root_as_footer(&footer).map_err(|e| damaged(name, e))?;
+        let mut messages = Messages::new(name);
+        messages.set_schema(footer.schema().ok_or_else(|| damaged(name, "it has no schema"))?)?;
+        let dictionaries: Vec<Block> = footer.dictionaries().into_iter().flatten().copied().collect();
+        let batches: Vec<Block> = footer.recordBatches().into_iter().flatten().copied().collect();
+        let batches = batches.into_iter();
+        let mut file = Self { file, len, name: name.to_owned(), messages, batches };
+        for block in dictionaries {
+            file.message(block)?;
+        }
+        Ok(file)
+    }
+
+    /// The batch in a block, if it has one.
+    fn message(&mut self, block: Block) -> Result<Option<RecordBatch>> {
+        let outside = || damaged(&self.name, "a block lies outside the file");
+        let header = usize::try_from(block.metaDataLength()).map_err(|_| outside())?;
+        let body = usize::try_from(block.bodyLength()).map_err(|_| outside())?;
+        let start = u64::try_from(block.offset()).map_err(|_| outside())?;
+        let end = start.checked_add(header as u64).and_then(|end| end.checked_add(body as u64));
+        if end.is_none_or(|end| end > self.len) || header > MAX_HEADER_BYTES {
+            return Err(outside());
+        }
+        let mut prefixed = vec![0; header];
+        let mut bytes = MutableBuffer::from_len_zeroed(body);
+        self.file
+            .seek(SeekFrom::Start(start))
+            .and_then(|_| self.file.read_exact(&mut prefixed))
+            .and_then(|()| self.file.read_exact(bytes.as_slice_mut()))
+            .map_err(|e| Error::io("read", &self.name, e))?;
+        // The length of the header, which the footer tells as well.
+        let skip = if prefixed.starts_with(&CONTINUATION) { 8 } else { 4 };
+        let header = prefixed.get(skip..).unwrap_or_default();
+        self.messages.take(header, &bytes.into())
+    }
+}
+
+impl Source for FileMessages {
+    fn schema(&self) -> SchemaRef {
+        self.messages.schema().cloned().unwrap_or_else(super::message::no_columns)
+    }
+
+    fn next_batch(&mut self) -> Result<Option<RecordBatch>> {
+        while let Some(block) = self.batches.next() {
+            if let Some(batch) = self.message(block)? {
+                return Ok(Some(batch));
+            }
+        }
+        Ok(None)
+    }
+}
+
+/// Cuts the batches of an input, which may have any size.
+struct Split<S> {
+    input: S,
+    rest: Option<RecordBatch>,
+    rows: usize,
+}
+
+impl<S: Source> Iterator for Split<S> {
+    type Item = Result<RecordBatch, ArrowError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let batch = match self.rest.take() {
+            Some(batch) => batch,
+            None => match self.input.next_batch().transpose()? {
+                Ok(batch) => batch,
+                Err(error) => return Some(Err(error.into())),
+            },
+        };
+        if batch.num_rows() <= self.rows {
+            return Some(Ok(batch));
+        }
+        self.rest = Some(batch.slice(self.rows, batch.num_rows() - self.rows));
+        Some(Ok(batch.slice(0, self.rows)))
+    }
+}
+
+impl<S: Source> RecordBatchReader for Split<S> {
+    fn schema(&self) -> SchemaRef {
+        self.input.schema()
+    }
+}

@@ -1,0 +1,16 @@
+//! All tests of the public interface and of the programs, in one binary: each binary links everything again.
+
+mod backends;
+mod cli;
+mod declared;
+mod docs;
+mod files;
+mod floors;
+mod formats;
+mod layouts;
+mod live;
+mod mnist;
+mod mutations;
+mod streams;
+mod support;
+mod unchanged;
