@@ -23,7 +23,7 @@ pub fn write(mut out: impl Write, path: &Path, reader: impl RecordBatchReader) -
             why: "CSV has no form for it; leave it out by naming the columns to pass through".to_owned(),
         });
     }
-    let flat = Arc::new(flat_schema(&schema));
+    let flat = Arc::new(flat_schema(&schema)?);
     let mut rows = 0;
     let mut text = Vec::new();
     // An empty batch comes before all others, so that there is a header even if there are no rows.
@@ -48,13 +48,23 @@ fn has_text(data_type: &DataType) -> bool {
     }
 }
 
-fn flat_schema(schema: &Schema) -> Schema {
+/// The maximum columns of a file. The schema of an input may claim lists of any length.
+const MAX_COLUMNS: usize = 1 << 20;
+
+fn flat_schema(schema: &Schema) -> Result<Schema> {
     let mut fields = Vec::new();
     for field in schema.fields() {
-        let (mut items, mut leaf) = (1, field.data_type());
+        let (mut items, mut leaf) = (1usize, field.data_type());
         while let DataType::FixedSizeList(item, side) = leaf {
-            items *= *side as usize;
+            items = items.saturating_mul(*side as usize);
             leaf = item.data_type();
+        }
+        if items.saturating_add(fields.len()) > MAX_COLUMNS {
+            return Err(Error::UnsupportedColumn {
+                column: field.name().clone(),
+                data_type: field.data_type().clone(),
+                why: format!("a CSV file would have more than {MAX_COLUMNS} columns"),
+            });
         }
         if leaf == field.data_type() {
             fields.push(field.as_ref().clone());
@@ -70,7 +80,7 @@ fn flat_schema(schema: &Schema) -> Schema {
         };
         fields.extend((0..items).map(|at| Field::new(name(at), leaf.clone(), true)));
     }
-    Schema::new(fields)
+    Ok(Schema::new(fields))
 }
 
 fn flattened(batch: &RecordBatch, schema: &SchemaRef) -> Result<RecordBatch, ArrowError> {
