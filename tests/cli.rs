@@ -331,6 +331,37 @@ fn numbers_beside_the_image_are_never_rounded_silently() {
 }
 
 #[test]
+fn other_columns_of_json_end_no_run() {
+    let place = Place::new();
+    let rows = [
+        r#"{"image": [1], "none": {}, "mixed": [null, 1, "1", {}], "either": {"a": {}}, "huge": 1e400, "day": "2026-11-21"}"#,
+        r#"{"image": [2], "none": {}, "mixed": [[]], "either": 3, "huge": 99999999999999999999, "day": null}"#,
+    ];
+    place.file("in.ndjson", rows.join("\n"));
+    for (output, more) in [("a.parquet", &[][..]), ("b.arrow", &[]), ("c.csv", &["--layout", "columns"])] {
+        let shown = place.done(&[&["in.ndjson", "-o", output], more].concat());
+        for key in ["none", "mixed", "either", "huge"] {
+            assert!(shown.contains(&format!("warning: column `{key}` holds JSON text")), "{shown}");
+        }
+        assert!(!shown.contains("`day`"), "{shown}");
+    }
+    for output in ["a.parquet", "b.arrow"] {
+        let rows = read(&place.path(output));
+        let texts = |key: &str| {
+            let column = rows.column_by_name(key).unwrap().as_string::<i32>();
+            column.iter().map(|text| text.unwrap_or("null").to_owned()).collect::<Vec<_>>()
+        };
+        assert_eq!(texts("none"), ["{}", "{}"]);
+        assert_eq!(texts("mixed"), [r#"[null, 1, "1", {}]"#, "[[]]"]);
+        assert_eq!(texts("either"), [r#"{"a": {}}"#, "3"]);
+        assert_eq!(texts("huge"), ["1e400", "99999999999999999999"]);
+        assert_eq!(texts("day"), ["2026-11-21", "null"]);
+    }
+    let csv = fs::read_to_string(place.path("c.csv")).unwrap();
+    assert!(csv.contains(r#"{},"[null, 1, ""1"", {}]","{""a"": {}}",1e400,2026-11-21"#), "{csv}");
+}
+
+#[test]
 fn a_file_is_read_again_for_members_that_come_late() {
     let place = Place::new();
     // More than the first rows, which decide the columns.

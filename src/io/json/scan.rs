@@ -62,9 +62,11 @@ impl Number<'_> {
     /// Whether neither i64 nor f64 holds it: an integer beyond i64, or a number beyond f64.
     fn is_huge(&self) -> bool {
         const FITS_I64: usize = 18;
+        const FITS_F64: usize = 300;
         match self.integral {
             true => self.text.len() > FITS_I64 && self.text.parse::<i64>().is_err(),
-            false => self.as_f64().is_infinite(),
+            // Without an exponent only a very long number is so large.
+            false => (self.text.len() > FITS_F64 || self.text.contains(['e', 'E'])) && self.as_f64().is_infinite(),
         }
     }
 }
