@@ -88,7 +88,8 @@ impl PauseSwitch {
 /// A stream that a thread reads ahead, so that a pause in it shows.
 ///
 /// A read fails with [`io::ErrorKind::WouldBlock`] if nothing has come for so long that bytes handed out before would wait
-/// longer than the maximum delay for what comes next. The read after that waits for bytes.
+/// longer than the maximum delay for what comes next; before the first pause this is at least 50 ms. The read after that waits
+/// for bytes.
 pub struct LiveReader {
     chunks: Receiver<io::Result<Vec<u8>>>,
     chunk: Vec<u8>,
@@ -96,6 +97,8 @@ pub struct LiveReader {
     /// When the first of the bytes came that may wait for more.
     since: Option<Instant>,
     max_delay: Duration,
+    /// Whether it has reported a pause.
+    has_paused: bool,
     pauses: PauseSwitch,
     stop: StopHandle,
 }
@@ -130,7 +133,7 @@ impl LiveReader {
         };
         thread::Builder::new().name("pixelfeat-input".to_owned()).spawn(read_ahead)?;
         let pauses = PauseSwitch { is_on: Arc::new(AtomicBool::new(true)), again: Arc::default() };
-        Ok(Self { chunks, chunk: Vec::new(), at: 0, since: None, max_delay, pauses, stop })
+        Ok(Self { chunks, chunk: Vec::new(), at: 0, since: None, max_delay, has_paused: false, pauses, stop })
     }
 
     /// The switch of its pauses, which are on at first.
@@ -140,6 +143,9 @@ impl LiveReader {
 
     /// Waits for the next chunk; `false` at the end.
     fn advance(&mut self) -> io::Result<bool> {
+        /// The delay of the first pause, if the maximum is not longer. The first rows decide shape and columns, so a thread
+        /// that is late must not look like a pause.
+        const FIRST_DELAY: Duration = Duration::from_millis(50);
         /// So often it is checked whether the reading was stopped.
         const TICK: Duration = Duration::from_millis(50);
         loop {
@@ -153,11 +159,14 @@ impl LiveReader {
                 self.since = Some(Instant::now());
             }
             let left = match self.since.filter(|_| self.pauses.is_on.load(Ordering::Relaxed)) {
-                Some(since) => self.max_delay.saturating_sub(since.elapsed()),
+                Some(since) => {
+                    let first = if self.has_paused { Duration::ZERO } else { FIRST_DELAY };
+                    self.max_delay.max(first).saturating_sub(since.elapsed())
+                }
                 None => TICK,
             };
             if left.is_zero() {
-                self.since = None;
+                (self.since, self.has_paused) = (None, true);
                 return Err(io::ErrorKind::WouldBlock.into());
             }
             match self.chunks.recv_timeout(left.min(TICK)) {

@@ -36,8 +36,8 @@ pub struct ReadOptions {
     pub columns: Option<Vec<String>>,
     /// Which rows to read.
     pub rows: Rows,
-    /// How long a row of a stream may wait for the next ones, if these do not come. JSON only; other formats say where a
-    /// batch ends.
+    /// How long a row of a stream may wait for the next ones, if these do not come; before the first pause at least 50 ms.
+    /// JSON only; other formats say where a batch ends.
     pub max_delay: Duration,
     /// Ends the reading of streams.
     pub stop: StopHandle,
