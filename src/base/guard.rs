@@ -10,7 +10,7 @@ thread_local! {
     static GUARDS: Cell<usize> = const { Cell::new(0) };
 }
 
-/// Runs work and catches its panic, which prints nothing: it becomes an error that says what is wrong with the input.
+/// Runs work and catches its panic, which prints nothing.
 ///
 /// # Errors
 /// The panic.

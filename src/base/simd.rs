@@ -240,6 +240,37 @@ mod x86 {
 
     use super::{Avx2, Avx512, Simd};
 
+    /// Four sums in a vector of 128 bits, which both levels have.
+    macro_rules! four_sums {
+        () => {
+            type Four = __m128i;
+
+            #[inline(always)]
+            fn four(self, sum: i32) -> __m128i {
+                // SAFETY: above.
+                unsafe { _mm_set1_epi32(sum) }
+            }
+
+            #[inline(always)]
+            fn add_weighed(self, sums: __m128i, bytes: [u8; 4], weight: i16) -> __m128i {
+                // SAFETY: above. The upper half of each pixel is zero, so that of the weight does not matter.
+                unsafe {
+                    let pixels = _mm_cvtepu8_epi32(_mm_cvtsi32_si128(i32::from_le_bytes(bytes)));
+                    _mm_add_epi32(sums, _mm_madd_epi16(pixels, _mm_set1_epi32(i32::from(weight))))
+                }
+            }
+
+            #[inline(always)]
+            fn to_bytes(self, sums: __m128i, bits: u32) -> [u8; 4] {
+                // SAFETY: above. Both steps saturate.
+                unsafe {
+                    let words = _mm_packs_epi32(_mm_sra_epi32(sums, _mm_cvtsi32_si128(bits as i32)), sums);
+                    _mm_cvtsi128_si32(_mm_packus_epi16(words, words)).to_le_bytes()
+                }
+            }
+        };
+    }
+
     // SAFETY, for every block here: `self` proves that the CPU has the instructions; a load reads a checked array.
     impl Simd for Avx2 {
         type Bytes = __m256i;
@@ -283,31 +314,7 @@ mod x86 {
             }
         }
 
-        type Four = __m128i;
-
-        #[inline(always)]
-        fn four(self, sum: i32) -> __m128i {
-            // SAFETY: above.
-            unsafe { _mm_set1_epi32(sum) }
-        }
-
-        #[inline(always)]
-        fn add_weighed(self, sums: __m128i, bytes: [u8; 4], weight: i16) -> __m128i {
-            // SAFETY: above. The upper half of each pixel is zero, so that of the weight does not matter.
-            unsafe {
-                let pixels = _mm_cvtepu8_epi32(_mm_cvtsi32_si128(i32::from_le_bytes(bytes)));
-                _mm_add_epi32(sums, _mm_madd_epi16(pixels, _mm_set1_epi32(i32::from(weight))))
-            }
-        }
-
-        #[inline(always)]
-        fn to_bytes(self, sums: __m128i, bits: u32) -> [u8; 4] {
-            // SAFETY: above. Both steps saturate.
-            unsafe {
-                let words = _mm_packs_epi32(_mm_sra_epi32(sums, _mm_cvtsi32_si128(bits as i32)), sums);
-                _mm_cvtsi128_si32(_mm_packus_epi16(words, words)).to_le_bytes()
-            }
-        }
+        four_sums!();
     }
 
     // SAFETY, for every block here: as above.
@@ -352,30 +359,6 @@ mod x86 {
             unsafe { _mm512_reduce_add_epi64(_mm512_sad_epu8(bytes, _mm512_setzero_si512())) as u32 }
         }
 
-        type Four = __m128i;
-
-        #[inline(always)]
-        fn four(self, sum: i32) -> __m128i {
-            // SAFETY: above.
-            unsafe { _mm_set1_epi32(sum) }
-        }
-
-        #[inline(always)]
-        fn add_weighed(self, sums: __m128i, bytes: [u8; 4], weight: i16) -> __m128i {
-            // SAFETY: above. The upper half of each pixel is zero, so that of the weight does not matter.
-            unsafe {
-                let pixels = _mm_cvtepu8_epi32(_mm_cvtsi32_si128(i32::from_le_bytes(bytes)));
-                _mm_add_epi32(sums, _mm_madd_epi16(pixels, _mm_set1_epi32(i32::from(weight))))
-            }
-        }
-
-        #[inline(always)]
-        fn to_bytes(self, sums: __m128i, bits: u32) -> [u8; 4] {
-            // SAFETY: above. Both steps saturate.
-            unsafe {
-                let words = _mm_packs_epi32(_mm_sra_epi32(sums, _mm_cvtsi32_si128(bits as i32)), sums);
-                _mm_cvtsi128_si32(_mm_packus_epi16(words, words)).to_le_bytes()
-            }
-        }
+        four_sums!();
     }
 }

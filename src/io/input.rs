@@ -24,10 +24,10 @@ pub fn open(source: InputSource, options: &ReadOptions, progress: &Progress, war
         InputSource::File(path) => {
             let file = File::open(&path).map_err(|e| Error::io("open", &path, e))?;
             let again = file.try_clone().map_err(|e| Error::io("open", &path, e))?;
-            if paths::is_live(&path) {
-                return opened.live(Box::new(file));
+            match again.metadata().is_ok_and(|about| about.is_file()) {
+                true => opened.bytes(Box::new(file), Some((again, &path)), None),
+                false => opened.live(Box::new(file)),
             }
-            opened.bytes(Box::new(file), Some((again, &path)), None)
         }
         InputSource::Images(files) => images::open(files, options, progress),
     }
@@ -42,7 +42,7 @@ struct Opened<'a> {
 }
 
 impl Opened<'_> {
-    /// Opens a stream on which bytes arrive when they like.
+    /// Opens a stream whose bytes may arrive at any time.
     fn live(&self, bytes: Box<dyn Read + Send>) -> Result<Batches> {
         let live = LiveReader::new(bytes, self.options.max_delay, self.options.stop.clone());
         let live = live.map_err(|e| Error::io("start a thread for", self.name, e))?;

@@ -1,4 +1,4 @@
-//! Streams on which bytes arrive when they like: a pipe, a FIFO, a socket.
+//! Streams whose bytes may arrive at any time: a pipe, a FIFO, a socket.
 
 use std::io::{self, Read};
 use std::sync::Arc;

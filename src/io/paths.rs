@@ -17,7 +17,7 @@ pub enum InputSource {
 }
 
 impl InputSource {
-    /// Whether its bytes arrive when they like.
+    /// Whether its bytes may arrive at any time.
     pub fn is_live(&self) -> bool {
         match self {
             InputSource::Stream(..) => true,
@@ -27,13 +27,13 @@ impl InputSource {
     }
 }
 
-/// Whether a name of an input is that of a stream, on which bytes arrive when they like: `-`, a FIFO, a device. It can be
+/// Whether a name of an input is that of a stream, whose bytes may arrive at any time: `-`, a FIFO, a device. A stream can be
 /// read only once.
 pub fn is_stream(path: impl AsRef<Path>) -> bool {
     path.as_ref().as_os_str() == "-" || is_live(path.as_ref())
 }
 
-pub fn is_live(path: &Path) -> bool {
+fn is_live(path: &Path) -> bool {
     fs::metadata(path).is_ok_and(|about| !about.is_file() && !about.is_dir())
 }
 

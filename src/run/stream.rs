@@ -111,6 +111,10 @@ impl StreamOptions {
         Self { empty_is_pause, ..self }
     }
 
+    fn is_pause(&self, batch: &RecordBatch) -> bool {
+        self.empty_is_pause && batch.num_rows() == 0
+    }
+
     /// Sets [`quarantine`](StreamOptions::quarantine).
     #[must_use]
     pub fn with_quarantine(self, quarantine: OnInvalidRow) -> Self {
@@ -208,7 +212,7 @@ impl Featurizer {
             && let Some(batch) = reader.next()
         {
             let batch = batch.map_err(Error::from)?;
-            if options.empty_is_pause && batch.num_rows() == 0 {
+            if options.is_pause(&batch) {
                 if ahead.is_empty() {
                     continue;
                 }
@@ -271,7 +275,7 @@ impl Computing {
         let mut row = 0;
         self.note_engine();
         for batch in read {
-            if self.options.empty_is_pause && batch.as_ref().is_ok_and(|batch| batch.num_rows() == 0) {
+            if batch.as_ref().is_ok_and(|batch| self.options.is_pause(batch)) {
                 continue;
             }
             let parts = batch.and_then(|batch| self.plan.parts(&batch).map(|parts| (batch, parts)));

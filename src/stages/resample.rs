@@ -113,7 +113,7 @@ trait Sample: Pixel {
 }
 
 macro_rules! integer_sample {
-    ($pixel:ty, $weight:ty, $sum:ty, $height_first:literal $(, $more:item)*) => {
+    ($pixel:ty, $weight:ty, $sum:ty, $height_first:literal, { $($more:item)* }) => {
         impl Sample for $pixel {
             type Weight = $weight;
             type Sum = $sum;
@@ -155,12 +155,9 @@ macro_rules! integer_sample {
         }
     };
 }
-integer_sample!(
-    u8,
-    i16,
-    i32,
-    true,
-    const TAPS: usize = 1;,
+integer_sample!(u8, i16, i32, true, {
+    const TAPS: usize = 1;
+
     #[inline(always)]
     fn along<S: Simd, const C: usize>(simd: S, along: Along<'_, u8>) {
         match C {
@@ -168,8 +165,8 @@ integer_sample!(
             _ => four_values::<S, C>(simd, along),
         }
     }
-);
-integer_sample!(u16, i32, i64, false);
+});
+integer_sample!(u16, i32, i64, false, {});
 
 impl Sample for f32 {
     type Weight = f64;
@@ -206,7 +203,6 @@ impl Sample for f32 {
 }
 
 /// Weights along one side: for each new pixel the old ones from its start on, as many for each.
-#[derive(Default)]
 struct Side<P: Sample> {
     starts: Vec<usize>,
     /// Old pixels of each new one. Some weights may be zero.

@@ -8,7 +8,7 @@ use arrow_buffer::Buffer;
 use arrow_ipc::convert::fb_to_schema;
 use arrow_ipc::reader::{RecordBatchDecoder, read_dictionary};
 use arrow_ipc::{Endianness, MessageHeader, root_as_message};
-use arrow_schema::{ArrowError, Schema, SchemaRef};
+use arrow_schema::{ArrowError, SchemaRef};
 
 use super::check::check;
 use crate::base::error::{Error, Result, panic_text};
@@ -16,7 +16,7 @@ use crate::base::guard::guarded;
 
 /// The error of an input that is not sound.
 pub fn damaged(name: &str, why: impl std::fmt::Display) -> Error {
-    Error::Format { file: name.to_owned(), message: format!("not readable Arrow IPC: {why}") }
+    Error::format(name, format!("not readable Arrow IPC: {why}"))
 }
 
 /// What the messages of an input have said so far.
@@ -31,8 +31,13 @@ impl Messages {
         Self { name: name.to_owned(), schema: None, dictionaries: HashMap::new() }
     }
 
-    pub fn schema(&self) -> Option<&SchemaRef> {
-        self.schema.as_ref()
+    pub fn has_schema(&self) -> bool {
+        self.schema.is_some()
+    }
+
+    /// The schema, which comes before any batch.
+    pub fn schema(&self) -> Result<SchemaRef> {
+        self.schema.clone().ok_or_else(|| damaged(&self.name, "a batch comes before the schema"))
     }
 
     /// Takes the schema in the footer of a file.
@@ -57,7 +62,7 @@ impl Messages {
             }
             MessageHeader::RecordBatch => {
                 let batch = message.header_as_record_batch().ok_or_else(|| wrong("batch"))?;
-                let schema = self.known_schema()?;
+                let schema = self.schema()?;
                 check(batch, body).map_err(|why| damaged(&self.name, format!("a batch is damaged: {why}")))?;
                 let decoded = self.quietly(|| {
                     RecordBatchDecoder::try_new(body, batch, schema, &self.dictionaries, &version)?.read_record_batch()
@@ -66,7 +71,7 @@ impl Messages {
             }
             MessageHeader::DictionaryBatch => {
                 let dictionary = message.header_as_dictionary_batch().ok_or_else(|| wrong("dictionary"))?;
-                let schema = self.known_schema()?;
+                let schema = self.schema()?;
                 let batch = dictionary.data().ok_or_else(|| wrong("dictionary"))?;
                 check(batch, body).map_err(|why| damaged(&self.name, format!("a dictionary is damaged: {why}")))?;
                 let mut dictionaries = std::mem::take(&mut self.dictionaries);
@@ -80,10 +85,6 @@ impl Messages {
         }
     }
 
-    fn known_schema(&self) -> Result<SchemaRef> {
-        self.schema.clone().ok_or_else(|| damaged(&self.name, "a batch comes before the schema"))
-    }
-
     /// arrow-ipc 59 panics on some damaged input: on unknown types (`convert.rs`), missing dictionaries and buffers
     /// (`reader.rs`), and offsets beyond a buffer (arrow-buffer's `immutable.rs`).
     fn quietly<R>(&self, work: impl FnOnce() -> Result<R, ArrowError>) -> Result<R> {
@@ -92,16 +93,4 @@ impl Messages {
             Err(panic) => Err(damaged(&self.name, panic_text(&*panic))),
         }
     }
-}
-
-/// The name is all that tells one input from another in a debugger.
-impl std::fmt::Debug for Messages {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Messages").field("name", &self.name).finish_non_exhaustive()
-    }
-}
-
-/// A schema without columns, for an input that has not said its own.
-pub fn no_columns() -> SchemaRef {
-    Arc::new(Schema::empty())
 }

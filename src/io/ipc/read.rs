@@ -1,16 +1,16 @@
 //! Arrow IPC files and streams → batches.
 
 use std::fs::File;
-use std::io::{self, BufReader, Read, Seek, SeekFrom};
+use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom};
 
-use arrow_array::{RecordBatch, RecordBatchReader};
+use arrow_array::RecordBatch;
 use arrow_buffer::{Buffer, MutableBuffer};
 use arrow_ipc::{Block, root_as_footer};
-use arrow_schema::{ArrowError, SchemaRef};
+use arrow_schema::SchemaRef;
 
 use super::message::{Messages, damaged};
 use crate::base::error::{Error, Result};
-use crate::io::batches::Batches;
+use crate::io::batches::{Batches, made};
 use crate::io::options::ReadOptions;
 
 const MAGIC: &[u8; 6] = b"ARROW1";
@@ -20,21 +20,39 @@ const CONTINUATION: [u8; 4] = [0xff; 4];
 const MAX_HEADER_BYTES: usize = 64 << 20;
 
 pub fn open_file(file: File, name: &str, options: &ReadOptions) -> Result<Batches> {
-    let messages = FileMessages::open(file, name)?;
-    Ok(Box::new(Split { rest: None, rows: options.batch_rows, input: messages }))
+    let mut messages = FileMessages::open(file, name)?;
+    let schema = messages.messages.schema()?;
+    Ok(cut(schema, options.batch_rows, move || messages.next_batch()))
 }
 
 pub fn open_stream(input: Box<dyn Read + Send>, name: &str, options: &ReadOptions) -> Result<Batches> {
-    let messages = StreamMessages::open(input, name)?;
-    Ok(Box::new(Split { rest: None, rows: options.batch_rows, input: messages }))
+    let mut messages = StreamMessages::open(input, name)?;
+    let schema = messages.messages.schema()?;
+    Ok(cut(schema, options.batch_rows, move || messages.next_batch()))
 }
 
-/// An input of messages.
-trait Source {
-    fn schema(&self) -> SchemaRef;
-
-    /// The next batch; `None` at the end. After an error it is not called again.
-    fn next_batch(&mut self) -> Result<Option<RecordBatch>>;
+/// Cuts the batches of an input, which may have any size, into batches of at most so many rows.
+fn cut(
+    schema: SchemaRef,
+    rows: usize,
+    mut next: impl FnMut() -> Result<Option<RecordBatch>> + Send + 'static,
+) -> Batches {
+    let mut rest: Option<RecordBatch> = None;
+    let cut = std::iter::from_fn(move || {
+        let batch = match rest.take() {
+            Some(batch) => batch,
+            None => match next().transpose()? {
+                Ok(batch) => batch,
+                Err(error) => return Some(Err(error.into())),
+            },
+        };
+        if batch.num_rows() <= rows {
+            return Some(Ok(batch));
+        }
+        rest = Some(batch.slice(rows, batch.num_rows() - rows));
+        Some(Ok(batch.slice(0, rows)))
+    });
+    made(schema, cut)
 }
 
 /// Messages one after another.
@@ -49,7 +67,7 @@ impl StreamMessages {
     fn open(input: Box<dyn Read + Send>, name: &str) -> Result<Self> {
         let input = BufReader::with_capacity(128 << 10, input);
         let mut stream = Self { input, name: name.to_owned(), messages: Messages::new(name), ended: false };
-        while stream.messages.schema().is_none() {
+        while !stream.messages.has_schema() {
             let Some((header, body)) = stream.next_message()? else {
                 return Err(damaged(name, "it has no schema"));
             };
@@ -72,13 +90,11 @@ impl StreamMessages {
     /// The format allows a writer to stop without the mark at the end, a message of length 0. But then a stream of a writer
     /// that died looks complete, so a stream without the mark is an error.
     fn next_message(&mut self) -> Result<Option<(Vec<u8>, Buffer)>> {
-        let mut len = [0; 4];
-        let first = self.input.by_ref().take(4).read(&mut len[..1]).map_err(|e| self.failed(e))?;
-        if first == 0 {
-            let message = "the stream breaks off: its end-of-stream mark is missing".to_owned();
-            return Err(Error::Format { file: self.name.clone(), message });
+        if self.input.fill_buf().map_err(|e| Error::io("read", &self.name, e))?.is_empty() {
+            return Err(Error::format(&self.name, "the stream breaks off: its end-of-stream mark is missing"));
         }
-        self.input.read_exact(&mut len[1..]).map_err(|e| self.failed(e))?;
+        let mut len = [0; 4];
+        self.input.read_exact(&mut len).map_err(|e| self.failed(e))?;
         if len == CONTINUATION {
             self.input.read_exact(&mut len).map_err(|e| self.failed(e))?;
         }
@@ -112,13 +128,8 @@ impl StreamMessages {
         }
         Ok(body.into())
     }
-}
 
-impl Source for StreamMessages {
-    fn schema(&self) -> SchemaRef {
-        self.messages.schema().cloned().unwrap_or_else(super::message::no_columns)
-    }
-
+    /// The next batch; `None` at the end. After an error it is not called again.
     fn next_batch(&mut self) -> Result<Option<RecordBatch>> {
         while !self.ended {
             match self.next_message()? {
@@ -167,8 +178,7 @@ impl FileMessages {
         messages.set_schema(footer.schema().ok_or_else(|| damaged(name, "it has no schema"))?)?;
         let dictionaries: Vec<Block> = footer.dictionaries().into_iter().flatten().copied().collect();
         let batches: Vec<Block> = footer.recordBatches().into_iter().flatten().copied().collect();
-        let batches = batches.into_iter();
-        let mut file = Self { file, len, name: name.to_owned(), messages, batches };
+        let mut file = Self { file, len, name: name.to_owned(), messages, batches: batches.into_iter() };
         for block in dictionaries {
             file.message(block)?;
         }
@@ -197,13 +207,8 @@ impl FileMessages {
         let header = prefixed.get(skip..).unwrap_or_default();
         self.messages.take(header, &bytes.into())
     }
-}
 
-impl Source for FileMessages {
-    fn schema(&self) -> SchemaRef {
-        self.messages.schema().cloned().unwrap_or_else(super::message::no_columns)
-    }
-
+    /// The next batch; `None` at the end. After an error it is not called again.
     fn next_batch(&mut self) -> Result<Option<RecordBatch>> {
         while let Some(block) = self.batches.next() {
             if let Some(batch) = self.message(block)? {
@@ -211,37 +216,5 @@ impl Source for FileMessages {
             }
         }
         Ok(None)
-    }
-}
-
-/// Cuts the batches of an input, which may have any size.
-struct Split<S> {
-    input: S,
-    rest: Option<RecordBatch>,
-    rows: usize,
-}
-
-impl<S: Source> Iterator for Split<S> {
-    type Item = Result<RecordBatch, ArrowError>;
-
-    fn next(&mut self) -> Option<Self::Item> {
-        let batch = match self.rest.take() {
-            Some(batch) => batch,
-            None => match self.input.next_batch().transpose()? {
-                Ok(batch) => batch,
-                Err(error) => return Some(Err(error.into())),
-            },
-        };
-        if batch.num_rows() <= self.rows {
-            return Some(Ok(batch));
-        }
-        self.rest = Some(batch.slice(self.rows, batch.num_rows() - self.rows));
-        Some(Ok(batch.slice(0, self.rows)))
-    }
-}
-
-impl<S: Source> RecordBatchReader for Split<S> {
-    fn schema(&self) -> SchemaRef {
-        self.input.schema()
     }
 }

@@ -1,6 +1,6 @@
 //! Documents become batches.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
 use arrow_array::{ArrayRef, RecordBatch, StringArray};
@@ -16,7 +16,7 @@ use super::numbers::{has_long_number, inexact};
 use super::pixel::JsonPixel;
 use super::pixels::{self, ImageValue, PixelLists};
 use super::plan::{JsonPlan, message_of};
-use super::scan::{Member, Members, Scan, Scanner};
+use super::scan::{Member, Members, Numbers, Scan, Scanner};
 use crate::base::error::{Error, Result};
 use crate::base::reason::Reason;
 use crate::images::defect::{Defect, defects_array};
@@ -68,16 +68,15 @@ pub(super) struct BatchBuilder<T> {
     defects: Vec<Defect>,
     /// Rows with a number that the type of their column might change.
     doubtful: Vec<usize>,
-    /// Those among them with a number that neither i64 nor f64 holds.
-    huge: Vec<usize>,
     /// Of the current document: what became of the image, and where its text is.
     image: Option<(ImageValue, std::ops::Range<usize>)>,
     mark: pixels::Mark,
     doubt: bool,
-    is_huge: bool,
     rest: Vec<u8>,
     /// The column of the next member, if the members come in the order of the columns.
     next_column: usize,
+    /// The keys that were warned of: they may be in every row.
+    late_keys: HashSet<String>,
 }
 
 impl<T: JsonPixel> BatchBuilder<T> {
@@ -96,12 +95,11 @@ impl<T: JsonPixel> BatchBuilder<T> {
             taken: Vec::new(),
             defects: Vec::new(),
             doubtful: Vec::new(),
-            huge: Vec::new(),
             image: None,
             doubt: false,
-            is_huge: false,
             rest: Vec::new(),
             next_column: 0,
+            late_keys: HashSet::new(),
             plan,
         })
     }
@@ -122,7 +120,7 @@ impl<T: JsonPixel> BatchBuilder<T> {
     fn read(&mut self, scanner: &mut Scanner<'_>) -> Scan<()> {
         self.mark = self.lists.mark();
         self.image = None;
-        (self.doubt, self.is_huge, self.next_column) = (false, false, 0);
+        (self.doubt, self.next_column) = (false, 0);
         self.rest.clear();
         let plan = self.plan.clone();
         scanner.document(&plan.image_path.key, self)
@@ -163,11 +161,10 @@ impl<T: JsonPixel> BatchBuilder<T> {
         };
         if self.doubt && broken.is_none() {
             self.doubtful.push(index);
-            if self.is_huge {
-                self.huge.push(index);
-            }
         }
-        self.rests.push(std::mem::take(&mut self.rest));
+        if self.plan.late == LateMembers::Rest {
+            self.rests.push(std::mem::take(&mut self.rest));
+        }
         let start = self.members_start();
         close_members(&mut self.members, start);
         self.member_ends.push(self.members.len());
@@ -225,7 +222,6 @@ impl<T: JsonPixel> BatchBuilder<T> {
         self.taken.clear();
         self.defects.clear();
         self.doubtful.clear();
-        self.huge.clear();
     }
 
     fn assemble(&mut self, others: RecordBatch) -> Result<RecordBatch> {
@@ -279,17 +275,17 @@ impl<T: JsonPixel> BatchBuilder<T> {
                 broken.insert(row, message);
             }
         }
-        for &row in &self.huge {
-            broken.entry(row).or_insert_with(|| HUGE.to_owned());
-        }
         Ok(broken)
     }
 
+    /// A message about the first number in a row of members that its column would change.
     fn inexact_in(&self, text: &[u8]) -> Option<String> {
-        match serde_json::from_slice(text) {
-            Ok(value) => inexact(&value, &DataType::Struct(self.plan.others.fields().clone())),
-            Err(_) => Some(HUGE.to_owned()),
-        }
+        let mut numbers = Numbers::default();
+        // The text has been walked over once already, so there is no fault in it.
+        let _ = Scanner::new(text, 0).members(|member| numbers |= member.numbers);
+        let value: Option<Value> = serde_json::from_slice(text).ok();
+        let found = value.and_then(|value| inexact(&value, &DataType::Struct(self.plan.others.fields().clone())));
+        found.or_else(|| numbers.huge.then(|| HUGE.to_owned()))
     }
 
     /// Moves the members that their columns cannot hold exactly to the rests of their rows.
@@ -309,7 +305,7 @@ impl<T: JsonPixel> BatchBuilder<T> {
                 let (kept, mut failed) = (&mut self.members, None);
                 let walked = Scanner::new(text, 0).members(|member| {
                     let Some(column) = self.plan.column(member.key, 0) else { return };
-                    match holds(&self.plan, column, &mut decoders[column], member) {
+                    match fits_column(&self.plan, column, &mut decoders[column], member) {
                         Ok(true) => append_member(kept, begin, member.text),
                         Ok(false) => {
                             append_member(&mut self.rests[row], 0, member.text);
@@ -376,32 +372,34 @@ impl<T: JsonPixel> Members for BatchBuilder<T> {
             Some(column) if self.plan.is_text[column] => {
                 let value = member.value();
                 append_member(&mut self.members, start, &member.text[..member.value_at]);
-                match value {
-                    b"null" => self.members.extend_from_slice(value),
-                    _ => self
-                        .members
-                        .extend_from_slice(Value::from(String::from_utf8_lossy(value)).to_string().as_bytes()),
+                if value == b"null" {
+                    self.members.extend_from_slice(value);
+                } else {
+                    let text = Value::from(String::from_utf8_lossy(value));
+                    self.members.extend_from_slice(text.to_string().as_bytes());
                 }
                 return;
             }
             None if self.plan.late == LateMembers::Rest => {
                 let key = member.key.name();
-                self.plan
-                    .warnings
-                    .add(format!("key `{key}` is not in the first rows; its values are in column `{REST}`"));
+                if !self.late_keys.contains(&*key) {
+                    let warning = format!("key `{key}` is not in the first rows; its values are in column `{REST}`");
+                    self.plan.warnings.add(warning);
+                    self.late_keys.insert(key.into_owned());
+                }
                 return append_member(&mut self.rest, 0, member.text);
             }
             _ => {}
         }
         if member.numbers.huge {
-            (self.doubt, self.is_huge) = (true, true);
+            self.doubt = true;
         } else if !self.doubt
             && let Some(column) = column
         {
             self.doubt = if member.numbers.fractional {
-                self.plan.holds(column, &DataType::Int64)
+                self.plan.has_numbers(column, &DataType::Int64)
             } else {
-                has_long_number(member.text) && self.plan.holds(column, &DataType::Float64)
+                has_long_number(member.text) && self.plan.has_numbers(column, &DataType::Float64)
             };
         }
         append_member(&mut self.members, start, member.text);
@@ -409,7 +407,7 @@ impl<T: JsonPixel> Members for BatchBuilder<T> {
 }
 
 /// Whether a column holds the value of a member exactly. `decoder` is that of the column, once it is made.
-fn holds(plan: &JsonPlan, column: usize, decoder: &mut Option<Decoder>, member: Member<'_>) -> Result<bool> {
+fn fits_column(plan: &JsonPlan, column: usize, decoder: &mut Option<Decoder>, member: Member<'_>) -> Result<bool> {
     let mut text = Vec::new();
     append_member(&mut text, 0, member.text);
     close_members(&mut text, 0);

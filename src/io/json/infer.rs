@@ -3,7 +3,6 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use arrow_json::ReaderBuilder;
 use arrow_json::reader::infer_json_schema_from_iterator;
 use arrow_schema::{ArrowError, DataType, Field, Schema};
 use serde_json::{Value, json};
@@ -14,7 +13,7 @@ use super::members::{append_member, around, close_members};
 use super::nested::KeyPath;
 use super::numbers::inexact;
 use super::pixels;
-use super::plan::{JsonPlan, MAX_ROWS};
+use super::plan::{JsonPlan, MAX_ROWS, strict_decoder};
 use super::scan::{Member, Members, Scan, Scanner, SyntaxFault};
 use crate::base::error::{Error, Result};
 use crate::base::shape::PixelType;
@@ -224,8 +223,7 @@ fn fits(rows: &[Value], schema: Schema) -> bool {
     if has_empty || rows.iter().any(|row| inexact(row, &all).is_some()) {
         return false;
     }
-    let decoder = ReaderBuilder::new(Arc::new(schema)).with_batch_size(rows.len().max(1)).with_strict_mode(true);
-    let decoded = decoder.build_decoder().and_then(|mut decoder| {
+    let decoded = strict_decoder(Arc::new(schema), rows.len().max(1)).and_then(|mut decoder| {
         decoder.serialize(rows)?;
         decoder.flush()
     });

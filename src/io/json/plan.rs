@@ -45,14 +45,13 @@ pub(super) struct JsonPlan {
 impl JsonPlan {
     /// A decoder of the other columns, for batches of `rows` rows.
     pub(super) fn decoder(&self, rows: usize) -> Result<Decoder> {
-        let builder = ReaderBuilder::new(self.others.clone()).with_batch_size(rows).with_strict_mode(true);
-        Ok(builder.build_decoder()?)
+        Ok(strict_decoder(self.others.clone(), rows)?)
     }
 
     /// A decoder of one of the other columns, row by row.
     pub(super) fn decoder_of(&self, column: usize) -> Result<Decoder> {
         let schema = Arc::new(Schema::new(vec![self.others.field(column).clone()]));
-        Ok(ReaderBuilder::new(schema).with_batch_size(1).with_strict_mode(true).build_decoder()?)
+        Ok(strict_decoder(schema, 1)?)
     }
 
     /// The place of the column of a key among the others. `expected` is where it probably is.
@@ -63,9 +62,14 @@ impl JsonPlan {
     }
 
     /// Whether a column has numbers of a type in it.
-    pub(super) fn holds(&self, column: usize, number: &DataType) -> bool {
+    pub(super) fn has_numbers(&self, column: usize, number: &DataType) -> bool {
         has(self.others.field(column).data_type(), number)
     }
+}
+
+/// A decoder that fails at members that the schema does not have.
+pub(super) fn strict_decoder(schema: SchemaRef, rows: usize) -> Result<Decoder, ArrowError> {
+    ReaderBuilder::new(schema).with_batch_size(rows).with_strict_mode(true).build_decoder()
 }
 
 /// The message of an error of arrow-json.

@@ -590,6 +590,14 @@ fn late_members_go_into_the_rest_if_asked() {
             assert!(all.contains(warning) && all.is_empty() == warning.is_empty(), "{all}");
         }
     }
+    // A number beyond 64 bits is not rounded into a column of floats.
+    let floats = lines(1200).replace("\"label\": ", "\"label\": 0.5, \"row\": ");
+    let text = floats + "{\"image\": [1], \"label\": 99999999999999999999}\n";
+    let options_of_rest = ReadOptions { late_members: LateMembers::Rest, ..options(PixelType::U8) };
+    let found = read_by(text.as_bytes(), &options_of_rest, FINE);
+    assert!(found.columns[1].is_null(1200), "{:?}", found.columns[1]);
+    assert_eq!(texts(&found.columns[3])[1200], Some("{\"label\": 99999999999999999999}"));
+
     let text = beyond_the_sample("{\"image\": [1], \"other\": 1}\n");
     let failing = ReadOptions { late_members: LateMembers::Fail, ..keeping() };
     let error = read_by(text.as_bytes(), &failing, FINE).error;
