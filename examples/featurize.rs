@@ -9,7 +9,8 @@ use std::time::{Duration, Instant};
 use arrow_array::{RecordBatch, RecordBatchReader};
 use arrow_cast::display::{ArrayFormatter, FormatOptions};
 use arrow_schema::{ArrowError, SchemaRef};
-use clap::Parser;
+use clap::{CommandFactory, Parser, ValueHint};
+use clap_complete::Shell;
 use indicatif::{ProgressBar, ProgressStyle};
 use pixelfeat::stages::{Gray, Resize};
 use pixelfeat::{
@@ -26,104 +27,168 @@ use signal_hook::flag;
 /// columns: by default row sums, column sums, centroid, mean and standard deviation.
 #[derive(Parser)]
 #[command(name = "featurize", version, max_term_width = 110)]
+#[command(after_long_help = EXAMPLES)]
 struct Args {
+    /// Files, folders, patterns, or - for stdin [default: 10,000 digit-like images are drawn]
+    ///
     /// Files to read, their folders, patterns such as 'data/**/*.parquet', or - for stdin: NDJSON or a JSON array (plain,
     /// .gz, .zst), Parquet, Arrow IPC, IDX and NPY (plain, .gz), NPZ, images. Without any, 10,000 digit-like images are
     /// drawn.
-    #[arg(value_name = "INPUT")]
+    #[arg(value_name = "INPUT", value_hint = ValueHint::AnyPath)]
     inputs: Vec<PathBuf>,
+    /// NAME.parquet, .arrow, .npy or .csv; - for Arrow IPC on stdout
+    ///
     /// Where to write: NAME.parquet, NAME.arrow, NAME.npy (with NAME.COLUMN.npy beside it), NAME.csv, or - for an Arrow
     /// IPC stream on stdout.
-    #[arg(short, long, default_value = "features.parquet")]
+    #[arg(short, long, value_name = "FILE", default_value = "features.parquet", value_hint = ValueHint::FilePath)]
     output: PathBuf,
-    /// The column that holds the images; in JSON also the way to a nested key, as data.pixels; in NPZ an array's name.
-    #[arg(long, value_name = "COLUMN", default_value = "image")]
+
+    /// The column that holds the images
+    ///
+    /// In JSON also the way to a nested key, as data.pixels; in NPZ an array's name.
+    #[arg(long, value_name = "COLUMN", default_value = "image", help_heading = INPUT)]
     image: String,
-    /// The labels of an IDX or NPY file of images [default: those beside an IDX file by MNIST's naming].
-    #[arg(long, value_name = "FILE")]
-    labels: Option<PathBuf>,
-    /// The columns to pass through, parted by commas [default: all].
-    #[arg(long, value_name = "COLUMNS", value_delimiter = ',')]
-    columns: Option<Vec<String>>,
-    /// Read the first N rows only.
-    #[arg(long, value_name = "N", conflicts_with = "sample")]
-    limit: Option<u64>,
-    /// Read N rows drawn at random, in their order. Memory holds up to twice as many.
-    #[arg(long, value_name = "N")]
-    sample: Option<usize>,
-    /// What decides which rows --sample draws, and what random stages do.
-    #[arg(long, value_name = "N", default_value_t = 0)]
-    seed: u64,
-    /// The image shape; by default read from nested lists, or from a length that is a perfect square.
-    #[arg(long, value_name = "HxW[xC]")]
+    /// The image shape, as 28x28 or 32x32x3
+    ///
+    /// By default it is read from nested lists, or from a length that is a perfect square.
+    #[arg(long, value_name = "HxW[xC]", help_heading = INPUT)]
     shape: Option<ImageShape>,
-    /// The type of the pixels, u8, u16 or f32; by default the column's own, and u8 for JSON.
-    #[arg(long, value_name = "TYPE")]
+    /// The type of the pixels: u8, u16 or f32
+    ///
+    /// By default it is the column's own, and u8 for JSON.
+    #[arg(long, value_name = "TYPE", help_heading = INPUT, hide_short_help = true)]
     pixel_type: Option<PixelType>,
-    /// What the bytes of a column hold: raw (pixels) or encoded (images); by default most of the first rows tell.
-    #[arg(long, value_name = "ENCODING")]
+    /// What the bytes of a column hold: raw (pixels) or encoded (images)
+    ///
+    /// By default most of the first rows tell.
+    #[arg(long, value_name = "ENCODING", help_heading = INPUT, hide_short_help = true)]
     encoding: Option<Encoding>,
-    /// The order in which the dimensions of an image are stored, as hw, hwc or chw; by default metadata or rows tell.
-    #[arg(long, value_name = "ORDER")]
+    /// The order in which the dimensions of an image are stored: hw, hwc or chw
+    ///
+    /// By default metadata or the first rows tell.
+    #[arg(long, value_name = "ORDER", help_heading = INPUT, hide_short_help = true)]
     order: Option<DimensionOrder>,
-    /// What to compute of each image, separated by commas: profiles (sums of rows and columns, centroid, mean, std) and
-    /// histogram:N (the share of pixels in each of N parts of their range).
-    #[arg(long, value_name = "SET", default_value_t)]
-    features: FeatureSet,
-    /// What sums, mean and std are divided by [default: 255 for u8, 65535 for u16, 1 for f32].
-    #[arg(long, value_name = "N", value_parser = positive)]
-    scale: Option<f64>,
-    /// Make colours gray (BT.601) and leave alpha out.
-    #[arg(long)]
-    gray: bool,
-    /// Bring all images to one size, after --gray; the filter is bilinear or area.
-    #[arg(long, value_name = "HxW[:FILTER]")]
-    resize: Option<Resize>,
-    /// What is done to each image before its features are computed, in this order: stages with commas between, as
-    /// gray,resize:28x28,flip:x:0.5. --gray and --resize are short for the most common ones.
-    #[arg(long, value_name = "STAGES", conflicts_with_all = ["gray", "resize"])]
-    stages: Option<Chain>,
-    /// Take images of different sizes as they are: lists of as many features as each has, with its height and width.
-    #[arg(long, conflicts_with = "resize")]
-    ragged: bool,
-    /// Write the image as well: tensor and bytes are the pixels that the features are of, decoded, gray and resized;
-    /// original is the input's column.
-    #[arg(long, value_name = "FORM", num_args = 0..=1, require_equals = true, default_value = "no", default_missing_value = "tensor", hide_default_value = true)]
-    keep_image: KeepImage,
-    /// What computes: auto, cpu, gpu or hybrid (CPU and GPU at once).
-    #[arg(long, default_value = "auto")]
-    backend: Backend,
-    /// One list column `features`, one column for each feature, or an arrow.fixed_shape_tensor: list, columns or tensor.
-    #[arg(long, default_value = "list")]
-    layout: Layout,
-    /// What becomes of a row that cannot be featurized: null, drop or error.
-    #[arg(long, value_name = "POLICY", default_value = "null")]
-    on_invalid: OnInvalid,
-    /// Write the rows that cannot be featurized to this file, as NDJSON; lines that are not JSON go there too.
-    #[arg(long, value_name = "FILE")]
-    quarantine: Option<PathBuf>,
-    /// How to compress the output: zstd, snappy, gzip or none [default: zstd for Parquet, none for all else].
-    #[arg(long, value_name = "CODEC")]
-    compression: Option<io::Compression>,
-    /// Write a folder of Parquet files, one for each value of this column: features/label=3/part-0.parquet.
-    #[arg(long, value_name = "COLUMN")]
-    partition_by: Option<String>,
-    /// How long a row of a JSON stream may wait for the next ones, if these do not come.
-    #[arg(long, value_name = "MS", default_value_t = 5)]
+    /// The file with the labels of an IDX or NPY file of images
+    ///
+    /// By default these are the labels beside an IDX file by MNIST's naming.
+    #[arg(long, value_name = "FILE", help_heading = INPUT, hide_short_help = true, value_hint = ValueHint::FilePath)]
+    labels: Option<PathBuf>,
+    /// The columns to pass through, with commas between them [default: all]
+    #[arg(long, value_name = "COLUMNS", value_delimiter = ',', help_heading = INPUT)]
+    columns: Option<Vec<String>>,
+    /// Read the first N rows only
+    #[arg(long, value_name = "N", conflicts_with = "sample", help_heading = INPUT)]
+    limit: Option<u64>,
+    /// Read N rows drawn at random, in their order
+    ///
+    /// Memory holds up to twice as many.
+    #[arg(long, value_name = "N", help_heading = INPUT, hide_short_help = true)]
+    sample: Option<usize>,
+    /// How long a row of a stream may wait for the next ones, if these do not come
+    #[arg(long, value_name = "MS", default_value_t = 5, help_heading = INPUT, hide_short_help = true)]
     max_delay: u64,
-    /// Rows in a batch, at most.
-    #[arg(long, value_name = "ROWS", default_value_t = 8192, value_parser = at_least_one)]
-    batch_size: usize,
-    /// Threads to decode and compute with [default: one a core].
-    #[arg(long, value_name = "N", value_parser = at_least_one)]
-    threads: Option<usize>,
-    /// Write a report of the run to this file, as JSON.
-    #[arg(long, value_name = "FILE")]
+
+    /// Make colours gray (BT.601) and leave alpha out
+    #[arg(long, help_heading = IMAGES)]
+    gray: bool,
+    /// Bring all images to one size, after --gray
+    ///
+    /// The filter is bilinear (the default) or area.
+    #[arg(long, value_name = "HxW[:FILTER]", help_heading = IMAGES)]
+    resize: Option<Resize>,
+    /// Stages that change each image, as gray,resize:28x28,flip:x:0.5
+    ///
+    /// What is done to each image before its features are computed, in this order, with commas between the stages. --gray
+    /// and --resize are short for the most common ones.
+    #[arg(long, value_name = "STAGES", conflicts_with_all = ["gray", "resize"], help_heading = IMAGES)]
+    stages: Option<Chain>,
+    /// What decides which rows --sample draws, and what random stages do
+    #[arg(long, value_name = "N", default_value_t = 0, help_heading = IMAGES, hide_short_help = true)]
+    seed: u64,
+    /// Take images of different sizes as they are
+    ///
+    /// The features are lists of as many values as each image has, with its height and width.
+    #[arg(long, conflicts_with = "resize", help_heading = IMAGES, hide_short_help = true)]
+    ragged: bool,
+
+    /// What to compute of each image, as profiles,histogram:16
+    ///
+    /// The features, separated by commas: profiles (sums of rows and columns, centroid, mean, std) and histogram:N (the
+    /// share of pixels in each of N parts of their range).
+    #[arg(long, value_name = "SET", default_value_t, help_heading = FEATURES)]
+    features: FeatureSet,
+    /// The form of the features: list, columns or tensor
+    ///
+    /// One list column `features`, one column for each value, or an arrow.fixed_shape_tensor.
+    #[arg(long, default_value = "list", help_heading = FEATURES)]
+    layout: Layout,
+    /// What sums, mean and std are divided by [default: 255 for u8, 65535 for u16, 1 for f32]
+    #[arg(long, value_name = "N", value_parser = positive, help_heading = FEATURES, hide_short_help = true)]
+    scale: Option<f64>,
+    /// Write the image as well: tensor, bytes or original
+    ///
+    /// tensor and bytes are the pixels that the features are of: decoded, gray and resized. original is the input's column.
+    #[arg(long, value_name = "FORM", num_args = 0..=1, require_equals = true, default_value = "no", default_missing_value = "tensor", hide_default_value = true, help_heading = FEATURES)]
+    keep_image: KeepImage,
+
+    /// What becomes of a row without features: null, drop or error
+    #[arg(long, value_name = "POLICY", default_value = "null", help_heading = OUTPUT)]
+    on_invalid: OnInvalid,
+    /// Write the rows without features to this file, as NDJSON
+    ///
+    /// Lines that are not JSON go there too.
+    #[arg(long, value_name = "FILE", help_heading = OUTPUT, value_hint = ValueHint::FilePath)]
+    quarantine: Option<PathBuf>,
+    /// Write a report of the run to this file, as JSON
+    #[arg(long, value_name = "FILE", help_heading = OUTPUT, value_hint = ValueHint::FilePath)]
     report: Option<PathBuf>,
-    /// Print nothing but errors.
-    #[arg(short, long)]
+    /// How to compress the output: zstd, snappy, gzip or none
+    ///
+    /// By default zstd for Parquet, none for all else.
+    #[arg(long, value_name = "CODEC", help_heading = OUTPUT, hide_short_help = true)]
+    compression: Option<io::Compression>,
+    /// Write a folder of Parquet files, one for each value of this column
+    ///
+    /// The files have names such as features/label=3/part-0.parquet.
+    #[arg(long, value_name = "COLUMN", help_heading = OUTPUT, hide_short_help = true)]
+    partition_by: Option<String>,
+
+    /// What computes: auto, cpu, gpu or hybrid (CPU and GPU at once)
+    #[arg(long, default_value = "auto", help_heading = RUN)]
+    backend: Backend,
+    /// Threads to decode and compute with [default: one a core]
+    #[arg(long, value_name = "N", value_parser = at_least_one, help_heading = RUN)]
+    threads: Option<usize>,
+    /// Rows in a batch, at most
+    #[arg(long, value_name = "ROWS", default_value_t = 8192, value_parser = at_least_one, help_heading = RUN, hide_short_help = true)]
+    batch_size: usize,
+    /// Print nothing but errors
+    #[arg(short, long, help_heading = RUN)]
     quiet: bool,
+    /// Print a script that completes these options in a shell, and end
+    ///
+    /// For bash: featurize --completions bash > ~/.local/share/bash-completion/completions/featurize
+    #[arg(long, value_name = "SHELL", help_heading = RUN, hide_short_help = true)]
+    completions: Option<Shell>,
 }
+
+const INPUT: &str = "Input";
+const IMAGES: &str = "Images";
+const FEATURES: &str = "Features";
+const OUTPUT: &str = "Output";
+const RUN: &str = "Run";
+
+const EXAMPLES: &str = "\
+Examples:
+  featurize digits.json.gz -o features.parquet
+  featurize 'data/**/*.parquet' --shape 28x28 --on-invalid drop --quarantine odd-rows.ndjson
+  featurize photos --gray --resize 28x28:area --keep-image -o photos.arrow
+  tail -F rows.ndjson | featurize - -o - | other-program
+
+Exit codes:
+  0  the output is complete
+  1  the run failed; the output does not appear
+  2  the command line is wrong";
 
 fn positive(text: &str) -> Result<f64, String> {
     text.parse().ok().filter(|n: &f64| n.is_finite() && *n > 0.0).ok_or_else(|| "not a positive number".to_owned())
@@ -135,6 +200,10 @@ fn at_least_one(text: &str) -> Result<usize, String> {
 
 fn main() -> ExitCode {
     let args = Args::parse();
+    if let Some(shell) = args.completions {
+        clap_complete::generate(shell, &mut Args::command(), "featurize", &mut std::io::stdout());
+        return ExitCode::SUCCESS;
+    }
     let mut options = io::WriteOptions::default();
     options.compression = args.compression;
     options.partition_by = args.partition_by.clone();

@@ -419,6 +419,21 @@ fn a_feature_set_makes_its_columns_and_a_wrong_one_is_named() {
 }
 
 #[test]
+fn the_short_help_fits_a_screen() {
+    let help = Place::new().done(&["-h"]);
+    assert!(help.lines().count() <= 40, "{help}");
+    assert!(help.contains("--features") && !help.contains("--max-delay"), "{help}");
+}
+
+#[test]
+fn completions_know_the_options() {
+    for shell in ["bash", "zsh", "fish"] {
+        let script = Place::new().done(&["--completions", shell]);
+        assert!(script.contains("max-delay"), "{shell}: {script}");
+    }
+}
+
+#[test]
 fn help_names_every_option() {
     let help = Place::new().done(&["--help"]);
     for option in [

@@ -4,14 +4,17 @@
 use std::fs;
 use std::io::{self, PipeWriter, Read, Write};
 use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
 use std::sync::mpsc::{Receiver, channel};
 use std::thread;
 use std::time::Duration;
 
-use arrow_array::RecordBatch;
 use arrow_array::cast::AsArray;
-use arrow_array::types::Int64Type;
+use arrow_array::types::{Int64Type, UInt8Type};
+use arrow_array::{ArrayRef, Int64Array, ListArray, RecordBatch};
 use arrow_ipc::reader::StreamReader;
+use arrow_ipc::writer::StreamWriter;
+use arrow_schema::{DataType, Field, Schema};
 use pixelfeat::io::{FeatureFiles, ReadOptions, StopHandle};
 use pixelfeat::{Backend, Engine, EngineOptions, FeatureSpec, Featurizer};
 
@@ -127,6 +130,26 @@ fn featurize(input: &str) -> (Child, Receiver<usize>) {
     let batches = std::iter::once_with(move || StreamReader::try_new(stdout, None).unwrap()).flatten();
     let labels = labels_of(batches.map(Result::unwrap));
     (child, labels)
+}
+
+/// The shape of flat images is open until rows have come, and only a few rows come before the pause.
+#[test]
+fn a_pause_of_arrow_ipc_settles_what_the_first_rows_tell() {
+    let (mut child, labels) = featurize("-");
+    let image = Field::new("image", DataType::new_list(DataType::UInt8, true), true);
+    let schema = Arc::new(Schema::new(vec![image, Field::new("label", DataType::Int64, false)]));
+    let mut writer = StreamWriter::try_new(child.stdin.take().unwrap(), &schema).unwrap();
+    for label in 0..3 {
+        let image = ListArray::from_iter_primitive::<UInt8Type, _, _>([Some([1, 2, 3, 4].map(Some))]);
+        let columns: [ArrayRef; 2] = [Arc::new(image), Arc::new(Int64Array::from(vec![label]))];
+        writer.write(&RecordBatch::try_new(schema.clone(), columns.to_vec()).unwrap()).unwrap();
+        writer.flush().unwrap();
+        assert_eq!(labels.recv_timeout(LONG), Ok(label as usize));
+    }
+    writer.finish().unwrap();
+    drop(writer);
+    assert!(labels.recv_timeout(LONG).is_err(), "nothing follows");
+    assert_eq!(finished(child), (Some(0), String::new()));
 }
 
 fn finished(mut child: Child) -> (Option<i32>, String) {

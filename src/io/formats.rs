@@ -224,7 +224,7 @@ static FORMATS: [FileFormat; 9] = [
         content: Content::Rows,
         reading: Some(Reading {
             recognises: |head| head.starts_with(&[0xff; 4]),
-            notices_pauses: false,
+            notices_pauses: true,
             open: Open::Stream(built_in!("ipc", OpenStream, |input, options| {
                 super::ipc::open_stream(input.bytes, input.name, options)
             })),

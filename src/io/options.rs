@@ -37,7 +37,8 @@ pub struct ReadOptions {
     /// Which rows to read.
     pub rows: Rows,
     /// How long a row of a stream may wait for the next ones, if these do not come; before the first pause at least 50 ms.
-    /// JSON only; other formats say where a batch ends.
+    /// The batches of an Arrow IPC stream come out at once; there this is only the time after which a pause decides what the
+    /// first rows are to tell, if they are few.
     pub max_delay: Duration,
     /// Ends the reading of streams.
     pub stop: StopHandle,

@@ -55,8 +55,8 @@ pub fn open_all<P: AsRef<Path>>(paths: impl IntoIterator<Item = P>, options: &Re
 
 /// Reads a stream of bytes: a socket, a child's stdout, bytes in memory. `name` is what errors call it.
 ///
-/// A thread reads it ahead. If it pauses in JSON, the rows that have come so far come out, and then a batch without rows,
-/// which says so ([`ReadOptions::max_delay`]).
+/// A thread reads it ahead. If JSON or Arrow IPC pauses, the rows that have come so far come out, and then a batch without
+/// rows, which says so ([`ReadOptions::max_delay`]).
 ///
 /// Its first bytes tell the format, which must be one that needs no seeking: JSON (plain, gzip or zstd), an Arrow IPC stream,
 /// IDX or NPY.

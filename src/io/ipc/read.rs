@@ -55,9 +55,34 @@ fn cut(
     made(schema, cut)
 }
 
+/// A stream of bytes that waits for the rest of a message, however long it takes. Only between messages is a pause of the
+/// stream, a read that fails with `WouldBlock`, of interest.
+struct Patient {
+    input: Box<dyn Read + Send>,
+    within_message: bool,
+}
+
+impl Read for Patient {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        loop {
+            match self.input.read(buffer) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock && self.within_message => {}
+                result => return result,
+            }
+        }
+    }
+}
+
+/// What comes next in a stream.
+enum Next {
+    Message(Vec<u8>, Buffer),
+    Pause,
+    End,
+}
+
 /// Messages one after another.
 struct StreamMessages {
-    input: BufReader<Box<dyn Read + Send>>,
+    input: BufReader<Patient>,
     name: String,
     messages: Messages,
     ended: bool,
@@ -65,14 +90,14 @@ struct StreamMessages {
 
 impl StreamMessages {
     fn open(input: Box<dyn Read + Send>, name: &str) -> Result<Self> {
-        let input = BufReader::with_capacity(128 << 10, input);
+        let input = BufReader::with_capacity(128 << 10, Patient { input, within_message: true });
         let mut stream = Self { input, name: name.to_owned(), messages: Messages::new(name), ended: false };
         while !stream.messages.has_schema() {
-            let Some((header, body)) = stream.next_message()? else {
-                return Err(damaged(name, "it has no schema"));
-            };
-            if stream.messages.take(&header, &body)?.is_some() {
-                return Err(damaged(name, "a batch comes before the schema"));
+            match stream.next()? {
+                Next::Message(header, body) if stream.messages.take(&header, &body)?.is_none() => {}
+                Next::Message(..) => return Err(damaged(name, "a batch comes before the schema")),
+                Next::Pause => {}
+                Next::End => return Err(damaged(name, "it has no schema")),
             }
         }
         Ok(stream)
@@ -85,14 +110,20 @@ impl StreamMessages {
         }
     }
 
-    /// The header and body of the next message.
+    /// The header and body of the next message, or why there is none.
     ///
     /// The format allows a writer to stop without the mark at the end, a message of length 0. But then a stream of a writer
     /// that died looks complete, so a stream without the mark is an error.
-    fn next_message(&mut self) -> Result<Option<(Vec<u8>, Buffer)>> {
-        if self.input.fill_buf().map_err(|e| Error::io("read", &self.name, e))?.is_empty() {
+    fn next(&mut self) -> Result<Next> {
+        self.input.get_mut().within_message = false;
+        let is_empty = match self.input.fill_buf() {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(Next::Pause),
+            filled => filled.map_err(|e| Error::io("read", &self.name, e))?.is_empty(),
+        };
+        if is_empty {
             return Err(Error::format(&self.name, "the stream breaks off: its end-of-stream mark is missing"));
         }
+        self.input.get_mut().within_message = true;
         let mut len = [0; 4];
         self.input.read_exact(&mut len).map_err(|e| self.failed(e))?;
         if len == CONTINUATION {
@@ -100,7 +131,7 @@ impl StreamMessages {
         }
         let len = u32::from_le_bytes(len) as usize;
         if len == 0 {
-            return Ok(None);
+            return Ok(Next::End);
         }
         if len > MAX_HEADER_BYTES {
             return Err(damaged(&self.name, format!("a message claims a header of {len} bytes")));
@@ -113,7 +144,7 @@ impl StreamMessages {
         let body = arrow_ipc::root_as_message(&header).map_err(|e| damaged(&self.name, e))?.bodyLength();
         let body = usize::try_from(body).map_err(|_| damaged(&self.name, format!("a body claims {body} bytes")))?;
         let body = self.body(body).map_err(|e| self.failed(e))?;
-        Ok(Some((header, body)))
+        Ok(Next::Message(header, body))
     }
 
     /// Reads a body, whose memory grows with the bytes that arrive.
@@ -129,12 +160,13 @@ impl StreamMessages {
         Ok(body.into())
     }
 
-    /// The next batch; `None` at the end. After an error it is not called again.
+    /// The next batch, without rows where the stream pauses; `None` at the end. After an error it is not called again.
     fn next_batch(&mut self) -> Result<Option<RecordBatch>> {
         while !self.ended {
-            match self.next_message()? {
-                None => self.ended = true,
-                Some((header, body)) => {
+            match self.next()? {
+                Next::End => self.ended = true,
+                Next::Pause => return Ok(Some(RecordBatch::new_empty(self.messages.schema()?))),
+                Next::Message(header, body) => {
                     if let Some(batch) = self.messages.take(&header, &body)? {
                         return Ok(Some(batch));
                     }
