@@ -88,14 +88,16 @@ impl PauseSwitch {
 /// A stream that a thread reads ahead, so that a pause in it shows.
 ///
 /// A read fails with [`io::ErrorKind::WouldBlock`] if nothing has come for so long that bytes handed out before would wait
-/// longer than the maximum delay for what comes next; before the first pause this is at least 50 ms. The read after that waits
-/// for bytes.
+/// longer than the maximum delay for what comes next. The first pause needs more, since the rows before it decide shape and
+/// columns: 50 ms without bytes, or a second since the first of them. The read after a pause waits for bytes.
 pub struct LiveReader {
     chunks: Receiver<io::Result<Vec<u8>>>,
     chunk: Vec<u8>,
     at: usize,
     /// When the first of the bytes came that may wait for more.
     since: Option<Instant>,
+    /// When the last chunk came.
+    last: Instant,
     max_delay: Duration,
     /// Whether it has reported a pause.
     has_paused: bool,
@@ -133,7 +135,17 @@ impl LiveReader {
         };
         thread::Builder::new().name("pixelfeat-input".to_owned()).spawn(read_ahead)?;
         let pauses = PauseSwitch { is_on: Arc::new(AtomicBool::new(true)), again: Arc::default() };
-        Ok(Self { chunks, chunk: Vec::new(), at: 0, since: None, max_delay, has_paused: false, pauses, stop })
+        Ok(Self {
+            chunks,
+            chunk: Vec::new(),
+            at: 0,
+            since: None,
+            last: Instant::now(),
+            max_delay,
+            has_paused: false,
+            pauses,
+            stop,
+        })
     }
 
     /// The switch of its pauses, which are on at first.
@@ -143,9 +155,9 @@ impl LiveReader {
 
     /// Waits for the next chunk; `false` at the end.
     fn advance(&mut self) -> io::Result<bool> {
-        /// The delay of the first pause, if the maximum is not longer. The first rows decide shape and columns, so a thread
-        /// that is late must not look like a pause.
+        /// A thread that is late must not look like the first pause.
         const FIRST_DELAY: Duration = Duration::from_millis(50);
+        const FIRST_DELAY_OF_A_SLOW_STREAM: Duration = Duration::from_secs(1);
         /// So often it is checked whether the reading was stopped.
         const TICK: Duration = Duration::from_millis(50);
         loop {
@@ -156,12 +168,14 @@ impl LiveReader {
                 Err(TryRecvError::Empty) => {}
             }
             if self.since.is_none() && self.pauses.again.swap(false, Ordering::Relaxed) {
-                self.since = Some(Instant::now());
+                self.last = Instant::now();
+                self.since = Some(self.last);
             }
             let left = match self.since.filter(|_| self.pauses.is_on.load(Ordering::Relaxed)) {
+                Some(since) if self.has_paused => self.max_delay.saturating_sub(since.elapsed()),
                 Some(since) => {
-                    let first = if self.has_paused { Duration::ZERO } else { FIRST_DELAY };
-                    self.max_delay.max(first).saturating_sub(since.elapsed())
+                    let gap = self.max_delay.max(FIRST_DELAY).saturating_sub(self.last.elapsed());
+                    gap.min(self.max_delay.max(FIRST_DELAY_OF_A_SLOW_STREAM).saturating_sub(since.elapsed()))
                 }
                 None => TICK,
             };
@@ -179,7 +193,8 @@ impl LiveReader {
 
     fn take(&mut self, chunk: io::Result<Vec<u8>>) -> io::Result<bool> {
         (self.chunk, self.at) = (chunk?, 0);
-        self.since = self.since.or_else(|| Some(Instant::now()));
+        self.last = Instant::now();
+        self.since = self.since.or(Some(self.last));
         Ok(true)
     }
 }
@@ -222,6 +237,21 @@ mod tests {
         later.join().unwrap();
         from.pauses().off();
         assert_eq!(from.read(&mut buffer).unwrap(), 0, "the end is no pause");
+    }
+
+    #[test]
+    fn a_stream_that_flows_slowly_does_not_pause() {
+        let (mut to, mut from, _) = live(300);
+        let writer = thread::spawn(move || {
+            for byte in 0..25 {
+                to.write_all(&[byte]).unwrap();
+                thread::sleep(Duration::from_millis(20));
+            }
+        });
+        let mut bytes = Vec::new();
+        from.read_to_end(&mut bytes).unwrap();
+        assert_eq!(bytes.len(), 25);
+        writer.join().unwrap();
     }
 
     #[test]

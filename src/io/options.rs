@@ -36,9 +36,9 @@ pub struct ReadOptions {
     pub columns: Option<Vec<String>>,
     /// Which rows to read.
     pub rows: Rows,
-    /// How long a row of a stream may wait for the next ones, if these do not come; before the first pause at least 50 ms.
-    /// The batches of an Arrow IPC stream come out at once; there this is only the time after which a pause decides what the
-    /// first rows are to tell, if they are few.
+    /// How long a row of a stream may wait for the next ones, if these do not come; before the first pause at
+    /// least 50 ms. The batches of an Arrow IPC stream come out at once; there this is only the time after which
+    /// a pause decides what the first rows are to tell, if they are few.
     pub max_delay: Duration,
     /// Ends the reading of streams.
     pub stop: StopHandle,
