@@ -59,6 +59,53 @@ fn integer_features_are_the_oracles_bit_for_bit_on_every_backend() {
     }
 }
 
+/// The windows of `gradients` reach over bands and tiles, and a pixel's neighbours over their borders.
+#[test]
+fn gradients_are_the_oracles_bit_for_bit_on_every_backend() {
+    let (engines, set) = (engines(), "gradients".parse::<FeatureSet>().unwrap());
+    let cases = [
+        (1, 1, 1, 3),
+        (2, 3, 1, 3),
+        (10, 10, 1, 2),
+        (11, 9, 1, 2),
+        (28, 28, 1, 200),
+        (13, 127, 2, 2),
+        (29, 31, 4, 2),
+        (65_536, 2, 1, 1),
+        (2, 65_536, 1, 1),
+        (500, 301, 3, 1),
+    ];
+    for (h, w, c, images) in cases {
+        let shape = ImageShape::new(h, w, c).unwrap();
+        for pixel_type in [PixelType::U8, PixelType::U16] {
+            let values = values(Content::Random(12), pixel_type, images * shape.values());
+            let images = column(&values, pixel_type, shape.values());
+            let expected = expected_of(&set, &values, pixel_type, shape);
+            for (name, engine) in &engines {
+                let spec = FeatureSpec::new(shape).with_features(set.clone());
+                let features = Featurizer::new(engine.clone(), spec).featurize(&images).unwrap();
+                assert_eq!(first_difference(&features, &expected), None, "{name}, {shape} {pixel_type}");
+            }
+        }
+    }
+}
+
+#[test]
+fn gradients_of_a_large_image_are_the_same_on_every_backend() {
+    let shape = ImageShape::gray(4_096, 4_096).unwrap();
+    let values = values(Content::Random(13), PixelType::U8, shape.values());
+    let images = column(&values, PixelType::U8, shape.values());
+    let mut first: Option<Vec<Vec<f32>>> = None;
+    for (name, engine) in engines().iter().filter(|(name, _)| !name.starts_with("cpu") || name.ends_with("x2")) {
+        let spec = FeatureSpec::new(shape).with_features("gradients".parse().unwrap());
+        let features = Featurizer::new(engine.clone(), spec).featurize(&images).unwrap();
+        let rows = crate::support::rows(&features);
+        let first = first.get_or_insert_with(|| rows.clone());
+        assert!(first[0].iter().all(|value| (0.2..0.3).contains(value)), "no direction prevails: {:?}", first[0]);
+        assert!(*first == rows, "{name}");
+    }
+}
+
 #[test]
 fn float_features_are_the_same_on_every_cpu_level_and_within_the_bound_on_a_gpu() {
     let engines = engines();

@@ -3,6 +3,8 @@
 //! - `digits FILE.json.gz ROWS`: writes synthetic digits, measures nothing
 //! - `gunzip FILE`: decompresses a file, as the JSON reader does but alone
 //! - `kernels DIR CASE…`: features of the pixels in DIR/CASE.pixels, CASE as in `28x28-u8`, into DIR/CASE.pixelfeat
+//! - `gradients DIR`: on one thread, features of the digits in DIR/28x28-u8.pixels and of drawn large images, by name the
+//!   seconds that an image takes; the gradients of the digits into DIR/28x28-u8.gradients
 //! - `one`: one image through the library
 
 #[path = "floor.rs"]
@@ -34,6 +36,7 @@ fn main() -> Result<()> {
         ["digits", path, rows] => digits(path, rows.parse()?),
         ["gunzip", path] => print(&json!({ "seconds": gunzip(path)? })),
         ["kernels", dir, ref cases @ ..] => print(&kernels(Path::new(dir), cases)?),
+        ["gradients", dir] => print(&gradients(Path::new(dir))?),
         ["one"] => print(&json!({ "seconds": one_image()? })),
         // As a bench target it is started by `cargo bench` too, which has nothing to ask of it.
         _ => Ok(()),
@@ -119,6 +122,53 @@ fn kernel<P: Pixel>(pixels: &[P], shape: ImageShape) -> Result<(f64, Vec<f32>)> 
         sorted.extend(results.chunks_exact(stride).map(|row| row[column]));
     }
     Ok((seconds, sorted))
+}
+
+fn gradients(dir: &Path) -> Result<Value> {
+    const DIGITS: usize = 10_000;
+    const LARGE: usize = 8;
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(1).build()?;
+    let (digit, large): (ImageShape, ImageShape) = ("28x28".parse()?, "1024x1024".parse()?);
+    let digits = fs::read(dir.join("28x28-u8.pixels"))?;
+    let digits = &digits[..digits.len().min(DIGITS * digit.values())];
+    let mut random = synthetic::Random::new(1, 0);
+    let drawn: Vec<u8> = (0..LARGE * large.values()).map(|_| random.bits() as u8).collect();
+    let mut seconds = Map::new();
+    let cases = [
+        ("profiles", "profiles", digit, digits),
+        ("profiles,gradients", "profiles,gradients", digit, digits),
+        ("large", "gradients", large, &drawn),
+        ("gradients", "gradients", digit, digits),
+    ];
+    for (name, set, shape, pixels) in cases {
+        let layout = set.parse::<FeatureSet>()?.layout(shape, 255.0)?;
+        let images = pixels.len() / shape.values();
+        let mut results = vec![f32::NAN; images * layout.stride()];
+        let all = pool.install(|| {
+            median(|| {
+                if let Ok(out) = FeaturesMut::new(&mut results, layout.stride()) {
+                    cpu::featurize(Level::detect(), &layout, black_box(pixels), out);
+                }
+            })
+        });
+        for (image, row) in pixels.chunks(shape.values()).zip(results.chunks(layout.stride())).take(100) {
+            if pixelfeat::reference::features(&layout, image) != row {
+                return Err(format!("{set} of {shape} images are not those of the oracle").into());
+            }
+        }
+        seconds.insert(name.to_owned(), (all / images as f64).into());
+        if name == "gradients" {
+            let result_bytes: Vec<u8> = results.iter().flat_map(|value| value.to_le_bytes()).collect();
+            fs::write(dir.join("28x28-u8.gradients"), result_bytes)?;
+            let least = pool.install(|| {
+                median(|| {
+                    black_box(floor::floor(black_box(pixels), &mut results, &layout));
+                })
+            });
+            seconds.insert("floor".to_owned(), (least / images as f64).into());
+        }
+    }
+    Ok(Value::Object(seconds))
 }
 
 /// The middle one of eleven runs, after one that warms up.

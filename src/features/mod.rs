@@ -7,8 +7,10 @@
 //! |---|---|---|
 //! | `profiles` | for each channel H row sums, W column sums, centroid (y, x), mean, std; and `pixel_mean`, `pixel_std` | [`Profiles`] |
 //! | `histogram:N` | for each channel the share of pixels in each of N parts of the range | [`Histogram`] |
+//! | `gradients` | for each channel 4×4 windows of eight directions of the gradient | [`Gradients`] |
 
 pub(crate) mod family;
+mod gradients;
 mod histogram;
 mod layout;
 pub(crate) mod profiles;
@@ -21,6 +23,7 @@ mod set;
 use std::fmt;
 
 use self::family::Family;
+pub use self::gradients::Gradients;
 pub use self::histogram::Histogram;
 pub use self::layout::{Block, FeatureLayout};
 pub use self::profiles::Profiles;
@@ -96,4 +99,6 @@ families! {
     "profiles" => Profiles, "profiles";
     /// The share of pixels in each of N equal parts of the range of values.
     "histogram" => Histogram, "histogram:16";
+    /// How strongly the brightness of each part of an image rises in each of eight directions.
+    "gradients" => Gradients, "gradients";
 }
