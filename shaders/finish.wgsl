@@ -1,7 +1,5 @@
 // Features that stay on the device: every family makes its own from the records of images.
 
-@group(0) @binding(2) var<storage, read_write> features: array<f32>;
-
 // One image a workgroup. `params.first` counts images in the features, `params.stride` values from one to the next.
 @compute @workgroup_size(128)
 fn finish(

@@ -15,16 +15,20 @@
 @group(0) @binding(1) var<storage, read> pixels: array<vec4<u32>>;
 @group(0) @binding(1) var<storage, read> records: array<u32>;
 @group(0) @binding(2) var<storage, read_write> results: array<u32>;
+@group(0) @binding(2) var<storage, read_write> features: array<f32>;
 
 const GROUP: u32 = 128u;
 
 // A block in workgroup memory: by how many bytes it begins behind a vector, its images, the rows of each and the values
-// of a row.
+// of a row. Then the row and the pixel of the image at which it begins, and the byte of `pixels`.
 struct Block {
     lead: u32,
     images: u32,
     rows: u32,
     values: u32,
+    y: u32,
+    x: u32,
+    start: u32,
 }
 
 fn row_bytes() -> u32 {
@@ -55,12 +59,48 @@ fn word_at(byte: u32) -> u32 {
     return (low >> shift) | ((high << 1u) << (31u - shift));
 }
 
+// Numbers of 64 bits are their low and their high word.
+fn wide_plus(a: vec2<u32>, b: vec2<u32>) -> vec2<u32> {
+    let low = a.x + b.x;
+    return vec2<u32>(low, a.y + b.y + select(0u, 1u, low < a.x));
+}
+
+fn wide_times(a: u32, b: u32) -> vec2<u32> {
+    let low = (a & 0xffffu) * (b & 0xffffu);
+    let first = (a & 0xffffu) * (b >> 16u) + (low >> 16u);
+    let second = (a >> 16u) * (b & 0xffffu) + (first & 0xffffu);
+    return vec2<u32>((second << 16u) | (low & 0xffffu), (a >> 16u) * (b >> 16u) + (first >> 16u) + (second >> 16u));
+}
+
 // Where a row of the block begins in it.
 fn row_at(lead: u32, row: u32) -> u32 {
     if tiled() == 1u {
         return row * pitch() + ((lead + row * row_bytes()) & 15u);
     }
     return lead + row * pitch();
+}
+
+// The bits of the value that begins at a byte of the block.
+fn value_at(byte: u32) -> u32 {
+    return extractBits(block_word(place(byte >> 2u)), 8u * (byte & 3u), 8u * VALUE_BYTES);
+}
+
+// The bits of the value that lies `dy` rows and `dx` pixels from a value of the block, which is given by its row in the
+// block and its place in the row. Beyond the border of the image it is the nearest value of the same channel. A value
+// beyond a tile is read from `pixels`.
+fn value_near(block: Block, row: u32, value: u32, dy: i32, dx: i32) -> u32 {
+    let above = select(row % block.rows, block.y + row, tiled() == 1u);
+    let before = block.x + value / channels();
+    let last = vec2<i32>(i32(params.image_height) - 1, i32(width()) - 1);
+    let at = clamp(vec2<i32>(i32(above) + dy, i32(before) + dx), vec2<i32>(), last);
+    // From the first row of the block, which may be of an earlier image, and from its first pixel.
+    let to_row = i32(row) + at.x - i32(above);
+    let to_value = (at.y - i32(block.x)) * i32(channels()) + i32(value % channels());
+    if tiled() == 1u && (to_row < 0 || to_row >= i32(block.rows) || to_value < 0 || to_value >= i32(block.values)) {
+        let byte = block.start + u32(to_row) * row_bytes() + u32(to_value) * VALUE_BYTES;
+        return extractBits(pixels[byte >> 4u][(byte >> 2u) & 3u], 8u * (byte & 3u), 8u * VALUE_BYTES);
+    }
+    return value_at(row_at(block.lead, u32(to_row)) + u32(to_value) * VALUE_BYTES);
 }
 
 fn clear(me: u32, words: u32) {
@@ -96,7 +136,7 @@ fn whole(
     }
     clear(me, images * record_words());
     workgroupBarrier();
-    run_tasks(me, Block(start & 15u, images, block_rows(), width() * channels()));
+    run_tasks(me, Block(start & 15u, images, block_rows(), width() * channels(), 0u, 0u, start));
     workgroupBarrier();
     write(me, first * record_words(), images * record_words());
 }
@@ -126,7 +166,7 @@ fn tiles(
     let y = (band % bands()) * block_rows();
     let rows = min(block_rows(), params.height - y);
     let values = min(block_pixels(), width() - x) * channels();
-    let start = ((params.first + image) * params.height + y) * row_bytes() + x * channels() * VALUE_BYTES;
+    let start = ((params.first + image) * params.height + params.rows_above + y) * row_bytes() + x * channels() * VALUE_BYTES;
     let vectors = pitch() / 16u;
     for (var i = me; i < rows * vectors; i += GROUP) {
         let byte = start + (i / vectors) * row_bytes();
@@ -136,7 +176,7 @@ fn tiles(
     }
     clear(me, record_words());
     workgroupBarrier();
-    run_tasks(me, Block(start & 15u, 1u, rows, values));
+    run_tasks(me, Block(start & 15u, 1u, rows, values, params.first_row + y, x, start));
     workgroupBarrier();
     write(me, number * record_words(), record_words());
 }

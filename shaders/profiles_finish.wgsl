@@ -10,16 +10,9 @@ var<workgroup> profiles_totals: array<vec2<u32>, GROUP>;
 var<workgroup> profiles_by_y: array<vec2<u32>, GROUP>;
 var<workgroup> profiles_by_x: array<vec2<u32>, GROUP>;
 
-fn profiles_times(a: u32, b: u32) -> vec2<u32> {
-    let low = (a & 0xffffu) * (b & 0xffffu);
-    let first = (a & 0xffffu) * (b >> 16u) + (low >> 16u);
-    let second = (a >> 16u) * (b & 0xffffu) + (first & 0xffffu);
-    return vec2<u32>((second << 16u) | (low & 0xffffu), (a >> 16u) * (b >> 16u) + (first >> 16u) + (second >> 16u));
-}
-
 fn profiles_times_word(a: vec2<u32>, b: u32) -> vec3<u32> {
-    let low = profiles_times(a.x, b);
-    let high = profiles_plus(profiles_times(a.y, b), vec2<u32>(low.y, 0u));
+    let low = wide_times(a.x, b);
+    let high = wide_plus(wide_times(a.y, b), vec2<u32>(low.y, 0u));
     return vec3<u32>(low.x, high.x, high.y);
 }
 
@@ -27,7 +20,7 @@ fn profiles_times_word(a: vec2<u32>, b: u32) -> vec3<u32> {
 fn profiles_squared(a: vec2<u32>) -> vec3<u32> {
     let low = profiles_times_word(a, a.x);
     let high = profiles_times_word(a, a.y);
-    let upper = profiles_plus(vec2<u32>(low.y, low.z), vec2<u32>(high.x, high.y));
+    let upper = wide_plus(vec2<u32>(low.y, low.z), vec2<u32>(high.x, high.y));
     return vec3<u32>(low.x, upper.x, upper.y);
 }
 
@@ -63,9 +56,9 @@ fn profiles_sum_sq_at(record: u32, channel: u32) -> vec2<u32> {
     for (var part = 0u; part < parts; part++) {
         let at = record + profiles_merged_sum_words() + (channel * parts + part) * words;
         if words == 2u {
-            sum_sq = profiles_plus(sum_sq, vec2<u32>(records[at], records[at + 1u]));
+            sum_sq = wide_plus(sum_sq, vec2<u32>(records[at], records[at + 1u]));
         } else {
-            sum_sq = profiles_plus(sum_sq, vec2<u32>(records[at], 0u));
+            sum_sq = wide_plus(sum_sq, vec2<u32>(records[at], 0u));
         }
     }
     return sum_sq;
@@ -84,8 +77,8 @@ fn profiles_finish(me: u32, record: u32, to_image: u32) {
         var weighted = vec2<u32>();
         for (var y = me; y < height; y += GROUP) {
             let sum = profiles_sum_at(record, channel * height + y);
-            total = profiles_plus(total, vec2<u32>(sum, 0u));
-            weighted = profiles_plus(weighted, profiles_times(sum, y));
+            total = wide_plus(total, vec2<u32>(sum, 0u));
+            weighted = wide_plus(weighted, wide_times(sum, y));
             features[to + y] = f32(sum) / params.scale;
         }
         profiles_totals[me] = total;
@@ -93,7 +86,7 @@ fn profiles_finish(me: u32, record: u32, to_image: u32) {
         weighted = vec2<u32>();
         for (var x = me; x < width(); x += GROUP) {
             let sum = profiles_sum_at(record, channels() * height + channel * width() + x);
-            weighted = profiles_plus(weighted, profiles_times(sum, x));
+            weighted = wide_plus(weighted, wide_times(sum, x));
             features[to + height + x] = f32(sum) / params.scale;
         }
         profiles_by_x[me] = weighted;
@@ -103,9 +96,9 @@ fn profiles_finish(me: u32, record: u32, to_image: u32) {
             var y = vec2<u32>();
             var x = vec2<u32>();
             for (var i = 0u; i < GROUP; i++) {
-                total = profiles_plus(total, profiles_totals[i]);
-                y = profiles_plus(y, profiles_by_y[i]);
-                x = profiles_plus(x, profiles_by_x[i]);
+                total = wide_plus(total, profiles_totals[i]);
+                y = wide_plus(y, profiles_by_y[i]);
+                x = wide_plus(x, profiles_by_x[i]);
             }
             let sum_sq = profiles_sum_sq_at(record, channel);
             let mass = profiles_float(total) + PROFILES_EPSILON;
@@ -113,8 +106,8 @@ fn profiles_finish(me: u32, record: u32, to_image: u32) {
             features[to + height + width() + 1u] = profiles_float(x) / mass / f32(width());
             features[to + height + width() + 2u] = profiles_float(total) / f32(n) / params.scale;
             features[to + height + width() + 3u] = profiles_deviation(n, total, sum_sq) / params.scale;
-            all_total = profiles_plus(all_total, total);
-            all_sum_sq = profiles_plus(all_sum_sq, sum_sq);
+            all_total = wide_plus(all_total, total);
+            all_sum_sq = wide_plus(all_sum_sq, sum_sq);
         }
         workgroupBarrier();
     }

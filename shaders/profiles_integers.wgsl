@@ -26,11 +26,6 @@ fn profiles_sum_in(record: u32, at: u32) -> u32 {
     return records[record + at];
 }
 
-fn profiles_plus(a: vec2<u32>, b: vec2<u32>) -> vec2<u32> {
-    let low = a.x + b.x;
-    return vec2<u32>(low, a.y + b.y + select(0u, 1u, low < a.x));
-}
-
 fn profiles_merged_sum(image: u32, place_in_image: u32, part: u32) -> u32 {
     var sum = 0u;
     if place_in_image < channels() * params.height {
@@ -80,7 +75,7 @@ fn profiles_merge(image: u32, task: u32, part: u32, to: u32) {
         var sum_sq = vec2<u32>();
         for (var x = 0u; x < across(); x++) {
             let record = record_of(image, at % bands(), x) + part;
-            sum_sq = profiles_plus(sum_sq, profiles_sum_sq_in(record + profiles_sum_words(), at / bands()));
+            sum_sq = wide_plus(sum_sq, profiles_sum_sq_in(record + profiles_sum_words(), at / bands()));
         }
         results[to + task] = sum_sq.x;
         results[to + task + 1u] = sum_sq.y;

@@ -30,7 +30,7 @@ fn profiles_row(at: u32, values: u32, channel: u32, y: u32, record: u32) {
     profiles_put_row(record, channel, y, sum);
     let middle = vec2<u32>(squares.y << 9u, squares.y >> 23u);
     let top = vec2<u32>(squares.z << 16u, squares.z >> 16u);
-    let all = profiles_plus(profiles_plus(vec2<u32>(squares.x, 0u), middle), top);
+    let all = wide_plus(wide_plus(vec2<u32>(squares.x, 0u), middle), top);
     let sum_sq = record + profiles_sum_words() + 2u * channel;
     let before = add_record_word(sum_sq, all.x);
     add_record_word(sum_sq + 1u, all.y + select(0u, 1u, before + all.x < before));

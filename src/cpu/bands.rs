@@ -1,4 +1,4 @@
-//! Large images in bands of rows: the sums of each band are those of an image of its own, and add up to the whole's.
+//! Large images in bands of rows: the sums of the bands add up to the whole's.
 
 use rayon::prelude::*;
 
@@ -6,7 +6,7 @@ use crate::base::pixels::PixelSlice;
 use crate::base::shape::{ImageShape, PixelType};
 use crate::base::simd::Level;
 use crate::features::FeatureLayout;
-use crate::features::family::{BandSums, ImageSpec};
+use crate::features::family::{Band, BandSums};
 
 /// Bytes of a band: enough to outweigh handing it to another thread.
 const BAND_BYTES: usize = 256 << 10;
@@ -24,13 +24,11 @@ pub(super) fn rows_per_band(shape: ImageShape, pixel_type: PixelType) -> Option<
 /// Computes the row of one image from bands of `rows` rows, in parallel. While a band is in cache, every family sums it.
 pub(super) fn featurize(level: Level, layout: &FeatureLayout, image: PixelSlice<'_>, rows: usize, row: &mut [f32]) {
     let shape = layout.shape();
-    let sum_band = |pixels: PixelSlice<'_>| -> Vec<BandSums> {
-        let height = pixels.len() / shape.row_values();
-        let band = ImageShape::new(height, shape.width(), shape.channels()).expect("part of a valid shape");
-        let band = ImageSpec { shape: band, scale: layout.scale() };
-        layout.features().map(|(feature, _)| feature.family().sum_band(level, band, pixels)).collect()
+    let sum_band = |first: usize| -> Vec<BandSums> {
+        let band = Band { of: layout.images(), rows: first..shape.height().min(first + rows) };
+        layout.features().map(|(feature, _)| feature.family().sum_band(level, &band, image)).collect()
     };
-    let bands: Vec<PixelSlice<'_>> = image.chunks(rows * shape.row_values()).collect();
+    let bands: Vec<usize> = (0..shape.height()).step_by(rows).collect();
     let sums: Vec<Vec<BandSums>> = bands.into_par_iter().map(sum_band).collect();
     let mut by_band: Vec<_> = sums.into_iter().map(Vec::into_iter).collect();
     for (feature, range) in layout.features() {

@@ -2,6 +2,7 @@
 
 use std::any::Any;
 use std::fmt::Debug;
+use std::ops::Range;
 
 use super::rows::RowsMut;
 use crate::base::pixels::PixelSlice;
@@ -28,13 +29,20 @@ pub(crate) trait Family: Debug + Send + Sync {
     /// Computes the rows of `out` from the images in `pixels`, one image a row, on the calling thread.
     fn compute(&self, level: Level, of: ImageSpec, pixels: PixelSlice<'_>, out: &mut RowsMut<'_>);
 
-    /// The sums of a band of rows of one image, as of an image of its own.
-    fn sum_band(&self, level: Level, band: ImageSpec, pixels: PixelSlice<'_>) -> BandSums;
+    /// The sums of a band of `image`, all of whose pixels are at hand.
+    fn sum_band(&self, level: Level, band: &Band, image: PixelSlice<'_>) -> BandSums;
 
     /// Computes the row of an image from the sums of its bands, which are in order.
     fn finish_bands(&self, of: ImageSpec, bands: Vec<BandSums>, row: &mut [f32]);
 
-    /// The WGSL of the family's functions for a pixel type, in parts. `shaders/frame.wgsl` says which functions a family
+    /// What a device can do of the family for a pixel type.
+    #[cfg(feature = "gpu")]
+    fn device_form(&self, pixel_type: PixelType) -> DeviceForm {
+        // Float sums are rounded, so that no features are made of them on the device.
+        if pixel_type == PixelType::F32 { DeviceForm::Records } else { DeviceForm::Features }
+    }
+
+    /// The WGSL of the family's functions for a pixel type that it has a form for, in parts. `shaders/frame.wgsl` says which functions a family
     /// has.
     #[cfg(feature = "gpu")]
     fn shaders(&self, pixel_type: PixelType) -> &'static [&'static str];
@@ -67,7 +75,7 @@ pub(crate) trait Family: Debug + Send + Sync {
 
     /// The sums in the record of a band, for [`Family::finish_bands`]; `None` if one of float pixels is beyond f32.
     #[cfg(feature = "gpu")]
-    fn record_sums(&self, band: ImageSpec, block: &BlockGeometry, record: &[u32]) -> Option<BandSums>;
+    fn record_sums(&self, band: &Band, block: &BlockGeometry, record: &[u32]) -> Option<BandSums>;
 
     /// What the row of an image must be, by the plain formulas and nothing else: the oracle of the tests.
     fn expected(&self, of: ImageSpec, image: PixelSlice<'_>) -> Vec<f32>;
@@ -103,6 +111,41 @@ impl BlockGeometry {
     /// Tiles side by side.
     pub fn across(&self) -> usize {
         self.width.div_ceil(self.pixels)
+    }
+}
+
+/// What a device can do of a family. Of a set it can do as much as of each member.
+#[cfg(feature = "gpu")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum DeviceForm {
+    /// Nothing: the CPU computes.
+    No,
+    /// Records, from which the host computes the values.
+    Records,
+    /// Records, and values in f32 that stay on the device.
+    Features,
+}
+
+/// Some neighbouring rows of pixels of an image.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Band {
+    /// The image.
+    pub of: ImageSpec,
+    /// The rows.
+    pub rows: Range<usize>,
+}
+
+impl Band {
+    /// The band as an image of its own.
+    pub fn own(&self) -> ImageSpec {
+        let shape = ImageShape::new(self.rows.len(), self.of.shape.width(), self.of.shape.channels());
+        ImageSpec { shape: shape.expect("part of a valid shape"), ..self.of }
+    }
+
+    /// Its pixels, of those of the image.
+    pub fn pixels<'a>(&self, image: PixelSlice<'a>) -> PixelSlice<'a> {
+        let values = self.of.shape.row_values();
+        image.range(self.rows.start * values..self.rows.end * values)
     }
 }
 

@@ -4,7 +4,7 @@ use std::fmt;
 
 #[cfg(feature = "gpu")]
 use super::family::BlockGeometry;
-use super::family::{BandSums, BlockNames, Family, ImageSpec, channel_prefix};
+use super::family::{Band, BandSums, BlockNames, Family, ImageSpec, channel_prefix};
 use super::rows::RowsMut;
 use crate::base::error::{Error, Result};
 use crate::base::pixels::PixelSlice;
@@ -85,9 +85,10 @@ impl Family for Histogram {
         run_simd(level, CountRows { histogram: *self, of, pixels, out });
     }
 
-    fn sum_band(&self, level: Level, band: ImageSpec, pixels: PixelSlice<'_>) -> BandSums {
-        let mut counts = vec![0; self.block_values(band.shape)];
-        run_simd(level, CountBand { histogram: *self, of: band, pixels, counts: &mut counts });
+    fn sum_band(&self, level: Level, band: &Band, image: PixelSlice<'_>) -> BandSums {
+        let mut counts = vec![0; self.block_values(band.of.shape)];
+        let pixels = band.pixels(image);
+        run_simd(level, CountBand { histogram: *self, of: band.of, pixels, counts: &mut counts });
         Box::new(counts)
     }
 
@@ -143,7 +144,7 @@ impl Family for Histogram {
     }
 
     #[cfg(feature = "gpu")]
-    fn record_sums(&self, _: ImageSpec, _: &BlockGeometry, record: &[u32]) -> Option<BandSums> {
+    fn record_sums(&self, _: &Band, _: &BlockGeometry, record: &[u32]) -> Option<BandSums> {
         Some(Box::new(record.to_vec()))
     }
 
@@ -199,7 +200,7 @@ impl SimdKernel for CountBand<'_> {
 
 /// Adds the counts of every channel, channel by channel.
 #[inline(always)]
-fn add<S: Simd>(simd: S, histogram: Histogram, of: ImageSpec, pixels: PixelSlice<'_>, counts: &mut [u32]) {
+pub(super) fn add<S: Simd>(simd: S, histogram: Histogram, of: ImageSpec, pixels: PixelSlice<'_>, counts: &mut [u32]) {
     /// More parts than this are counted faster one value at a time.
     const MAX_VECTOR_BINS: usize = 32;
     let (bins, log2, channels) = (histogram.bins(), u32::from(histogram.log2_bins), of.shape.channels());
@@ -221,7 +222,7 @@ fn add<S: Simd>(simd: S, histogram: Histogram, of: ImageSpec, pixels: PixelSlice
 
 /// Counts bytes a vector at a time: each part of the range has a vector of byte counters.
 #[inline(always)]
-fn add_vectors<S: Simd>(simd: S, pixels: &[u8], shift: u32, counts: &mut [u32]) {
+pub(super) fn add_vectors<S: Simd>(simd: S, pixels: &[u8], shift: u32, counts: &mut [u32]) {
     /// Parts that are counted in one pass, so that their counters stay in registers.
     const GROUP: usize = 8;
     /// Vectors until a byte counter could be full.
@@ -249,7 +250,13 @@ fn add_vectors<S: Simd>(simd: S, pixels: &[u8], shift: u32, counts: &mut [u32]) 
 
 /// Counts value by value.
 #[inline(always)]
-fn add_values<T: Copy>(pixels: &[T], channels: usize, bins: usize, counts: &mut [u32], bin: impl Fn(T) -> usize) {
+pub(super) fn add_values<T: Copy>(
+    pixels: &[T],
+    channels: usize,
+    bins: usize,
+    counts: &mut [u32],
+    bin: impl Fn(T) -> usize,
+) {
     match channels {
         3 => add_lanes::<T, 3>(pixels, channels, bins, counts, bin),
         _ => add_lanes::<T, 4>(pixels, channels, bins, counts, bin),
@@ -315,8 +322,8 @@ mod tests {
             let pixels = vec![77u8; shape.values()];
             let histogram = Histogram::new(16).unwrap();
             for level in Level::ALL.into_iter().filter(|level| level.is_available()) {
-                let of = ImageSpec { shape, scale: 255.0 };
-                let counts = histogram.sum_band(level, of, (&pixels).into());
+                let band = Band { of: ImageSpec { shape, scale: 255.0 }, rows: 0..1 };
+                let counts = histogram.sum_band(level, &band, (&pixels).into());
                 let counts: Box<Vec<u32>> = counts.downcast().unwrap();
                 assert_eq!((counts[4], counts.iter().sum::<u32>()), (shape.values() as u32, shape.values() as u32));
             }

@@ -7,27 +7,36 @@
 //! |---|---|---|
 //! | `profiles` | for each channel H row sums, W column sums, centroid (y, x), mean, std; and `pixel_mean`, `pixel_std` | [`Profiles`] |
 //! | `histogram:N` | for each channel the share of pixels in each of N parts of the range | [`Histogram`] |
+//! | `zones:RxC` | for each channel the mean of each cell of a grid | [`Zones`] |
+//! | `texture` | for each channel a histogram of 16 parts and one of 10 local binary patterns | [`Texture`] |
+//! | `moments` | for each channel 7 normalised central moments and Hu's 7 invariants | [`Moments`] |
 
 pub(crate) mod family;
 mod histogram;
 mod layout;
+mod moments;
 pub(crate) mod profiles;
 #[cfg(feature = "gpu")]
 pub(crate) mod queue;
 pub(crate) mod rows;
 mod schema;
 mod set;
+mod texture;
+mod zones;
 
 use std::fmt;
 
 use self::family::Family;
 pub use self::histogram::Histogram;
 pub use self::layout::{Block, FeatureLayout};
+pub use self::moments::Moments;
 pub use self::profiles::Profiles;
 pub use self::rows::FeaturesMut;
 pub use self::schema::{FEATURE_NAMES_KEY, FEATURES, HEIGHT, Layout, WIDTH, feature_fields, metadata, ragged_fields};
 pub(crate) use self::schema::{as_tensor, item_field};
 pub use self::set::FeatureSet;
+pub use self::texture::Texture;
+pub use self::zones::Zones;
 use crate::base::error::Result;
 
 /// Makes [`Feature`] from the list of families: the one place that names them all. Behind each stands an example
@@ -96,4 +105,10 @@ families! {
     "profiles" => Profiles, "profiles";
     /// The share of pixels in each of N equal parts of the range of values.
     "histogram" => Histogram, "histogram:16";
+    /// The mean of each cell of a grid.
+    "zones" => Zones, "zones:3x4";
+    /// A histogram of 16 parts, and one of local binary patterns.
+    "texture" => Texture, "texture";
+    /// Normalised central moments, and Hu's invariants.
+    "moments" => Moments, "moments";
 }

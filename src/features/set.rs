@@ -4,9 +4,13 @@ use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
 
+#[cfg(feature = "gpu")]
+use super::family::DeviceForm;
 use super::{Feature, FeatureLayout, Profiles};
 use crate::base::error::{Error, Result};
 use crate::base::shape::ImageShape;
+#[cfg(feature = "gpu")]
+use crate::base::shape::PixelType;
 use crate::base::text::{name_and_arguments, write_list};
 
 /// What to compute of each image: a list of features. Values stand in the output in the order of the list.
@@ -61,6 +65,13 @@ impl FeatureSet {
         FeatureLayout::new(self.clone(), shape, scale)
     }
 
+    /// What a device can do of all features.
+    #[cfg(feature = "gpu")]
+    pub(crate) fn device_form(&self, pixel_type: PixelType) -> DeviceForm {
+        let forms = self.0.iter().map(|feature| feature.family().device_form(pixel_type));
+        forms.min().unwrap_or(DeviceForm::No)
+    }
+
     /// The names of the values that are columns of their own.
     pub(crate) fn columns(&self) -> impl Iterator<Item = &'static str> {
         self.0.iter().flat_map(|feature| feature.family().columns().iter().copied())
@@ -76,6 +87,13 @@ impl FeatureSet {
             sets.push(Self(Feature::examples().into()));
         }
         sets
+    }
+
+    /// All families whose values can stay on the device.
+    #[cfg(feature = "gpu")]
+    pub(crate) fn finished_examples() -> Self {
+        let finished = |feature: &Feature| feature.family().device_form(PixelType::U8) == DeviceForm::Features;
+        Self(Feature::examples().into_iter().filter(finished).collect())
     }
 }
 

@@ -8,6 +8,7 @@ use super::command::{Command, Dispatch, read_mapped, run, submit};
 use super::context::{Context, HEAD_BYTES};
 use super::fault::GpuError;
 use super::layout::{StageParams, VECTOR_BYTES, WORKGROUP_SIZE};
+use super::plan::{bands, with_halo};
 use super::resident::{Held, Images};
 use super::ring::Ring;
 use crate::base::pixels::Pixels;
@@ -236,7 +237,7 @@ impl Images {
         }
         let mut values = MutableBuffer::with_capacity(self.images * self.image_bytes(self.shape));
         let mut parts = self.parts.iter().zip(self.part_bytes());
-        parts.try_for_each(|(part, bytes)| copy_back(context, part, bytes, &mut values)).map_err(|e| gpu.failed(e))?;
+        parts.try_for_each(|(part, bytes)| copy_back(context, part, &bytes, &mut values)).map_err(|e| gpu.failed(e))?;
         let (values, len) = (Buffer::from(values), self.images * self.shape.values());
         Ok(match self.pixel_type {
             PixelType::U8 => Pixels::U8(ScalarBuffer::new(values, 0, len)),
@@ -245,28 +246,36 @@ impl Images {
         })
     }
 
-    /// Bytes of the pixels in each part.
-    fn part_bytes(&self) -> Vec<usize> {
-        let lengths = |whole: usize, part: usize| (0..whole).step_by(part).map(move |at| part.min(whole - at));
+    /// Where the pixels of the images, or of the band, are in each part.
+    fn part_bytes(&self) -> Vec<Range<usize>> {
         match self.held {
             Held::Images(images) => {
-                lengths(self.images, images).map(|images| images * self.image_bytes(self.shape)).collect()
+                let parts = bands(self.images, images);
+                parts.map(|images| 0..images.len() * self.image_bytes(self.shape)).collect()
             }
             Held::Rows(rows) => {
-                let row_bytes = self.shape.row_values() * self.pixel_type.bytes();
-                let bands = (0..self.images).flat_map(|_| lengths(self.shape.height(), rows));
-                bands.map(|rows| rows * row_bytes).collect()
+                let (height, row_bytes) = (self.shape.height(), self.shape.row_values() * self.pixel_type.bytes());
+                let of_an_image = bands(height, rows).map(|band| {
+                    let above = band.start - with_halo(&band, height).start;
+                    above * row_bytes..(above + band.len()) * row_bytes
+                });
+                (0..self.images).flat_map(|_| of_an_image.clone()).collect()
             }
         }
     }
 }
 
-/// Appends the first bytes of a buffer on the device to `to`.
-fn copy_back(context: &Context, from: &wgpu::Buffer, bytes: usize, to: &mut MutableBuffer) -> Result<(), GpuError> {
+/// Appends some bytes of a buffer on the device to `to`.
+fn copy_back(
+    context: &Context,
+    from: &wgpu::Buffer,
+    bytes: &Range<usize>,
+    to: &mut MutableBuffer,
+) -> Result<(), GpuError> {
     use wgpu::BufferUsages as Use;
-    let padded = bytes.next_multiple_of(VECTOR_BYTES) as u64;
+    let padded = bytes.end.next_multiple_of(VECTOR_BYTES) as u64;
     let readback = context.scoped(|| Ok(context.buffer("readback", padded, Use::MAP_READ | Use::COPY_DST, false)))?;
     let copy = Command::Copy { from, to: &readback, bytes: padded };
     run(context, &[copy, Command::Download { from: &readback, bytes: padded }])?;
-    read_mapped(&readback, padded, |copied| to.extend_from_slice(&copied[..bytes]))
+    read_mapped(&readback, padded, |copied| to.extend_from_slice(&copied[bytes.clone()]))
 }

@@ -80,8 +80,9 @@ pub enum GpuError {
     /// A chain of stages gives images of this shape none that images can have. The device is unharmed.
     #[error("the stages give these images no shape: {0}")]
     Shape(String),
-    /// The values of one block of images do not fit a workgroup's memory. The device is unharmed.
-    #[error("the features of these images do not fit the memory of a workgroup")]
+    /// The features have no form for the device, or none for these pixels, or their values of one block of images do not
+    /// fit a workgroup's memory. The device is unharmed.
+    #[error("the device has no form of these features, or they do not fit the memory of a workgroup")]
     Unsupported,
     /// A sum of float pixels is not a finite f32. The device is unharmed.
     #[error("a sum of float pixels is not a finite 32-bit float")]

@@ -53,6 +53,9 @@ pub const NUMBERS: [&str; 11] = [
 ];
 /// How many numbers there can be: as many as fit the head of a buffer.
 pub const MAX_NUMBERS: usize = 56;
+/// Rows of pixels above and below a band of an image that its chunk has as well, if the image has them: families look at
+/// the neighbours of a pixel.
+pub const HALO_ROWS: usize = 1;
 
 /// What a dispatch is told: the twin of the shaders' `Params`.
 #[repr(C)]
@@ -64,6 +67,12 @@ pub struct Params {
     pub images: u32,
     /// Rows of each, or of the one band of an image.
     pub height: u32,
+    /// Rows of the image that the band is of; `height` where there are no bands.
+    pub image_height: u32,
+    /// Where the band begins in its image.
+    pub first_row: u32,
+    /// Rows of pixels above the band's first that its chunk has.
+    pub rows_above: u32,
     /// Features from image to image.
     pub stride: u32,
     /// What sums are divided by in features.
@@ -115,5 +124,5 @@ impl StageParams {
 }
 
 const _: () = assert!(size_of::<StageParams>() == 4 * StageParams::NAMES.len());
-const _: () = assert!(size_of::<Params>() == 4 * (5 + MAX_NUMBERS));
+const _: () = assert!(size_of::<Params>() == 4 * (8 + MAX_NUMBERS));
 const _: () = assert!(align_of::<Params>() == 4);

@@ -146,7 +146,8 @@ impl Gpu {
     ///
     /// # Errors
     /// [`GpuError::Lengths`] if `pixels` and `out` are not of the same number of images of the layout.
-    /// [`GpuError::Unsupported`] if the values of one block of such images do not fit a workgroup's memory.
+    /// [`GpuError::Unsupported`] if the values of one block of such images do not fit a workgroup's memory, or a feature of
+    /// the set has no form on a device for these pixels: the floats of `zones`, `texture` and `moments`.
     /// [`GpuError::Range`] if a float pixel, or a sum of them or of their squared deviations, is not a finite f32. Any
     /// other error is the device's last. The contents of `out` are then unspecified.
     pub fn featurize<'a>(

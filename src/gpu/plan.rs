@@ -2,10 +2,10 @@
 
 use std::ops::Range;
 
-use super::layout::{MAX_NUMBERS, NUMBERS, Params, VECTOR_BYTES, WORKGROUP_BYTES, WORKGROUP_SIZE};
+use super::layout::{HALO_ROWS, MAX_NUMBERS, NUMBERS, Params, VECTOR_BYTES, WORKGROUP_BYTES, WORKGROUP_SIZE};
 use crate::base::shape::{ImageShape, PixelType};
 use crate::features::FeatureSet;
-use crate::features::family::{BlockGeometry, Family};
+use crate::features::family::{BlockGeometry, DeviceForm, Family};
 
 const WORD: usize = size_of::<u32>();
 /// Bytes of a row that a tile takes, if the row has them: whole vectors and whole pixels of any type.
@@ -37,8 +37,11 @@ pub(super) struct BlockPlan {
 }
 
 impl BlockPlan {
-    /// `None` if the records of the set's values do not fit a workgroup's memory.
+    /// `None` if the set has no form for a device, or its records do not fit a workgroup's memory.
     pub(super) fn new(set: &FeatureSet, shape: ImageShape, pixel_type: PixelType) -> Option<Self> {
+        if set.device_form(pixel_type) == DeviceForm::No {
+            return None;
+        }
         let row_bytes = shape.row_values() * pixel_type.bytes();
         let whole = Self {
             set: set.clone(),
@@ -146,6 +149,9 @@ impl BlockPlan {
             first: first as u32,
             images: chunk.images as u32,
             height: chunk.height as u32,
+            image_height: chunk.image_height as u32,
+            first_row: chunk.first_row as u32,
+            rows_above: chunk.rows_above as u32,
             stride: 0,
             scale: chunk.scale as f32,
             numbers,
@@ -190,15 +196,18 @@ impl BlockPlan {
         self.block_images() * self.record_words()
     }
 
-    /// What a chunk needs.
+    /// What a chunk of whole images needs.
     pub(super) fn chunk(&self, images: usize, height: usize, scale: f64) -> Chunk {
         let geometry = &self.geometry;
-        let pixel_bytes = images * height * geometry.width * geometry.channels * geometry.pixel_type.bytes();
+        let pixel_bytes = images * height * self.row_bytes();
         let tiles = if self.is_tiled() { images * geometry.bands(height) * geometry.across() } else { 0 };
         let merge_tasks: usize = self.families().map(|family| family.merge_tasks(geometry, height)).sum();
         Chunk {
             images,
             height,
+            image_height: height,
+            first_row: 0,
+            rows_above: 0,
             pixel_bytes,
             record_words: tiles * self.record_words(),
             result_words: images * self.result_words(height),
@@ -208,6 +217,22 @@ impl BlockPlan {
         }
     }
 
+    /// What a chunk of a band of an image of `height` rows needs: with the rows of pixels around it ([`with_halo`]).
+    pub(super) fn band_chunk(&self, rows: Range<usize>, height: usize, scale: f64) -> Chunk {
+        let around = with_halo(&rows, height);
+        Chunk {
+            image_height: height,
+            first_row: rows.start,
+            rows_above: rows.start - around.start,
+            pixel_bytes: around.len() * self.row_bytes(),
+            ..self.chunk(1, rows.len(), scale)
+        }
+    }
+
+    fn row_bytes(&self) -> usize {
+        self.geometry.width * self.geometry.channels * self.geometry.pixel_type.bytes()
+    }
+
     /// The largest chunk of images of `height` rows none of whose buffers is over `bytes`, or if one image is too large
     /// for that, of rows; at the least one block or one row.
     pub(super) fn cut(&self, height: usize, bytes: usize) -> Cut {
@@ -215,7 +240,9 @@ impl BlockPlan {
         if images > 0 || !self.is_tiled() {
             return Cut::Images(images.max(1));
         }
-        let fits = |rows: usize| self.chunk(1, rows, 1.0).largest_bytes() <= bytes;
+        // A band that has rows above and below.
+        let band = |rows: usize| self.band_chunk(HALO_ROWS..HALO_ROWS + rows, rows + 2 * HALO_ROWS, 1.0);
+        let fits = |rows: usize| band(rows).largest_bytes() <= bytes;
         let bands = bytes / self.chunk(1, self.geometry.rows, 1.0).largest_bytes();
         // The records of a chunk also hold its columns once, whatever its rows.
         match (1..=bands).rev().map(|bands| bands * self.geometry.rows).find(|&rows| fits(rows)) {
@@ -225,11 +252,26 @@ impl BlockPlan {
     }
 }
 
+/// The bands of `rows` rows of an image of `height` rows; the last may have fewer.
+pub(super) fn bands(height: usize, rows: usize) -> impl Iterator<Item = Range<usize>> + Clone {
+    (0..height).step_by(rows).map(move |first| first..height.min(first + rows))
+}
+
+/// The rows of a band of an image of `height` rows, and the rows around it that its chunk has as well.
+pub(super) fn with_halo(rows: &Range<usize>, height: usize) -> Range<usize> {
+    rows.start.saturating_sub(HALO_ROWS)..height.min(rows.end + HALO_ROWS)
+}
+
 /// The numbers of a chunk's buffers and dispatches.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct Chunk {
     pub(super) images: usize,
+    /// Rows of each, or of the one band of an image.
     pub(super) height: usize,
+    /// See [`Params`] for these three.
+    pub(super) image_height: usize,
+    pub(super) first_row: usize,
+    pub(super) rows_above: usize,
     pub(super) pixel_bytes: usize,
     /// Words of the records of tiles.
     pub(super) record_words: usize,
@@ -290,6 +332,9 @@ mod tests {
             for (h, w) in [(1, 1), (28, 28), (64, 64), (100, 130), (1, 65_536), (65_536, 1), (4_096, 4_096), (511, 3)] {
                 for (channels, set) in (1..=4).flat_map(|c| FeatureSet::examples().into_iter().map(move |set| (c, set)))
                 {
+                    if set.device_form(pixel_type) == DeviceForm::No {
+                        continue;
+                    }
                     let plan = BlockPlan::new(&set, ImageShape::new(h, w, channels).unwrap(), pixel_type).unwrap();
                     assert!(plan.numbers(h).len() <= MAX_NUMBERS, "{set}");
                     assert_eq!(plan.numbers(h).len(), BlockPlan::number_names(&set, pixel_type).len(), "{set}");

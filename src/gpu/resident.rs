@@ -7,13 +7,14 @@ use super::Gpu;
 use super::command::{Command, Dispatch, PATIENCE, submit};
 use super::context::{Context, HEAD_BYTES};
 use super::fault::GpuError;
-use super::layout::{Params, VECTOR_BYTES};
-use super::plan::{BlockPlan, Cut};
+use super::layout::{HALO_ROWS, Params, VECTOR_BYTES};
+use super::plan::{BlockPlan, Cut, bands, with_halo};
 use super::ring::Ring;
 use super::slot::PixelOrigin;
 use super::stream::{ChunkJob, JobPixels, Stream};
 use crate::base::pixels::PixelSlice;
 use crate::base::shape::{ImageShape, PixelType};
+use crate::features::family::DeviceForm;
 use crate::features::{FeatureLayout, FeaturesMut};
 
 const WORD: usize = size_of::<u32>();
@@ -39,7 +40,7 @@ pub struct Images {
 pub(super) enum Held {
     /// So many whole images.
     Images(usize),
-    /// So many rows of one image.
+    /// So many rows of one image, with the rows around them ([`with_halo`]).
     Rows(usize),
 }
 
@@ -47,7 +48,10 @@ impl Held {
     /// As much as a buffer takes.
     fn of(shape: ImageShape, pixel_type: PixelType, max_bytes: usize) -> Self {
         match max_bytes / (shape.values() * pixel_type.bytes()) {
-            0 => Held::Rows((max_bytes / (shape.row_values() * pixel_type.bytes())).max(1)),
+            0 => {
+                let rows = max_bytes / (shape.row_values() * pixel_type.bytes());
+                Held::Rows(rows.saturating_sub(2 * HALO_ROWS).max(1))
+            }
             images => Held::Images(images),
         }
     }
@@ -86,10 +90,14 @@ impl Gpu {
         let held = Held::of(shape, pixel_type, self.part_bytes(&ring.context));
         let parts = match held {
             Held::Images(images) => load(&ring.context, pixels.chunks(images * shape.values())),
-            Held::Rows(rows) => load(
-                &ring.context,
-                pixels.chunks(shape.values()).flat_map(move |image| image.chunks(rows * shape.row_values())),
-            ),
+            Held::Rows(rows) => {
+                let around = bands(shape.height(), rows).map(|band| with_halo(&band, shape.height()));
+                let part = |image: PixelSlice<'a>, rows: Range<usize>| {
+                    image.range(rows.start * shape.row_values()..rows.end * shape.row_values())
+                };
+                let parts = pixels.chunks(shape.values());
+                load(&ring.context, parts.flat_map(|image| around.clone().map(move |rows| part(image, rows))))
+            }
         };
         let parts = parts.map_err(|error| self.failed(error))?;
         Ok(Images { gpu: self.clone(), pixel_type, shape, images, held, parts })
@@ -292,11 +300,14 @@ impl Images {
     ///
     /// # Errors
     /// [`GpuError::NotThere`] if there are no such images, [`GpuError::Floats`] if their pixels are floats,
+    /// [`GpuError::Unsupported`] if a feature of the set has no such form (`moments`) or the values do not fit a workgroup,
     /// [`GpuError::TooLarge`] if an image or the features are larger than a buffer can be. Any other error is the device's last.
     pub fn features(&self, layout: &FeatureLayout, range: Range<usize>) -> Result<DeviceFeatures, GpuError> {
         self.check(layout, &range)?;
-        if self.pixel_type == PixelType::F32 {
-            return Err(GpuError::Floats);
+        match layout.set().device_form(self.pixel_type) {
+            _ if self.pixel_type == PixelType::F32 => return Err(GpuError::Floats),
+            DeviceForm::Features => {}
+            DeviceForm::Records | DeviceForm::No => return Err(GpuError::Unsupported),
         }
         let gpu = &*self.gpu;
         let ring = gpu.ring()?;

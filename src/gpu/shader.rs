@@ -7,6 +7,7 @@ use super::layout::{StageParams, WORKGROUP_BYTES};
 use super::plan::BlockPlan;
 use crate::base::shape::PixelType;
 use crate::features::FeatureSet;
+use crate::features::family::DeviceForm;
 use crate::stages::DeviceStage;
 
 /// Where kernels have the numbers of a plan from.
@@ -30,8 +31,7 @@ pub(super) fn compose(set: &FeatureSet, pixel_type: PixelType, numbers: Numbers)
         Numbers::Constants => MEMORY_SIZED,
         Numbers::Params => MEMORY_FIXED,
     };
-    // Float sums are rounded, so that no features are made of them on the device.
-    let finish = pixel_type != PixelType::F32;
+    let finish = set.device_form(pixel_type) == DeviceForm::Features;
     let names: Vec<&str> = set.features().iter().map(|feature| feature.name()).collect();
     let mut source = declarations(set, pixel_type, numbers);
     source.push_str(&calls(&names, finish));
@@ -63,7 +63,8 @@ fn declarations(set: &FeatureSet, pixel_type: PixelType, numbers: Numbers) -> St
     let names = BlockPlan::number_names(set, pixel_type);
     let members: String = names.iter().map(|name| format!("    {name}: u32,\n")).collect();
     let mut source = format!(
-        "struct Params {{\n    first: u32,\n    images: u32,\n    height: u32,\n    stride: u32,\n    scale: f32,\n\
+        "struct Params {{\n    first: u32,\n    images: u32,\n    height: u32,\n    image_height: u32,\n    \
+         first_row: u32,\n    rows_above: u32,\n    stride: u32,\n    scale: f32,\n\
          {members}}}\n\
          const VALUE_BYTES: u32 = {}u;\nconst WORKGROUP_WORDS: u32 = {}u;\n",
         pixel_type.bytes(),

@@ -12,6 +12,7 @@ use super::plan::BlockPlan;
 use super::shader::{Numbers, compose, compose_stage};
 use crate::base::shape::PixelType;
 use crate::features::FeatureSet;
+use crate::features::family::DeviceForm;
 use crate::stages::Stage;
 use naga::valid::{Capabilities, ValidationFlags, Validator};
 use naga::{AddressSpace, Module, StorageAccess, TypeInner};
@@ -30,8 +31,8 @@ struct Composition {
 /// Every composition of every family alone, and of all together.
 fn compositions() -> Vec<Composition> {
     let mut all = Vec::new();
-    for set in FeatureSet::examples() {
-        for pixel_type in PIXEL_TYPES {
+    for set in FeatureSet::examples().into_iter().chain([FeatureSet::finished_examples()]) {
+        for pixel_type in PIXEL_TYPES.into_iter().filter(|&of| set.device_form(of) != DeviceForm::No) {
             for numbers in [Numbers::Constants, Numbers::Params] {
                 let name = format!("{set}, {pixel_type}, {numbers:?}");
                 let source = compose(&set, pixel_type, numbers);
@@ -129,12 +130,12 @@ fn stages_are_laid_out_as_the_host_believes() {
 
 #[test]
 fn entry_points_are_those_that_the_host_dispatches() {
-    for Composition { name, pixel_type, source, .. } in compositions() {
+    for Composition { name, set, pixel_type, source, .. } in compositions() {
         let module = parse(&name, &source);
         let entries: Vec<_> = module.entry_points.iter().map(|entry| entry.name.as_str()).collect();
         let all = [WHOLE_ENTRY, TILES_ENTRY, MERGE_ENTRY, FINISH_ENTRY];
-        // Float sums are not finished on the device.
-        assert_eq!(entries, all[..if pixel_type == PixelType::F32 { 3 } else { 4 }], "{name}");
+        let finished = set.device_form(pixel_type) == DeviceForm::Features;
+        assert_eq!(entries, all[..if finished { 4 } else { 3 }], "{name}");
         for entry in &module.entry_points {
             assert_eq!(entry.stage, naga::ShaderStage::Compute, "{name} {}", entry.name);
             assert_eq!(entry.workgroup_size, [WORKGROUP_SIZE, 1, 1], "{name} {}", entry.name);
@@ -144,16 +145,15 @@ fn entry_points_are_those_that_the_host_dispatches() {
 
 #[test]
 fn bindings_are_those_that_the_host_binds() {
-    for Composition { name, pixel_type, source, .. } in compositions() {
+    for Composition { name, source, .. } in compositions() {
         let module = parse(&name, &source);
         let read = AddressSpace::Storage { access: StorageAccess::LOAD };
         let read_write = AddressSpace::Storage { access: StorageAccess::LOAD | StorageAccess::STORE };
         // Vectors of pixels, or words of records; records, or features.
-        let outputs = if pixel_type == PixelType::F32 { 1 } else { 2 };
         let wanted = [
             (PARAMS_BINDING, vec![AddressSpace::Uniform]),
             (INPUT_BINDING, vec![read; 2]),
-            (OUTPUT_BINDING, vec![read_write; outputs]),
+            (OUTPUT_BINDING, vec![read_write; 2]),
         ];
         assert_eq!(bound(&name, &module), wanted.into(), "{name}");
     }
@@ -192,6 +192,9 @@ fn params_are_laid_out_as_their_rust_twin() {
             ("first".to_owned(), offset_of!(Params, first)),
             ("images".to_owned(), offset_of!(Params, images)),
             ("height".to_owned(), offset_of!(Params, height)),
+            ("image_height".to_owned(), offset_of!(Params, image_height)),
+            ("first_row".to_owned(), offset_of!(Params, first_row)),
+            ("rows_above".to_owned(), offset_of!(Params, rows_above)),
             ("stride".to_owned(), offset_of!(Params, stride)),
             ("scale".to_owned(), offset_of!(Params, scale)),
         ];

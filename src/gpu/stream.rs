@@ -6,13 +6,12 @@ use std::thread;
 
 use super::fault::GpuError;
 use super::kernels::Kernel;
-use super::plan::{BlockPlan, Chunk, Cut};
+use super::plan::{BlockPlan, Chunk, Cut, bands, with_halo};
 use super::ring::{Flight, Lent, MAX_SLOTS, Ring};
 use super::slot::PixelOrigin;
 use super::slot::TransferMode;
 use crate::base::pixels::PixelSlice;
-use crate::base::shape::ImageShape;
-use crate::features::family::{BandSums, ImageSpec};
+use crate::features::family::{Band, BandSums};
 use crate::features::queue::{Piece, Queue};
 use crate::features::rows::RowsMut;
 use crate::features::{FeatureLayout, FeaturesMut};
@@ -180,12 +179,16 @@ impl Stream<'_> {
 
     /// One image in chunks of `rows` rows.
     fn feed_rows(&self, pixels: PixelSlice<'_>, rows: usize, out: FeaturesMut<'_>) -> Result<(), GpuError> {
-        let bands = pixels.chunks(rows * self.layout.shape().row_values());
-        let bands = bands.map(|pixels| PixelOrigin::Host(pixels.as_bytes()));
+        let shape = self.layout.shape();
+        let bands = bands(shape.height(), rows).map(|band| {
+            let around = with_halo(&band, shape.height());
+            let pixels = pixels.range(around.start * shape.row_values()..around.end * shape.row_values());
+            PixelOrigin::Host(pixels.as_bytes())
+        });
         self.image_of_bands(bands, rows, out)
     }
 
-    /// One image whose bands of `rows` rows (the last of fewer) are in `bands`.
+    /// One image whose bands of `rows` rows (the last of fewer) are in `bands`, with the rows around each ([`with_halo`]).
     pub(super) fn image_of_bands<'p>(
         &self,
         bands: impl Iterator<Item = PixelOrigin<'p>>,
@@ -193,20 +196,17 @@ impl Stream<'_> {
         mut out: FeaturesMut<'_>,
     ) -> Result<(), GpuError> {
         let of = self.layout.images();
-        let (height, width, channels) = (of.shape.height(), of.shape.width(), of.shape.channels());
+        let height = of.shape.height();
         // Of each family the sums of each band, in order.
         let mut sums: Vec<Vec<BandSums>> = self.layout.features().map(|_| Vec::new()).collect();
         let mut bands = bands.enumerate();
         let next = || {
             let (band, origin) = bands.next()?;
-            let height = rows.min(height - band * rows);
-            Some((self.chunk(1, height), origin, height))
+            let band = Band { of, rows: band * rows..height.min((band + 1) * rows) };
+            Some((self.plan.band_chunk(band.rows.clone(), height, of.scale), origin, band))
         };
-        let land = |height: &mut usize, words: &[u32]| {
-            let shape =
-                ImageShape::new(*height, width, channels).map_err(|error| GpuError::Validation(error.to_string()))?;
-            let band = ImageSpec { shape, ..of };
-            let parts = self.plan.result_parts(*height);
+        let land = |band: &mut Band, words: &[u32]| {
+            let parts = self.plan.result_parts(band.rows.len());
             for ((sums, part), (feature, _)) in sums.iter_mut().zip(parts).zip(self.layout.features()) {
                 let band = feature.family().record_sums(band, &self.plan.geometry, &words[part]);
                 sums.push(band.ok_or(GpuError::Range)?);

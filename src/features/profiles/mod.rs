@@ -24,7 +24,7 @@ use self::device::{DevicePixel, Record};
 use self::sums::{Arithmetic, LevelKernels, Sums};
 #[cfg(feature = "gpu")]
 use super::family::BlockGeometry;
-use super::family::{BandSums, BlockNames, Family, ImageSpec, channel_prefix};
+use super::family::{Band, BandSums, BlockNames, Family, ImageSpec, channel_prefix};
 use super::rows::RowsMut;
 use crate::base::error::{Error, Result};
 use crate::base::pixels::PixelSlice;
@@ -105,16 +105,16 @@ impl Family for Profiles {
         }
     }
 
-    fn sum_band(&self, level: Level, band: ImageSpec, pixels: PixelSlice<'_>) -> BandSums {
+    fn sum_band(&self, level: Level, band: &Band, image: PixelSlice<'_>) -> BandSums {
         fn boxed<P: Arithmetic>(level: Level, band: ImageSpec, pixels: &[P]) -> BandSums {
             let mut sums = Sums::zeroed(band.shape);
             run_kernel(level, ImageSums { pixels, into: &mut sums });
             Box::new(sums)
         }
-        match pixels {
-            PixelSlice::U8(pixels) => boxed(level, band, pixels),
-            PixelSlice::U16(pixels) => boxed(level, band, pixels),
-            PixelSlice::F32(pixels) => boxed(level, band, pixels),
+        match band.pixels(image) {
+            PixelSlice::U8(pixels) => boxed(level, band.own(), pixels),
+            PixelSlice::U16(pixels) => boxed(level, band.own(), pixels),
+            PixelSlice::F32(pixels) => boxed(level, band.own(), pixels),
         }
     }
 
@@ -173,16 +173,16 @@ impl Family for Profiles {
     }
 
     #[cfg(feature = "gpu")]
-    fn record_sums(&self, band: ImageSpec, block: &BlockGeometry, record: &[u32]) -> Option<BandSums> {
+    fn record_sums(&self, band: &Band, block: &BlockGeometry, record: &[u32]) -> Option<BandSums> {
         fn boxed<P: DevicePixel>(band: ImageSpec, block: &BlockGeometry, words: &[u32]) -> Option<BandSums> {
             let mut sums = Sums::<P>::zeroed(band.shape);
             let read = P::read_record(&mut sums, words, &Record::new(block, band.shape.height()));
             read.then(|| Box::new(sums) as BandSums)
         }
         match block.pixel_type {
-            PixelType::U8 => boxed::<u8>(band, block, record),
-            PixelType::U16 => boxed::<u16>(band, block, record),
-            PixelType::F32 => boxed::<f32>(band, block, record),
+            PixelType::U8 => boxed::<u8>(band.own(), block, record),
+            PixelType::U16 => boxed::<u16>(band.own(), block, record),
+            PixelType::F32 => boxed::<f32>(band.own(), block, record),
         }
     }
 
