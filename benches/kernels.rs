@@ -87,14 +87,17 @@ fn pools() -> Vec<ThreadPool> {
     threads.into_iter().map(|n| ThreadPoolBuilder::new().num_threads(n).build().unwrap()).collect()
 }
 
-fn features<P: Sample>(c: &mut Criterion, shape: &str) {
+fn features<P: Sample>(c: &mut Criterion, set: &str, shape: &str) {
+    let set: FeatureSet = set.parse().unwrap();
     let shape: ImageShape = shape.parse().unwrap();
     let images = BYTES / (shape.values() * size_of::<P>());
     let pixels: Vec<P> = draw(images * shape.values());
-    let layout = FeatureSet::default().layout(shape, P::TYPE.default_scale()).unwrap();
+    let layout = set.layout(shape, P::TYPE.default_scale()).unwrap();
     let oracle = |image: &[P]| reference::features(&layout, P::slice(image));
     let expected: Vec<_> = pixels.par_chunks_exact(shape.values()).map(oracle).collect();
-    let mut group = c.benchmark_group(format!("features {shape} {}", P::TYPE));
+    // The default has no name of its own.
+    let name = if set == FeatureSet::default() { "features".to_owned() } else { set.to_string() };
+    let mut group = c.benchmark_group(format!("{name} {shape} {}", P::TYPE));
     group.throughput(Throughput::Bytes(size_of_val(&pixels[..]) as u64));
     for pool in pools() {
         let threads = format!("threads {}", pool.current_num_threads());
@@ -117,12 +120,22 @@ fn features<P: Sample>(c: &mut Criterion, shape: &str) {
 }
 
 fn every_shape(c: &mut Criterion) {
-    features::<u8>(c, "28x28");
-    features::<u8>(c, "64x64x3");
-    features::<u8>(c, "512x512");
-    features::<u8>(c, "37x53");
-    features::<u16>(c, "28x28");
-    features::<f32>(c, "28x28");
+    features::<u8>(c, "profiles", "28x28");
+    features::<u8>(c, "profiles", "64x64x3");
+    features::<u8>(c, "profiles", "512x512");
+    features::<u8>(c, "profiles", "37x53");
+    features::<u16>(c, "profiles", "28x28");
+    features::<f32>(c, "profiles", "28x28");
+}
+
+/// Every other family: on digits and on large images, and on wide pixels.
+fn every_family(c: &mut Criterion) {
+    for set in ["histogram:16", "zones:7x7", "texture", "moments"] {
+        features::<u8>(c, set, "28x28");
+        features::<u8>(c, set, "1024x1024");
+        features::<u16>(c, set, "28x28");
+    }
+    features::<u8>(c, "profiles,zones:7x7,texture,moments", "28x28");
 }
 
 /// What a caller with a single image waits for, the engine being there.
@@ -136,5 +149,5 @@ fn one_image(c: &mut Criterion) {
     c.bench_function("one 28x28 u8 image through Featurizer", |b| b.iter(|| featurizer.featurize(&image).unwrap()));
 }
 
-criterion_group!(benches, every_shape, one_image);
+criterion_group!(benches, every_shape, every_family, one_image);
 criterion_main!(benches);
