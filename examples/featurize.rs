@@ -66,8 +66,9 @@ struct Args {
     /// The order in which the dimensions of an image are stored, as hw, hwc or chw; by default metadata or rows tell.
     #[arg(long, value_name = "ORDER")]
     order: Option<DimensionOrder>,
-    /// What to compute of each image, separated by commas: profiles (sums of rows and columns, centroid, mean, std) and
-    /// histogram:N (the share of pixels in each of N parts of their range).
+    /// What to compute of each image, separated by commas: profiles (sums of rows and columns, centroid, mean, std),
+    /// histogram:N (the share of pixels in each of N parts of their range), zones:RxC (the mean of each cell of a grid),
+    /// texture (a histogram and local binary patterns), moments (central moments and Hu's invariants).
     #[arg(long, value_name = "SET", default_value_t)]
     features: FeatureSet,
     /// What sums, mean and std are divided by [default: 255 for u8, 65535 for u16, 1 for f32].
