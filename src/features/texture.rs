@@ -373,7 +373,7 @@ mod tests {
 
     #[test]
     fn squares_add_up_to_one() {
-        let pixels: Vec<u8> = (0..35u32 * 35).map(|i| (i * i * 31 >> 3) as u8).collect();
+        let pixels: Vec<u8> = (0..35u32 * 35).map(|i| ((i * i * 31) >> 3) as u8).collect();
         let values = Texture.expected(of("35x35"), (&pixels).into());
         for part in [&values[..16], &values[16..]] {
             let sum: f64 = part.iter().map(|&value| f64::from(value).powi(2)).sum();

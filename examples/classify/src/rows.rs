@@ -44,8 +44,8 @@ impl Rows {
         let names = schema.metadata().get(FEATURE_NAMES_KEY).cloned().unwrap_or_default();
         let names: Vec<&str> = names.split(',').collect();
         let kept = source.image.and_then(|image| Kept::of(&schema, image));
-        let mut rows = Rows::default();
-        rows.images = kept.as_ref().map(|kept| Images { shape: kept.shape, values: Vec::new() });
+        let images = kept.as_ref().map(|kept| Images { shape: kept.shape, values: Vec::new() });
+        let mut rows = Rows { images, ..Rows::default() };
         for batch in reader {
             rows.add(&batch.map_err(Error::from)?, source.label, &names, kept.as_ref())?;
         }

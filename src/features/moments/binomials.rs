@@ -49,9 +49,9 @@ impl Binomials {
         let (by_y, by_x) = (powers_about(nearest(self.0[place(1, 0)])), powers_about(nearest(self.0[place(0, 1)])));
         ORDERS.map(|(j, k)| {
             let mut sum = 0i128;
-            for a in 0..=j {
-                for b in 0..=k {
-                    sum += by_y[j][a] * by_x[k][b] * self.0[place(a, b)] as i128;
+            for (a, by_y) in by_y[j].iter().enumerate().take(j + 1) {
+                for (b, by_x) in by_x[k].iter().enumerate().take(k + 1) {
+                    sum += by_y * by_x * self.0[place(a, b)] as i128;
                 }
             }
             sum as f64
