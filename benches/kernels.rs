@@ -130,7 +130,7 @@ fn every_shape(c: &mut Criterion) {
 
 /// Every other family: on digits and on large images, and on wide pixels.
 fn every_family(c: &mut Criterion) {
-    for set in ["histogram:16", "gradients"] {
+    for set in ["histogram:16", "gradients", "zones:7x7", "texture", "moments"] {
         features::<u8>(c, set, "28x28");
         features::<u8>(c, set, "1024x1024");
         features::<u16>(c, set, "28x28");
@@ -138,6 +138,7 @@ fn every_family(c: &mut Criterion) {
     features::<u8>(c, "gradients", "64x64x3");
     features::<f32>(c, "gradients", "28x28");
     features::<u8>(c, "profiles,gradients", "28x28");
+    features::<u8>(c, "profiles,zones:7x7,texture,moments", "28x28");
 }
 
 /// What a caller with a single image waits for, the engine being there.

@@ -111,10 +111,12 @@ struct Args {
     #[arg(long, conflicts_with = "resize", help_heading = IMAGES, hide_short_help = true)]
     ragged: bool,
 
-    /// What to compute of each image, as profiles,histogram:16
+    /// What to compute of each image, as profiles,gradients
     ///
-    /// The features, separated by commas: profiles (sums of rows and columns, centroid, mean, std) and histogram:N (the
-    /// share of pixels in each of N parts of their range).
+    /// The features, separated by commas: profiles (sums of rows and columns, centroid, mean, std), gradients (directions of
+    /// brightness in 4x4 windows), zones:RxC (the mean of each cell of a grid), texture (a histogram and local binary
+    /// patterns), moments (central moments and Hu's invariants) and histogram:N (the share of pixels in each of N parts of
+    /// their range).
     #[arg(long, value_name = "SET", default_value_t, help_heading = FEATURES)]
     features: FeatureSet,
     /// The form of the features: list, columns or tensor

@@ -11,9 +11,12 @@ const CASES: &[(usize, usize, usize, usize)] = &[
     (1, 1, 4, 2),
     (1, 100, 1, 3),
     (100, 1, 1, 3),
+    (2, 3, 1, 5),
     (3, 5, 1, 7),
     (7, 7, 1, 5),
     (8, 8, 2, 5),
+    (10, 10, 1, 5),
+    (11, 9, 3, 5),
     (15, 17, 1, 4),
     (16, 16, 1, 4),
     (27, 27, 1, 3),
@@ -46,7 +49,11 @@ fn integer_features_are_the_oracles_bit_for_bit_on_every_backend() {
             for content in CONTENTS {
                 let values = values(content, pixel_type, images * shape.values());
                 let images = column(&values, pixel_type, shape.values());
-                let set: FeatureSet = "histogram:32,profiles".parse().unwrap();
+                // All families where it does not take long.
+                let count = images.len() * shape.values();
+                let all = count < 150_000 || count < 2_000_000 && matches!(content, Content::Random(_));
+                let set = if all { "histogram:32,zones:7x5,texture,moments,profiles" } else { "histogram:32,profiles" };
+                let set: FeatureSet = set.parse().unwrap();
                 let expected = expected_of(&set, &values, pixel_type, shape);
                 for (name, engine) in &engines {
                     let spec = FeatureSpec::new(shape).with_features(set.clone());

@@ -1,6 +1,10 @@
 //! What a file holds, before any run: columns, images, odd rows, and the command that featurizes it.
 
+mod canvas;
+mod panels;
 mod picture;
+mod shapes;
+mod values;
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -18,6 +22,7 @@ use pixelfeat::{
 };
 
 use picture::Sheet;
+use values::{Ranges, list_blocks};
 
 /// Tell what files of images hold, before any run.
 ///
@@ -44,7 +49,10 @@ struct Args {
     /// Read the first N rows only.
     #[arg(long, value_name = "N")]
     rows: Option<u64>,
-    /// Draw the first images with their row and column profiles and centroids into this PNG file.
+    /// The features to tell of: names with parameters and commas between, such as profiles,zones:7x7.
+    #[arg(long, value_name = "SET", default_value = "profiles")]
+    features: FeatureSet,
+    /// Draw the first images, and what the features see of each, into this PNG file.
     #[arg(long, value_name = "FILE")]
     picture: Option<PathBuf>,
 }
@@ -64,7 +72,7 @@ fn run(args: &Args) -> Result<()> {
     let (image, reader) = open(args)?;
     let schema = reader.schema();
     let bytes = reader.progress().bytes_total();
-    let mut found = Found::new(&schema, &image, args.picture.is_some());
+    let mut found = Found::new(&schema, &image, args);
     let result = found.read(args, reader);
     let mut text = String::new();
     let names: Vec<String> = args.inputs.iter().map(|path| path.display().to_string()).collect();
@@ -159,11 +167,13 @@ struct Found {
     range: Option<(f64, f64)>,
     odd: Arc<Mutex<BTreeMap<Reason, Odd>>>,
     report: Option<Report>,
+    features: FeatureSet,
+    ranges: Ranges,
     sheet: Option<Sheet>,
 }
 
 impl Found {
-    fn new(schema: &SchemaRef, image: &str, with_picture: bool) -> Self {
+    fn new(schema: &SchemaRef, image: &str, args: &Args) -> Self {
         Self {
             image: image.to_owned(),
             schema: schema.clone(),
@@ -172,7 +182,9 @@ impl Found {
             range: None,
             odd: Arc::default(),
             report: None,
-            sheet: with_picture.then(Sheet::default),
+            features: args.features.clone(),
+            ranges: Ranges::default(),
+            sheet: args.picture.is_some().then(Sheet::default),
         }
     }
 
@@ -182,6 +194,7 @@ impl Found {
             .with_image(&self.image)
             .with_shape(args.shape)
             .with_pixel_type(args.pixel_type)
+            .with_features(args.features.clone())
             .with_keep_image(KeepImage::Tensor);
         let engine = Engine::new(EngineOptions::backend(Backend::Cpu))?;
         let options =
@@ -228,15 +241,27 @@ impl Found {
                 self.range = Some((low.min(value), high.max(value)));
             }
         }
+        // A set may have columns of their own alone.
+        let Some(features) = batch.column_by_name("features").and_then(|column| column.as_fixed_size_list_opt()) else {
+            self.rows += batch.num_rows() as u64;
+            return Ok(());
+        };
+        let of_row = |row: usize| features.value(row).as_primitive::<arrow_array::types::Float32Type>().clone();
+        for row in (0..batch.num_rows()).filter(|&row| features.is_valid(row)) {
+            self.ranges.add(of_row(row).values());
+        }
         if let Some(sheet) = &mut self.sheet {
-            let features = batch.column_by_name("features").and_then(|column| column.as_fixed_size_list_opt());
+            if sheet.images() == 0 {
+                sheet.begin(report.shape, &list_blocks(&self.features.layout(report.shape, 1.0)?));
+            }
             let labels = batch.column_by_name("label").cloned();
             for (place, row) in values.rows.iter().enumerate().take(sheet.room()) {
-                let Some(features) = features.filter(|features| features.is_valid(*row)) else { continue };
-                let features = features.value(*row);
-                let features = features.as_primitive::<arrow_array::types::Float32Type>().values().to_vec();
+                if features.is_null(*row) {
+                    continue;
+                }
+                let features = of_row(*row).values().to_vec();
                 let label = labels.as_ref().and_then(|labels| label(labels, *row));
-                sheet.add(report.shape, self.rows + *row as u64, values.image(place).collect(), features, label);
+                sheet.add(self.rows + *row as u64, values.image(place).collect(), features, label);
             }
         }
         self.rows += batch.num_rows() as u64;
@@ -271,7 +296,8 @@ impl Found {
         let layout = layout.unwrap_or_default();
         let _ = writeln!(text, "\nimages in `{}`", self.image);
         let _ = writeln!(text, "  layout      {layout}");
-        let features = FeatureSet::default().layout(report.shape, 1.0).map_or(0, |layout| layout.list_values());
+        let layout = self.features.layout(report.shape, 1.0);
+        let features = layout.as_ref().map_or(0, |layout| layout.list_values());
         let _ = writeln!(text, "  shape       {}, {} features", report.shape, grouped(features as u64));
         let range = self.range.map(|(low, high)| format!(", values {low} to {high}")).unwrap_or_default();
         let _ = writeln!(text, "  pixel type  {}{range}", report.pixel_type);
@@ -287,6 +313,10 @@ impl Found {
             if odd.rows > odd.first.len() as u64 {
                 let _ = writeln!(text, "              …");
             }
+        }
+        if let Ok(layout) = layout {
+            let _ = writeln!(text, "\nfeatures of `{}`: blocks, their places in the list, their values", self.features);
+            self.ranges.describe(&list_blocks(&layout), text);
         }
     }
 }
@@ -373,6 +403,9 @@ fn command(args: &Args, image: &str, found: &Found) -> String {
     }
     if found.report.as_ref().is_some_and(|report| report.invalid() > 0) {
         words.push("--quarantine odd-rows.ndjson".to_owned());
+    }
+    if args.features != FeatureSet::default() {
+        words.push(format!("--features {}", args.features));
     }
     words.push("-o features.parquet".to_owned());
     words.join(" ")

@@ -168,8 +168,8 @@ fn the_number_of_threads_cannot_be_seen() {
             assert!(one.iter().all(|&bits| !f32::from_bits(bits).is_nan()));
         }
     }
-    for level in levels() {
-        for (shape, images) in [("28x28", 1_000), ("300x700x3", 2), ("1030x517", 1), ("1031x517", 2), ("64x9000", 1)] {
+    for level in [Level::Portable, Level::detect()] {
+        for (shape, images) in [("28x28", 1_000), ("300x700x3", 1), ("1031x517", 2), ("64x9000", 1)] {
             let shape = shape.parse().unwrap();
             check::<u8>(level, shape, images);
             check::<u16>(level, shape, images);
@@ -181,7 +181,7 @@ fn the_number_of_threads_cannot_be_seen() {
 #[test]
 fn bands_add_up_to_the_oracles_values() {
     let levels = levels();
-    for shape in ["1030x517", "700x301x3"].map(|shape| shape.parse().unwrap()) {
+    for shape in ["1030x517", "400x301x3"].map(|shape| shape.parse().unwrap()) {
         assert!(bands::rows_per_band(shape, u8::TYPE).is_some(), "{shape}");
         check::<u8>(&levels, shape);
         check::<u16>(&levels, shape);

@@ -8,17 +8,23 @@
 //! | `profiles` | for each channel H row sums, W column sums, centroid (y, x), mean, std; and `pixel_mean`, `pixel_std` | [`Profiles`] |
 //! | `histogram:N` | for each channel the share of pixels in each of N parts of the range | [`Histogram`] |
 //! | `gradients` | for each channel 4×4 windows of eight directions of the gradient | [`Gradients`] |
+//! | `zones:RxC` | for each channel the mean of each cell of a grid | [`Zones`] |
+//! | `texture` | for each channel a histogram of 16 parts and one of 10 local binary patterns | [`Texture`] |
+//! | `moments` | for each channel 7 normalised central moments and Hu's 7 invariants | [`Moments`] |
 
 pub(crate) mod family;
 mod gradients;
 mod histogram;
 mod layout;
+mod moments;
 pub(crate) mod profiles;
 #[cfg(feature = "gpu")]
 pub(crate) mod queue;
 pub(crate) mod rows;
 mod schema;
 mod set;
+mod texture;
+mod zones;
 
 use std::fmt;
 
@@ -26,11 +32,14 @@ use self::family::Family;
 pub use self::gradients::Gradients;
 pub use self::histogram::Histogram;
 pub use self::layout::{Block, FeatureLayout};
+pub use self::moments::Moments;
 pub use self::profiles::Profiles;
 pub use self::rows::FeaturesMut;
 pub use self::schema::{FEATURE_NAMES_KEY, FEATURES, HEIGHT, Layout, WIDTH, feature_fields, metadata, ragged_fields};
 pub(crate) use self::schema::{as_tensor, item_field};
 pub use self::set::FeatureSet;
+pub use self::texture::Texture;
+pub use self::zones::Zones;
 use crate::base::error::Result;
 
 /// Makes [`Feature`] from the list of families: the one place that names them all. Behind each stands an example
@@ -101,4 +110,10 @@ families! {
     "histogram" => Histogram, "histogram:16";
     /// How strongly the brightness of each part of an image rises in each of eight directions.
     "gradients" => Gradients, "gradients";
+    /// The mean of each cell of a grid.
+    "zones" => Zones, "zones:3x4";
+    /// A histogram of 16 parts, and one of local binary patterns.
+    "texture" => Texture, "texture";
+    /// Normalised central moments, and Hu's invariants.
+    "moments" => Moments, "moments";
 }

@@ -1,22 +1,27 @@
 //! Trains a classifier on a features file and says how good it is: multinomial logistic regression on standardised
 //! features, four fifths of the rows for training, one fifth for testing.
 
-use std::collections::BTreeSet;
+#[path = "../../inspect/canvas.rs"]
+mod canvas;
+mod model;
+mod numpy;
+mod picture;
+mod rows;
+
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use arrow_array::cast::AsArray;
-use arrow_array::types::Float32Type;
-use arrow_array::{Array, RecordBatch, RecordBatchReader};
-use arrow_cast::display::{ArrayFormatter, FormatOptions};
-use arrow_schema::{ArrowError, DataType};
 use clap::Parser;
-use linfa::prelude::*;
-use linfa_logistic::MultiLogisticRegression;
-use ndarray::{Array1, Array2, Axis};
-use pixelfeat::{Error, io, synthetic::Random};
+use model::Model;
+use picture::Miss;
+use pixelfeat::io;
+use rows::{Rows, Source};
 
-/// Train a multinomial logistic regression on a features file; print its accuracy and confusion matrix.
+/// Train a multinomial logistic regression on a features file; print its accuracy, the recall of each class and the
+/// confusion matrix.
+///
+/// The split is that of scikit-learn's train_test_split(test_size=0.2, random_state=seed), and the model that of its
+/// LogisticRegression(C=1/alpha) on features that are standardised by the training rows.
 #[derive(Parser)]
 #[command(name = "classify", version)]
 struct Args {
@@ -26,12 +31,20 @@ struct Args {
     /// The column with the classes.
     #[arg(long, value_name = "COLUMN", default_value = "label")]
     label: String,
-    /// Seed of the split into training and test rows.
-    #[arg(long, default_value_t = 0)]
-    seed: u64,
+    /// Seeds of the split into training and test rows, with commas between. With several, the mean is printed, and the
+    /// matrix counts the test rows of all.
+    #[arg(long, value_name = "SEEDS", value_delimiter = ',', default_value = "0")]
+    seeds: Vec<u32>,
     /// Strength of the L2 penalty.
     #[arg(long, default_value_t = 1.0)]
     alpha: f64,
+    /// Draw the confusion matrix, and the test images that were taken for another class most firmly, into this PNG file.
+    /// The images are there if featurize ran with --keep-image.
+    #[arg(long, value_name = "FILE")]
+    picture: Option<PathBuf>,
+    /// The column with the images, for the picture.
+    #[arg(long, value_name = "COLUMN", default_value = "image")]
+    image: String,
 }
 
 fn main() -> ExitCode {
@@ -45,144 +58,69 @@ fn main() -> ExitCode {
 }
 
 fn run(args: &Args) -> Result<(), Box<dyn std::error::Error>> {
-    let rows = Rows::read(args)?;
+    let image = args.picture.as_ref().map(|_| args.image.as_str());
+    let rows = Rows::read(&Source { path: &args.features, label: &args.label, image })?;
     let classes = rows.classes();
-    let (train, test) = rows.split(args.seed, &classes)?;
-    let mean = train.records().mean_axis(Axis(0)).ok_or("no rows to train on")?;
-    let spread = train.records().std_axis(Axis(0), 0.0).mapv(|s| if s > 0.0 { s } else { 1.0 });
-    let standardised = |records: &Array2<f64>| (records - &mean) / &spread;
-    let inputs = standardised(train.records());
-    let train = Dataset::new(inputs, train.targets().clone());
-    let model = MultiLogisticRegression::default().alpha(args.alpha).max_iterations(200).fit(&train)?;
-    let predicted = model.predict(&standardised(test.records()));
-    report(&classes, test.targets(), &predicted, train.nsamples());
+    if rows.len() < 10 || classes.len() < 2 {
+        return Err(format!("{} rows of {} classes are too few to learn from", rows.len(), classes.len()).into());
+    }
+    let mut counts = vec![vec![0usize; classes.len()]; classes.len()];
+    let (mut accuracies, mut misses) = (Vec::new(), Vec::new());
+    for &seed in &args.seeds {
+        let (train_rows, test_rows) = numpy::split(seed, rows.len());
+        let (mut train, mut test) = (rows.take(&train_rows, &classes), rows.take(&test_rows, &classes));
+        let (mean, deviation) = train.mean_and_deviation();
+        train.standardise(&mean, &deviation);
+        test.standardise(&mean, &deviation);
+        let model = Model::fit(&train, classes.len(), args.alpha);
+        let mut right = 0;
+        for ((features, &actual), &row) in test.rows().zip(&test.classes).zip(&test_rows) {
+            let probabilities = model.probabilities(features);
+            let predicted =
+                (0..classes.len()).fold(0, |best, c| if probabilities[c] > probabilities[best] { c } else { best });
+            counts[actual][predicted] += 1;
+            right += usize::from(predicted == actual);
+            if predicted != actual {
+                misses.push(Miss { row, actual, predicted, probability: probabilities[actual] });
+            }
+        }
+        if accuracies.is_empty() {
+            println!("trained on {} rows, tested on {}; {} features", train_rows.len(), test_rows.len(), rows.width());
+        }
+        let accuracy = right as f64 / test_rows.len() as f64;
+        if args.seeds.len() > 1 {
+            println!("seed {seed}: accuracy {accuracy:.4}");
+        }
+        accuracies.push(accuracy);
+    }
+    let accuracy = accuracies.iter().sum::<f64>() / accuracies.len().max(1) as f64;
+    println!("accuracy {accuracy:.4}{}\n", if accuracies.len() > 1 { ", the mean of the seeds" } else { "" });
+    report(&classes, &counts);
+    if let Some(path) = &args.picture {
+        // A row may be a test row of several seeds.
+        misses.sort_by(|a, b| a.row.cmp(&b.row).then(a.probability.total_cmp(&b.probability)));
+        misses.dedup_by_key(|miss| miss.row);
+        misses.sort_by(|a, b| a.probability.total_cmp(&b.probability));
+        let drawn = picture::draw(&classes, &counts, &misses, rows.images.as_ref());
+        let mut file = io::OutputFile::create(path)?;
+        std::io::Write::write_all(&mut file, &drawn.png()?)?;
+        file.finish()?;
+        let without = if rows.images.is_none() { "; there is no column of images to draw" } else { "" };
+        println!("\ndrawn in {}{without}", path.display());
+    }
     Ok(())
 }
 
-fn report(classes: &[String], actual: &Array1<usize>, predicted: &Array1<usize>, trained_on: usize) {
-    let mut counts = vec![vec![0usize; classes.len()]; classes.len()];
-    for (&actual, &predicted) in actual.iter().zip(predicted) {
-        counts[actual][predicted] += 1;
+/// Prints the matrix with the recall of each class: how many of its rows were found.
+fn report(classes: &[String], counts: &[Vec<usize>]) {
+    let largest = counts.iter().flatten().max().map_or(0, |count| count.to_string().len());
+    let width = classes.iter().map(String::len).max().unwrap_or(0).max(largest).max(4) + 1;
+    println!("confusion matrix: a row for each actual class, a column for each predicted one, and the recall");
+    let names: String = classes.iter().map(|class| format!("{class:>width$}")).collect();
+    println!("{:>width$}{names}  recall", "");
+    for (at, (class, row)) in classes.iter().zip(counts).enumerate() {
+        let cells: String = row.iter().map(|count| format!("{count:>width$}")).collect();
+        let recall = row[at] as f64 / row.iter().sum::<usize>().max(1) as f64;
+        println!("{class:>width$}{cells}  {recall:.4}");
     }
-    let right: usize = (0..classes.len()).map(|class| counts[class][class]).sum();
-    println!("trained on {trained_on} rows, tested on {}", actual.len());
-    println!("accuracy {:.4}\n", right as f64 / actual.len().max(1) as f64);
-    let width = classes.iter().map(String::len).max().unwrap_or(0).max(5);
-    let line = |name: &str, cells: Vec<String>| {
-        println!("{name:>width$} {}", cells.iter().map(|cell| format!("{cell:>width$}")).collect::<String>());
-    };
-    println!("confusion matrix: a row for each actual class, a column for each predicted one");
-    line("", classes.to_vec());
-    for (class, row) in classes.iter().zip(&counts) {
-        line(class, row.iter().map(usize::to_string).collect());
-    }
-}
-
-/// The labelled rows of a file; those without a label or features are left out.
-#[derive(Default)]
-struct Rows {
-    labels: Vec<String>,
-    features: Vec<f64>,
-    width: usize,
-}
-
-impl Rows {
-    fn read(args: &Args) -> Result<Self, Error> {
-        let reader = io::open(&args.features, &io::ReadOptions::default())?;
-        let names = reader.schema().metadata().get("pixelfeat.feature_names").cloned().unwrap_or_default();
-        let names: Vec<&str> = names.split(',').collect();
-        let mut rows = Rows::default();
-        for batch in reader {
-            rows.add(&batch.map_err(Error::from)?, &args.label, &names).map_err(Error::from)?;
-        }
-        Ok(rows)
-    }
-
-    fn add(&mut self, batch: &RecordBatch, label: &str, names: &[&str]) -> Result<(), ArrowError> {
-        let format = FormatOptions::default();
-        let labels = batch.column(batch.schema_ref().index_of(label)?);
-        let text = ArrayFormatter::try_new(labels, &format)?;
-        let columns = feature_columns(batch, names)?;
-        for row in 0..batch.num_rows() {
-            if labels.is_null(row) || columns.iter().any(|column| column.is_null(row)) {
-                continue;
-            }
-            self.labels.push(text.value(row).try_to_string()?);
-            let before = self.features.len();
-            for column in &columns {
-                match column.data_type() {
-                    DataType::FixedSizeList(..) => {
-                        let values = column.as_fixed_size_list().value(row);
-                        self.features
-                            .extend(values.as_primitive::<Float32Type>().values().iter().map(|&v| f64::from(v)));
-                    }
-                    _ => self.features.push(f64::from(column.as_primitive::<Float32Type>().value(row))),
-                }
-            }
-            self.width = self.features.len() - before;
-        }
-        Ok(())
-    }
-
-    /// The distinct labels, in order: numbers by value.
-    fn classes(&self) -> Vec<String> {
-        let distinct: BTreeSet<&String> = self.labels.iter().collect();
-        let mut classes: Vec<String> = distinct.into_iter().cloned().collect();
-        let numbers: Option<Vec<f64>> = classes.iter().map(|class| class.parse().ok()).collect();
-        if numbers.is_some() {
-            let number = |class: &String| class.parse().unwrap_or(f64::NAN);
-            classes.sort_by(|a, b| number(a).total_cmp(&number(b)));
-        }
-        classes
-    }
-
-    fn split(&self, seed: u64, classes: &[String]) -> Result<(Labelled, Labelled), Box<dyn std::error::Error>> {
-        let count = self.labels.len();
-        if count < 10 || classes.len() < 2 {
-            return Err(format!("{count} rows of {} classes are too few to learn from", classes.len()).into());
-        }
-        let mut order: Vec<usize> = (0..count).collect();
-        let mut random = Random::new(seed, 0);
-        for i in (1..count).rev() {
-            order.swap(i, (random.unit() * (i + 1) as f64) as usize);
-        }
-        let (test, train) = order.split_at(count / 5);
-        Ok((self.take(train, classes)?, self.take(test, classes)?))
-    }
-
-    fn take(&self, rows: &[usize], classes: &[String]) -> Result<Labelled, Box<dyn std::error::Error>> {
-        let values = rows.iter().flat_map(|&row| &self.features[row * self.width..][..self.width]).copied().collect();
-        let records = Array2::from_shape_vec((rows.len(), self.width), values)?;
-        let class = |label: &String| classes.iter().position(|class| class == label).unwrap_or(0);
-        let targets = rows.iter().map(|&row| class(&self.labels[row])).collect();
-        Ok(Dataset::new(records, targets))
-    }
-}
-
-type Labelled = Dataset<f64, usize, ndarray::Ix1>;
-
-/// The features: the list column, or the columns that the file's metadata names.
-fn feature_columns<'a>(batch: &'a RecordBatch, names: &[&str]) -> Result<Vec<&'a dyn Array>, ArrowError> {
-    if let Some(list) = batch.column_by_name("features") {
-        // With null rows in it, the column comes back from Parquet as a plain list.
-        if let DataType::FixedSizeList(item, _) | DataType::List(item) = list.data_type()
-            && *item.data_type() == DataType::Float32
-        {
-            return Ok(vec![list.as_ref()]);
-        }
-    }
-    let schema = batch.schema_ref();
-    names
-        .iter()
-        .map(|name| {
-            let at = schema.index_of(name).map_err(|_| {
-                ArrowError::SchemaError("no column `features` and none that the file's metadata names".to_owned())
-            })?;
-            let column = batch.column(at);
-            match column.data_type() {
-                DataType::Float32 => Ok(column.as_ref()),
-                other => Err(ArrowError::SchemaError(format!("column `{name}` is {other}, not Float32"))),
-            }
-        })
-        .collect()
 }

@@ -1,0 +1,383 @@
+//! Texture: a histogram of brightness and one of local binary patterns.
+
+use std::fmt;
+
+use super::family::{Band, BandSums, BlockNames, Family, ImageSpec, channel_prefix};
+#[cfg(feature = "gpu")]
+use super::family::{BlockGeometry, DeviceForm};
+use super::histogram::{self, Histogram};
+use super::rows::RowsMut;
+use crate::base::error::{Error, Result};
+use crate::base::pixels::{Pixel, PixelSlice};
+use crate::base::shape::ImageShape;
+#[cfg(feature = "gpu")]
+use crate::base::shape::PixelType;
+use crate::base::simd::{Level, Simd, SimdKernel, run_simd};
+
+/// Parts of the histogram of brightness.
+const BINS: usize = 16;
+/// Kinds of local binary patterns: by their ones from 0 to 8, and all that are not uniform.
+const PATTERNS: usize = 10;
+/// The kind of patterns that are not uniform.
+const MIXED: u8 = 9;
+/// Values of a channel.
+const VALUES: usize = BINS + PATTERNS;
+
+/// The feature `texture`: what the surface looks like, wherever it is in the image.
+///
+/// For each channel, one channel after another, two blocks. `texture_histogram` has 16 values: how many pixels fall into
+/// each of 16 equal parts of the range, as [`Histogram`] counts them. `lbp` has 10 values: how many pixels have each kind of
+/// local binary pattern (T. Ojala, M. Pietikäinen, T. Mäenpää, *Multiresolution gray-scale and rotation invariant texture
+/// classification with local binary patterns*, IEEE PAMI 24, 2002, with 8 neighbours at distance 1, not interpolated):
+///
+/// 1. The ring of a pixel is its neighbours in the order E, SE, S, SW, W, NW, N, NE. Beyond the border a neighbour is the
+///    nearest pixel of the image.
+/// 2. The bit of a neighbour is 1 if its value is at least the pixel's.
+/// 3. If the bits change at most twice round the ring, the kind is the number of ones, 0 to 8. Otherwise it is 9.
+///
+/// Every value is √(count ÷ (H·W)), which is computed in f64 and rounded to f32 once. The square root brings rare and
+/// frequent patterns to one scale; the squares of the 16, and of the 10, add up to 1. Colour images have these values for
+/// each channel, since textures of one brightness may differ in a channel.
+///
+/// Counts are exact integers; an image has fewer than 2³¹ pixels, so 32 bits hold them. Float pixels are compared as they
+/// are, on the CPU only, so that their counts are exact as well.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub struct Texture;
+
+impl Texture {
+    pub(super) fn parse(parameters: Option<&str>) -> Result<Self> {
+        match parameters {
+            None => Ok(Self),
+            Some(_) => {
+                Err(Error::InvalidOption { option: "features", why: "`texture` takes no parameters".to_owned() })
+            }
+        }
+    }
+
+    pub(super) fn fmt_parameters(&self, _: &mut fmt::Formatter<'_>) -> fmt::Result {
+        Ok(())
+    }
+}
+
+/// How many pixels of each channel are in each part of the range, [channel · 16 + part], and have each kind of pattern,
+/// [channel · 10 + kind].
+#[derive(Debug, Clone, PartialEq)]
+struct Counts {
+    bins: Vec<u32>,
+    patterns: Vec<u32>,
+}
+
+impl Counts {
+    fn zeroed(channels: usize) -> Self {
+        Self { bins: vec![0; channels * BINS], patterns: vec![0; channels * PATTERNS] }
+    }
+
+    /// Writes the row of an image.
+    fn finish(&self, of: ImageSpec, row: &mut [f32]) {
+        let channels = self.bins.chunks_exact(BINS).zip(self.patterns.chunks_exact(PATTERNS));
+        let counts = channels.flat_map(|(bins, patterns)| bins.iter().chain(patterns));
+        write_roots(of, counts.copied(), row);
+    }
+}
+
+/// Writes the values of counts.
+fn write_roots(of: ImageSpec, counts: impl Iterator<Item = u32>, row: &mut [f32]) {
+    let pixels = of.shape.pixels() as f64;
+    for (value, count) in row.iter_mut().zip(counts) {
+        *value = (f64::from(count) / pixels).sqrt() as f32;
+    }
+}
+
+impl Family for Texture {
+    fn blocks(&self, shape: ImageShape) -> Vec<BlockNames> {
+        let channels = (0..shape.channels()).map(|channel| channel_prefix(shape, channel));
+        let named = |prefix: String| {
+            ["texture_histogram", "lbp"].map(|name| {
+                let values = if name == "lbp" { PATTERNS } else { BINS };
+                BlockNames::numbered(format!("{prefix}{name}"), values, |i| format!("{prefix}{name}_{i}"))
+            })
+        };
+        channels.flat_map(named).collect()
+    }
+
+    fn block_values(&self, shape: ImageShape) -> usize {
+        shape.channels() * VALUES
+    }
+
+    fn compute(&self, level: Level, of: ImageSpec, pixels: PixelSlice<'_>, out: &mut RowsMut<'_>) {
+        run_simd(level, TextureRows { of, pixels, out });
+    }
+
+    fn sum_band(&self, level: Level, band: &Band, image: PixelSlice<'_>) -> BandSums {
+        let mut counts = Counts::zeroed(band.of.shape.channels());
+        run_simd(level, TextureBand { band, image, counts: &mut counts });
+        Box::new(counts)
+    }
+
+    fn finish_bands(&self, of: ImageSpec, bands: Vec<BandSums>, row: &mut [f32]) {
+        let mut sum = Counts::zeroed(of.shape.channels());
+        for band in bands {
+            let band: Box<Counts> = band.downcast().expect("bands are made by this family");
+            sum.bins.iter_mut().zip(band.bins).for_each(|(sum, count)| *sum += count);
+            sum.patterns.iter_mut().zip(band.patterns).for_each(|(sum, count)| *sum += count);
+        }
+        sum.finish(of, row);
+    }
+
+    #[cfg(feature = "gpu")]
+    fn device_form(&self, pixel_type: PixelType) -> DeviceForm {
+        if pixel_type == PixelType::F32 { DeviceForm::No } else { DeviceForm::Features }
+    }
+
+    #[cfg(feature = "gpu")]
+    fn shaders(&self, _: PixelType) -> &'static [&'static str] {
+        &[include_str!("../../shaders/texture.wgsl"), include_str!("../../shaders/texture_finish.wgsl")]
+    }
+
+    #[cfg(feature = "gpu")]
+    fn shader_numbers(&self, _: &BlockGeometry) -> Vec<(&'static str, usize)> {
+        Vec::new()
+    }
+
+    #[cfg(feature = "gpu")]
+    fn record_words(&self, block: &BlockGeometry) -> usize {
+        block.channels * VALUES
+    }
+
+    #[cfg(feature = "gpu")]
+    fn merged_words(&self, block: &BlockGeometry, _: usize) -> usize {
+        self.record_words(block)
+    }
+
+    #[cfg(feature = "gpu")]
+    fn merge_tasks(&self, block: &BlockGeometry, _: usize) -> usize {
+        self.record_words(block)
+    }
+
+    #[cfg(feature = "gpu")]
+    fn finish_records(
+        &self,
+        of: ImageSpec,
+        _: &BlockGeometry,
+        records: &mut dyn Iterator<Item = &[u32]>,
+        out: &mut RowsMut<'_>,
+    ) -> bool {
+        out.iter_mut().zip(records).for_each(|(row, record)| write_roots(of, record.iter().copied(), row));
+        true
+    }
+
+    #[cfg(feature = "gpu")]
+    fn record_sums(&self, band: &Band, _: &BlockGeometry, record: &[u32]) -> Option<BandSums> {
+        let mut counts = Counts::zeroed(band.of.shape.channels());
+        for (channel, record) in record.chunks_exact(VALUES).enumerate() {
+            let (bins, patterns) = record.split_at(BINS);
+            counts.bins[channel * BINS..][..BINS].copy_from_slice(bins);
+            counts.patterns[channel * PATTERNS..][..PATTERNS].copy_from_slice(patterns);
+        }
+        Some(Box::new(counts))
+    }
+
+    fn expected(&self, of: ImageSpec, image: PixelSlice<'_>) -> Vec<f32> {
+        let (height, width, channels) = (of.shape.height(), of.shape.width(), of.shape.channels());
+        let value = |i: usize| match image {
+            PixelSlice::U8(image) => f64::from(image[i]),
+            PixelSlice::U16(image) => f64::from(image[i]),
+            PixelSlice::F32(image) => f64::from(image[i]),
+        };
+        let range = match image {
+            PixelSlice::U8(_) => 256.0,
+            PixelSlice::U16(_) => 65_536.0,
+            PixelSlice::F32(_) => of.scale,
+        };
+        let values: Vec<f64> = (0..of.shape.values()).map(value).collect();
+        let mut counts = vec![[0u64; VALUES]; channels];
+        for y in 0..height {
+            let (north, south) = (y.saturating_sub(1), (y + 1).min(height - 1));
+            for x in 0..width {
+                let (west, east) = (x.saturating_sub(1), (x + 1).min(width - 1));
+                let ring = [
+                    (y, east),
+                    (south, east),
+                    (south, x),
+                    (south, west),
+                    (y, west),
+                    (north, west),
+                    (north, x),
+                    (north, east),
+                ];
+                for (channel, counts) in counts.iter_mut().enumerate() {
+                    let at = |y: usize, x: usize| values[(y * width + x) * channels + channel];
+                    let bits = ring.map(|(to_y, to_x)| at(to_y, to_x) >= at(y, x));
+                    let ones = bits.iter().filter(|&&bit| bit).count();
+                    let changes = (0..8).filter(|&i| bits[i] != bits[(i + 1) % 8]).count();
+                    counts[(at(y, x) * 16.0 / range).floor().clamp(0.0, 15.0) as usize] += 1;
+                    counts[16 + if changes <= 2 { ones } else { 9 }] += 1;
+                }
+            }
+        }
+        let pixels = (height * width) as f64;
+        counts.iter().flatten().map(|&count| (count as f64 / pixels).sqrt() as f32).collect()
+    }
+}
+
+/// The rows of image after image.
+struct TextureRows<'a, 'r> {
+    of: ImageSpec,
+    pixels: PixelSlice<'a>,
+    out: &'a mut RowsMut<'r>,
+}
+
+impl SimdKernel for TextureRows<'_, '_> {
+    #[inline(always)]
+    fn run<S: Simd>(self, simd: S) {
+        let mut counts = Counts::zeroed(self.of.shape.channels());
+        let mut codes = Vec::new();
+        let band = Band { of: self.of, rows: 0..self.of.shape.height() };
+        for (image, row) in self.pixels.chunks(self.of.shape.values()).zip(self.out.iter_mut()) {
+            counts.bins.fill(0);
+            counts.patterns.fill(0);
+            add(simd, &band, image, &mut counts, &mut codes);
+            counts.finish(self.of, row);
+        }
+    }
+}
+
+/// The counts of a band.
+struct TextureBand<'a> {
+    band: &'a Band,
+    image: PixelSlice<'a>,
+    counts: &'a mut Counts,
+}
+
+impl SimdKernel for TextureBand<'_> {
+    #[inline(always)]
+    fn run<S: Simd>(self, simd: S) {
+        add(simd, self.band, self.image, self.counts, &mut Vec::new());
+    }
+}
+
+/// Adds the counts of a band. `codes` is spare memory.
+#[inline(always)]
+fn add<S: Simd>(simd: S, band: &Band, image: PixelSlice<'_>, counts: &mut Counts, codes: &mut Vec<u8>) {
+    let of_bins = Histogram::new(BINS).expect("a power of two");
+    histogram::add(simd, of_bins, band.of, band.pixels(image), &mut counts.bins);
+    match image {
+        PixelSlice::U8(image) => add_patterns(simd, band, image, &mut counts.patterns, codes),
+        PixelSlice::U16(image) => add_patterns(simd, band, image, &mut counts.patterns, codes),
+        PixelSlice::F32(image) => add_patterns(simd, band, image, &mut counts.patterns, codes),
+    }
+}
+
+/// Counts the kinds of patterns. They are found for some rows at a time, which stay in cache.
+#[inline(always)]
+fn add_patterns<S: Simd, P: Pixel + PartialOrd>(
+    simd: S,
+    band: &Band,
+    image: &[P],
+    counts: &mut [u32],
+    codes: &mut Vec<u8>,
+) {
+    /// Bytes of codes at a time, about.
+    const CODES: usize = 8 << 10;
+    let (shape, channels) = (band.of.shape, band.of.shape.channels());
+    let row_values = shape.row_values();
+    let at_once = (CODES / row_values).max(1);
+    codes.resize(at_once.min(band.rows.len()) * row_values, 0);
+    let row = |y: usize| &image[y * row_values..][..row_values];
+    for first in band.rows.clone().step_by(at_once) {
+        let rows = first..band.rows.end.min(first + at_once);
+        let codes = &mut codes[..rows.len() * row_values];
+        for (y, codes) in rows.zip(codes.chunks_exact_mut(row_values)) {
+            let rows = [row(y.saturating_sub(1)), row(y), row((y + 1).min(shape.height() - 1))];
+            code_row(rows, channels, codes);
+        }
+        if channels == 1 {
+            histogram::add_vectors(simd, codes, 0, counts);
+        } else {
+            histogram::add_values(codes, channels, PATTERNS, counts, usize::from);
+        }
+    }
+}
+
+/// The kinds of patterns of the values of a row, of which `rows` are the one above, itself and the one below.
+#[inline(always)]
+fn code_row<P: Copy + PartialOrd>(rows: [&[P]; 3], channels: usize, codes: &mut [u8]) {
+    let len = codes.len();
+    let inner = len.saturating_sub(2 * channels);
+    if inner > 0 {
+        // The values before, at and after those that have both neighbours.
+        let [above, here, below] = rows.map(|row| [0, 1, 2].map(|pixels| &row[pixels * channels..][..inner]));
+        let codes = &mut codes[channels..][..inner];
+        for i in 0..inner {
+            let ring = [here[2], below[2], below[1], below[0], here[0], above[0], above[1], above[2]];
+            codes[i] = kind(ring.map(|values| values[i]), here[1][i]);
+        }
+    }
+    let edges = (0..channels.min(len)).chain(len.saturating_sub(channels).max(channels)..len);
+    for i in edges {
+        let before = if i >= channels { i - channels } else { i };
+        let after = if i + channels < len { i + channels } else { i };
+        let [above, here, below] = rows;
+        let ring =
+            [here[after], below[after], below[i], below[before], here[before], above[before], above[i], above[after]];
+        codes[i] = kind(ring, here[i]);
+    }
+}
+
+/// The kind of the pattern of a ring round a value. Made of operations on bytes alone, so that vectors serve.
+#[inline(always)]
+fn kind<P: Copy + PartialOrd>(ring: [P; 8], centre: P) -> u8 {
+    let bits = ring.map(|value| u8::from(value >= centre));
+    let (mut ones, mut changes) = (0, 0);
+    for i in 0..8 {
+        ones += bits[i];
+        changes += bits[i] ^ bits[(i + 1) % 8];
+    }
+    if changes <= 2 { ones } else { MIXED }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn of(shape: &str) -> ImageSpec {
+        ImageSpec { shape: shape.parse().unwrap(), scale: 255.0 }
+    }
+
+    #[test]
+    fn patterns_are_those_found_by_hand() {
+        // An edge: of the brighter pixel beside it five neighbours are as bright, of the darker one all.
+        let ring = |bits: u8| std::array::from_fn(|i| u8::from(bits >> i & 1 == 1));
+        for (bits, want) in
+            [(0, 0), (0b1, 1), (0b1100_0001, 3), (0xff, 8), (0b1000_1111, 5), (0b101, 9), (0b0101_0101, 9)]
+        {
+            assert_eq!(kind(ring(bits), 1u8), want, "{bits:b}");
+        }
+        let pixels = [9u8, 9, 0, 9, 9, 0];
+        let values = Texture.expected(of("2x3"), (&pixels[..]).into());
+        // Four of six pixels see only what is at least as bright: the darker column and the left one.
+        let third = (1.0f64 / 3.0).sqrt() as f32;
+        assert_eq!(values[16..], [0.0, 0.0, 0.0, 0.0, 0.0, third, 0.0, 0.0, (2.0f64 / 3.0).sqrt() as f32, 0.0]);
+        assert_eq!(values[0], 1.0);
+    }
+
+    #[test]
+    fn one_pixel_and_one_column_have_a_border_on_both_sides() {
+        let alone = Texture.expected(of("1x1"), (&[200u8][..]).into());
+        assert_eq!((alone[12], alone[16 + 8]), (1.0, 1.0));
+        let mut codes = [0; 2];
+        code_row([&[1u8, 1], &[3, 2], &[1, 1]], 1, &mut codes);
+        // Beyond the border both meet themselves; the second also has a larger value on the other side.
+        assert_eq!(codes, [1, 9]);
+    }
+
+    #[test]
+    fn squares_add_up_to_one() {
+        let pixels: Vec<u8> = (0..35u32 * 35).map(|i| ((i * i * 31) >> 3) as u8).collect();
+        let values = Texture.expected(of("35x35"), (&pixels).into());
+        for part in [&values[..16], &values[16..]] {
+            let sum: f64 = part.iter().map(|&value| f64::from(value).powi(2)).sum();
+            assert!((sum - 1.0).abs() < 1e-6, "{sum}");
+        }
+    }
+}
