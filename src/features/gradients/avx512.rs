@@ -8,7 +8,7 @@
 use std::arch::x86_64::*;
 use std::ops::Range;
 
-use super::cells::{Arithmetic, CELLS, DIRECTIONS, Grid, Sums, WINDOWS};
+use super::cells::{Arithmetic, CELLS, DIRECTIONS, Grid, Sums, WINDOWS, Windows};
 use super::{Kernel, LevelKernels};
 use crate::base::simd::Avx512;
 
@@ -324,6 +324,34 @@ impl<V: Vector> Kernel<V::Pixel> for Strips<V> {
             }
         }
     }
+
+    #[inline(always)]
+    fn finish(&self, grid: &Grid, sums: &Sums<u64>, _: &mut Windows<u64>, row: &mut [f32]) {
+        let (values, _) = row.as_chunks_mut::<DIRECTIONS>();
+        for (sums, values) in sums.0.iter().zip(values.chunks_exact_mut(WINDOWS * WINDOWS)) {
+            for ((at, values), &divisor) in values.iter_mut().enumerate().zip(&grid.divisors) {
+                let cells = &sums[at / WINDOWS][2 * (at % WINDOWS)..][..4];
+                // SAFETY: `_avx512` proves that the CPU has the instructions; a vector is eight sums or values.
+                unsafe {
+                    let outer = _mm512_add_epi64(eight(&cells[0]), eight(&cells[3]));
+                    let inner = _mm512_add_epi64(eight(&cells[1]), eight(&cells[2]));
+                    let sum = _mm512_add_epi64(_mm512_add_epi64(outer, inner), _mm512_add_epi64(inner, inner));
+                    let share = _mm512_div_pd(_mm512_cvtepu64_pd(sum), _mm512_set1_pd(divisor));
+                    _mm256_storeu_ps(values.as_mut_ptr(), _mm512_cvtpd_ps(_mm512_sqrt_pd(share)));
+                }
+            }
+        }
+    }
+}
+
+/// The sums of a cell.
+///
+/// # Safety
+/// The CPU must have the instructions.
+#[inline(always)]
+unsafe fn eight(sums: &[u64; DIRECTIONS]) -> __m512i {
+    // SAFETY: the caller's promise; there are eight.
+    unsafe { _mm512_loadu_si512(sums.as_ptr().cast()) }
 }
 
 impl<V: Vector> Strips<V> {

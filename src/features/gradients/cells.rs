@@ -142,7 +142,7 @@ pub(super) struct Grid {
     pub columns: [usize; CELLS + 1],
     pub channels: usize,
     /// Scale times weighed pixels of each window; 1 of a window without pixels, whose sums are zero.
-    divisors: [f64; WINDOWS * WINDOWS],
+    pub divisors: [f64; WINDOWS * WINDOWS],
 }
 
 impl Grid {

@@ -195,6 +195,13 @@ fn no_windows<P: Arithmetic>(channels: usize) -> Windows<P::Total> {
 trait Kernel<P: Arithmetic> {
     /// Adds the sums of the rows of a band of `image`.
     fn add(&mut self, grid: &Grid, image: &[P], band: &Range<usize>, sums: &mut Sums<P::Total>);
+
+    /// Writes the row of an image from its sums. Overwrites `windows`, which is memory that is kept from image to image.
+    #[inline(always)]
+    fn finish(&self, grid: &Grid, sums: &Sums<P::Total>, windows: &mut Windows<P::Total>, row: &mut [f32]) {
+        weigh_columns::<P>(sums, windows);
+        finish::<P>(grid, windows, row);
+    }
 }
 
 /// The kernels of a SIMD level. All methods, and those of the kernels, must be `#[inline(always)]`, so that they are
@@ -278,8 +285,7 @@ impl<P: LevelPixel> GradientsKernel for ImageRows<'_, '_, P> {
         for (image, row) in self.pixels.chunks_exact(self.of.shape.values()).zip(self.out.iter_mut()) {
             sums.clear();
             kernel.add(&grid, image, &(0..grid.height()), &mut sums);
-            weigh_columns::<P>(&sums, &mut windows);
-            finish::<P>(&grid, &windows, row);
+            kernel.finish(&grid, &sums, &mut windows, row);
         }
     }
 }

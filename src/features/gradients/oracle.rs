@@ -44,15 +44,15 @@ fn channel(h: usize, w: usize, scale: f64, at: impl Fn(usize, usize) -> f64) -> 
             let area =
                 |counts: [f64; 10], first: usize| -> f64 { (0..4).map(|u| weights[u] * counts[first + u]).sum() };
             let area = area(rows, 2 * i) * area(columns, 2 * j);
-            for k in 0..8 {
+            values.extend((0..8).map(|k| {
                 let mut sum = 0.0;
                 for u in 0..4 {
                     for v in 0..4 {
                         sum += weights[u] * weights[v] * cells[2 * i + u][2 * j + v][k];
                     }
                 }
-                values.push(if area == 0.0 { 0.0 } else { (sum / (scale * area)).sqrt() as f32 });
-            }
+                if area == 0.0 { 0.0 } else { (sum / (scale * area)).sqrt() as f32 }
+            }));
         }
     }
     values
