@@ -80,7 +80,7 @@ struct Args {
     #[arg(long, value_name = "HxW[:FILTER]")]
     resize: Option<Resize>,
     /// What is done to each image before its features are computed, in this order: stages with commas between, as
-    /// gray,resize:28x28,flip:x:0.5. --gray and --resize are short for the most common ones.
+    /// gray,resize(28x28),hflip(0.5). --gray and --resize are short for the most common ones.
     #[arg(long, value_name = "STAGES", conflicts_with_all = ["gray", "resize"])]
     stages: Option<Chain>,
     /// Take images of different sizes as they are: lists of as many features as each has, with its height and width.
@@ -280,7 +280,7 @@ fn stages(args: &Args) -> Chain {
     if let Some(stages) = &args.stages {
         return stages.clone();
     }
-    let gray = args.gray.then_some(Stage::Gray(Gray));
+    let gray = args.gray.then_some(Stage::Gray(Gray(None)));
     gray.into_iter().chain(args.resize.map(Stage::Resize)).collect()
 }
 

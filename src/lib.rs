@@ -66,6 +66,7 @@ pub mod io;
 pub mod reference;
 mod run;
 pub mod stages;
+pub mod steps;
 pub mod synthetic;
 
 pub use base::error::{Error, Result};

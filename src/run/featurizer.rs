@@ -156,7 +156,8 @@ impl Featurizer {
         let spec = &self.spec;
         let (mut all, mut defects) = (None::<Computed>, Vec::new());
         for part in plan.parts(images)? {
-            let mut images = plan.prepare(&self.engine, &images.slice(part.start, part.len()), part.start as u64)?;
+            let samples = plan.samples(part.start as u64);
+            let mut images = plan.prepare(&self.engine, &images.slice(part.start, part.len()), &samples)?;
             let (values, _) = Computed::of(&self.engine, &mut images, plan.layout())?;
             match &mut all {
                 Some(all) => all.append(values),

@@ -18,7 +18,7 @@ use crate::images::{ColumnReader, ImageColumn, Survey};
 use crate::run::compute::{BatchImages, Computed, validity};
 use crate::run::keep::{KeepImage, kept_array, kept_field};
 use crate::run::spec::{FeatureSpec, OnInvalid};
-use crate::stages::{Chain, Draws};
+use crate::stages::{Chain, Format, Samples};
 
 /// How a run turns arrays of its image column into images for the engine.
 #[derive(Debug, Clone)]
@@ -39,8 +39,10 @@ impl ImagePlan {
         if spec.ragged && spec.layout != Layout::List {
             return refuse("ragged", "features of different lengths are lists, not columns or tensors");
         }
-        let scale = spec.scale.unwrap_or(reader.pixel_type().default_scale());
-        let layout = spec.features.layout(spec.stages.shape(reader.shape())?, scale)?;
+        let formats = spec.stages.formats(Format { shape: reader.shape(), pixel_type: reader.pixel_type() })?;
+        let last = formats[formats.len() - 1];
+        let scale = spec.scale.unwrap_or(last.pixel_type.default_scale());
+        let layout = spec.features.layout(last.shape, scale)?;
         Ok(Self { reader, stages: spec.stages.clone(), seed: spec.seed, ragged: spec.ragged, layout })
     }
 
@@ -54,16 +56,25 @@ impl ImagePlan {
         self.reader.parts(images, (!self.ragged).then_some(self.layout.shape()))
     }
 
-    /// The images of an array, ready for the engine. `first_row` is the number of its first row in the whole input.
-    pub fn prepare(&self, engine: &Engine, images: &dyn Array, first_row: u64) -> Result<BatchImages> {
+    /// The type of the pixels that the engine gets.
+    pub fn pixel_type(&self) -> PixelType {
+        self.stages.pixel_type(self.reader.pixel_type())
+    }
+
+    /// The samples of rows that say nothing of themselves. `first_row` is the number of the first one in the whole input.
+    pub fn samples(&self, first_row: u64) -> Samples {
+        Samples { seed: self.seed, first_row, ..Samples::default() }
+    }
+
+    /// The images of an array, ready for the engine.
+    pub fn prepare(&self, engine: &Engine, images: &dyn Array, samples: &Samples) -> Result<BatchImages> {
         let shape = self.layout.shape();
-        let draws = Draws { seed: self.seed, first_row };
         engine.install(|| {
             if self.ragged {
-                let ragged = self.stages.read_ragged(&self.reader, images, draws, shape.channels());
+                let ragged = self.stages.read_ragged(&self.reader, images, samples, shape.channels());
                 ragged.map(|ragged| BatchImages::Ragged(images.len(), ragged))
             } else {
-                self.stages.read(&self.reader, images, draws, shape).map(BatchImages::Uniform)
+                self.stages.read(&self.reader, images, samples, shape).map(BatchImages::Uniform)
             }
         })
     }
@@ -99,7 +110,7 @@ impl RunPlan {
     pub fn new(spec: FeatureSpec, input: &Schema, reader: ColumnReader) -> Result<Self> {
         let image_at = input.index_of(&spec.image)?;
         let images = ImagePlan::new(&spec, reader)?;
-        let (shape, pixel_type) = (images.layout.shape(), images.reader.pixel_type());
+        let (shape, pixel_type) = (images.layout.shape(), images.pixel_type());
         let mut fields: Vec<Arc<Field>> = Vec::new();
         for (at, field) in input.fields().iter().enumerate().filter(|(_, f)| !is_defects(f, &spec.image)) {
             match (at == image_at, spec.keep_image) {
@@ -121,7 +132,7 @@ impl RunPlan {
         }
         let mut about = input.metadata().clone();
         about.extend(metadata(&images.layout, pixel_type));
-        about.extend(spec.stages.metadata());
+        about.extend(spec.stages.metadata(spec.seed));
         if spec.ragged {
             about.remove(FEATURE_NAMES_KEY);
             about.insert("pixelfeat.shape".to_owned(), format!("HxWx{}", shape.channels()));
@@ -140,7 +151,7 @@ impl RunPlan {
     }
 
     pub fn pixel_type(&self) -> PixelType {
-        self.images.reader.pixel_type()
+        self.images.pixel_type()
     }
 
     pub fn spec(&self) -> &FeatureSpec {
@@ -165,7 +176,7 @@ impl RunPlan {
     pub fn apply(&self, engine: &Engine, first_row: u64, input: RecordBatch) -> Result<FeaturizedBatch> {
         let (input, known) = take_defects(input, &self.spec.image);
         let at = input.schema_ref().index_of(&self.spec.image).map_err(Error::from)?;
-        let mut images = self.images.prepare(engine, input.column(at), first_row)?;
+        let mut images = self.images.prepare(engine, input.column(at), &self.images.samples(first_row))?;
         images.explain(known);
         let (computed, shares) = Computed::of(engine, &mut images, &self.images.layout)?;
         let valid = validity(input.num_rows(), images.defects());

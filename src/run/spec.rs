@@ -29,7 +29,7 @@ names!("on invalid", OnInvalid { "null" => Null, "drop" => Drop, "error" => Erro
 /// use pixelfeat::{FeatureSpec, OnInvalid};
 ///
 /// # fn main() -> pixelfeat::Result<()> {
-/// let spec = FeatureSpec::new("64x64x3".parse()?).with_stage(Gray).with_on_invalid(OnInvalid::Drop);
+/// let spec = FeatureSpec::new("64x64x3".parse()?).with_stage(Gray::default()).with_on_invalid(OnInvalid::Drop);
 /// assert_eq!(spec.stages.to_string(), "gray");
 /// # Ok(())
 /// # }

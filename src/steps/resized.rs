@@ -1,0 +1,170 @@
+//! Windows of an image brought to a size, in the arithmetic of Pillow's `resize` with `BILINEAR`: whole weights, the width
+//! first, and each side rounded once, half up.
+
+use std::collections::HashMap;
+
+use super::resample::{Filter, Resampler};
+use super::{View, Whole};
+use crate::base::pixels::Pixel;
+use crate::base::shape::ImageShape;
+use crate::base::simd::Simd;
+
+/// Weights that a thread keeps, by the lengths that they lead from and to and the bits behind their point.
+#[derive(Default)]
+pub(super) struct Resizer {
+    sides: HashMap<(usize, usize, u32), Side>,
+}
+
+/// More lengths than an image has; then all are forgotten.
+const MAX_SIDES: usize = 4096;
+
+/// For each new pixel the first old one, and as many weights for each.
+struct Side {
+    starts: Vec<u32>,
+    taps: usize,
+    weights: Vec<i32>,
+}
+
+impl Side {
+    fn new(from: usize, to: usize, precision: u32) -> Self {
+        let scale = from as f64 / to as f64;
+        let support = scale.max(1.0);
+        let windows: Vec<(usize, Vec<f64>)> = (0..to)
+            .map(|at| {
+                let centre = (at as f64 + 0.5) * scale;
+                let first = (centre - support + 0.5).max(0.0) as usize;
+                let end = ((centre + support + 0.5) as usize).min(from);
+                let weight = |x: usize| {
+                    let distance = (x as f64 - centre + 0.5) * (1.0 / support);
+                    (1.0 - distance.abs()).max(0.0)
+                };
+                let weights: Vec<f64> = (first..end).map(weight).collect();
+                let total: f64 = weights.iter().sum();
+                (first, weights.iter().map(|weight| weight / total).collect())
+            })
+            .collect();
+        let whole = |weight: f64| (0.5 + weight * f64::from(1u32 << precision)) as i32;
+        // Weights of zero at the ends of a window say nothing.
+        let windows = windows.into_iter().map(|(first, weights)| {
+            let weights: Vec<i32> = weights.into_iter().map(whole).collect();
+            let zeros = weights.iter().take_while(|weight| **weight == 0).count();
+            let end = weights.len() - weights.iter().rev().take_while(|weight| **weight == 0).count();
+            (first + zeros, weights[zeros..end.max(zeros)].to_vec())
+        });
+        let windows: Vec<(usize, Vec<i32>)> = windows.collect();
+        let taps = windows.iter().map(|(_, weights)| weights.len()).max().unwrap_or(0);
+        let mut side = Self { starts: Vec::with_capacity(to), taps, weights: vec![0; to * taps] };
+        for ((first, weights), places) in windows.into_iter().zip(side.weights.chunks_exact_mut(taps)) {
+            // Near the end the window begins earlier, with weights of zero, so that it ends within the side.
+            let start = first.min(from - taps);
+            side.starts.push(start as u32);
+            places[first - start..][..weights.len()].copy_from_slice(&weights);
+        }
+        side
+    }
+
+    #[inline(always)]
+    fn windows(&self) -> impl Iterator<Item = (usize, &[i32])> {
+        self.starts.iter().map(|start| *start as usize).zip(self.weights.chunks_exact(self.taps))
+    }
+}
+
+/// Bits behind the point of weights: a weighted sum of values fits 31 bits.
+#[inline(always)]
+fn precision<P: Whole>() -> u32 {
+    30 - P::BITS
+}
+
+/// Brings the window at row `y` and column `x` to the shape `to`.
+#[inline(always)]
+pub(super) fn whole<P: Whole, S: Simd>(
+    _: S,
+    old: View<'_, P>,
+    [y, x, height, width]: [usize; 4],
+    new: &mut [P],
+    to: ImageShape,
+    resizer: &mut Resizer,
+    between: &mut Vec<P>,
+) {
+    let (row, channels) = (old.shape.row_values(), old.shape.channels());
+    let window =
+        old.pixels.chunks_exact(row).skip(y).take(height).map(|row| &row[x * channels..(x + width) * channels]);
+    let bits = precision::<P>();
+    if resizer.sides.len() > MAX_SIDES {
+        resizer.sides.clear();
+    }
+    for key in [(width, to.width(), bits), (height, to.height(), bits)] {
+        resizer.sides.entry(key).or_insert_with(|| Side::new(key.0, key.1, key.2));
+    }
+    let side = |from, to| &resizer.sides[&(from, to, bits)];
+    let (across, down) = (side(width, to.width()), side(height, to.height()));
+    let to_row = to.row_values();
+    if height == to.height() {
+        for (old, new) in window.zip(new.chunks_exact_mut(to_row)) {
+            along_of(old, channels, across, width == to.width(), new);
+        }
+        return;
+    }
+    between.resize(height * to_row, P::default());
+    for (old, new) in window.zip(between.chunks_exact_mut(to_row)) {
+        along_of(old, channels, across, width == to.width(), new);
+    }
+    for (new, (start, weights)) in new.chunks_exact_mut(to_row).zip(down.windows()) {
+        let rows = &between[start * to_row..];
+        for (i, new) in new.iter_mut().enumerate() {
+            let mut sum = 1 << (bits - 1);
+            for (tap, weight) in weights.iter().enumerate() {
+                sum += rows[tap * to_row + i].get() * weight;
+            }
+            *new = rounded::<P>(sum);
+        }
+    }
+}
+
+#[inline(always)]
+fn rounded<P: Whole>(sum: i32) -> P {
+    P::put((sum >> precision::<P>()).min(P::MAX))
+}
+
+#[inline(always)]
+fn along_of<P: Whole>(old: &[P], channels: usize, side: &Side, same: bool, new: &mut [P]) {
+    if same {
+        return new.copy_from_slice(old);
+    }
+    match channels {
+        1 => along::<P, 1>(old, side, new),
+        2 => along::<P, 2>(old, side, new),
+        3 => along::<P, 3>(old, side, new),
+        _ => along::<P, 4>(old, side, new),
+    }
+}
+
+/// Brings a row of pixels to its new length.
+#[inline(always)]
+fn along<P: Whole, const C: usize>(old: &[P], side: &Side, new: &mut [P]) {
+    let ((old, _), (new, _)) = (old.as_chunks::<C>(), new.as_chunks_mut::<C>());
+    for (new, (start, weights)) in new.iter_mut().zip(side.windows()) {
+        let mut sums = [1 << (precision::<P>() - 1); C];
+        for (pixel, weight) in old[start..].iter().zip(weights) {
+            for channel in 0..C {
+                sums[channel] += pixel[channel].get() * weight;
+            }
+        }
+        *new = sums.map(rounded::<P>);
+    }
+}
+
+/// As [`whole`] for floats, in the arithmetic of [`Resampler`].
+pub(super) fn floats<P: Pixel>(
+    old: View<'_, P>,
+    [y, x, height, width]: [usize; 4],
+    new: &mut [P],
+    to: ImageShape,
+    resampler: &mut Resampler,
+) {
+    let (row, channels) = (old.shape.row_values(), old.shape.channels());
+    let rows = old.pixels.chunks_exact(row).skip(y).take(height);
+    let window: Vec<P> = rows.flat_map(|row| &row[x * channels..(x + width) * channels]).copied().collect();
+    let shape = ImageShape::new(height, width, channels).unwrap_or(to);
+    resampler.resample(&window, shape, new, to, Filter::Bilinear);
+}
