@@ -91,7 +91,7 @@ struct Group<P> {
 }
 
 /// Bytes of pixels that are made of a part of a batch at once.
-const PART_BYTES: usize = 64 << 20;
+pub(crate) const PART_BYTES: usize = 64 << 20;
 
 impl ColumnReader {
     /// Reads an array as it is.

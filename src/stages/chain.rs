@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::str::FromStr;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use arrow_array::Array;
 
@@ -67,7 +67,8 @@ impl Chain {
         if self.normalize().is_some() { PixelType::F32 } else { from }
     }
 
-    pub(super) fn normalize(&self) -> Option<&Normalize> {
+    /// The stage that makes floats at the end, if there is one.
+    pub(crate) fn normalize(&self) -> Option<&Normalize> {
         match self.0.last() {
             Some(Stage::Normalize(normalize)) => Some(normalize),
             _ => None,
@@ -125,11 +126,24 @@ impl Chain {
         chain.chain(stages).map(|(key, value)| (key.to_owned(), value))
     }
 
+    /// A name of its own for each stage: its name, and the number of its occurrence from the second one on.
+    pub(crate) fn names(&self) -> Vec<String> {
+        let name = |at: usize| match self.occurrence(at) {
+            0 => self.0[at].name().to_owned(),
+            before => format!("{}_{}", self.0[at].name(), before + 1),
+        };
+        (0..self.0.len()).map(name).collect()
+    }
+
+    /// How many stages of the same name stand before a stage.
+    fn occurrence(&self, position: usize) -> usize {
+        self.0[..position].iter().filter(|stage| stage.name() == self.0[position].name()).count()
+    }
+
     /// The keys of the stages in an epoch.
     pub(crate) fn keys(&self, seed: u64, epoch: u32) -> Vec<Key> {
-        let occurrence = |at: usize| self.0[..at].iter().filter(|stage| stage.name() == self.0[at].name()).count();
         let stages = self.0.iter().enumerate();
-        stages.map(|(at, stage)| operation_key(seed, epoch, stage.name(), occurrence(at) as u32)).collect()
+        stages.map(|(at, stage)| operation_key(seed, epoch, stage.name(), self.occurrence(at) as u32)).collect()
     }
 
     /// Reads an array and applies the chain to its images, which all have the shape `shape` afterwards; others are
@@ -198,6 +212,28 @@ pub(crate) struct Samples {
     pub ids: Option<Arc<[u64]>>,
     /// The epoch of each row; without these all are of epoch 0.
     pub epochs: Option<Arc<[u32]>>,
+    /// Takes what is done to each row, if somebody wants to know.
+    pub log: Option<Arc<StepLog>>,
+}
+
+/// What was done to each row, stage by stage.
+#[derive(Debug, Default)]
+pub(crate) struct StepLog(Vec<Mutex<Vec<Vec<Step>>>>);
+
+impl StepLog {
+    /// For so many rows.
+    pub fn new(rows: usize) -> Self {
+        Self((0..rows).map(|_| Mutex::default()).collect())
+    }
+
+    fn set(&self, row: usize, steps: Vec<Vec<Step>>) {
+        *self.0[row].lock().unwrap_or_else(PoisonError::into_inner) = steps;
+    }
+
+    /// The steps of each stage for a row; none if it has no image.
+    pub fn of(&self, row: usize) -> Vec<Vec<Step>> {
+        self.0[row].lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
 }
 
 impl Samples {
@@ -248,6 +284,7 @@ impl Transform for Applied<'_> {
             *keys = Some((epoch, self.chain.keys(self.samples.seed, epoch)));
         }
         let Some((_, keys)) = keys else { return Ok(()) };
+        let mut log = self.samples.log.as_ref().map(|_| Vec::new());
         for (stage, key) in self.chain.0.iter().zip(keys) {
             steps.clear();
             stage.draw(Format { shape: image.shape(), pixel_type: P::TYPE }, &mut Stream::new(*key, id), steps);
@@ -255,6 +292,12 @@ impl Transform for Applied<'_> {
                 let from = image.shape();
                 image.replace(step.shape(from), |old, new| step.apply(from, old, new, work));
             }
+            if let Some(log) = &mut log {
+                log.push(steps.clone());
+            }
+        }
+        if let (Some(all), Some(log)) = (&self.samples.log, log) {
+            all.set(row, log);
         }
         Ok(())
     }

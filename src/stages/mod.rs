@@ -6,6 +6,7 @@
 //! before it, and on nothing else. So a sample gives the same image in any batch, in any order and on any processor.
 
 mod affine;
+mod beta;
 mod chain;
 mod colour;
 mod crop;
@@ -13,6 +14,7 @@ mod erase;
 mod flip;
 mod grammar;
 mod gray;
+mod mix;
 mod normalize;
 mod pipeline;
 mod policy;
@@ -29,10 +31,12 @@ use crate::base::text::listed;
 use crate::steps::Step;
 
 pub use self::chain::Chain;
-pub(crate) use self::chain::Samples;
+pub(crate) use self::chain::{Samples, StepLog};
 pub use self::grammar::Span;
 pub(crate) use self::grammar::{Arguments, Written};
 use self::grammar::{Part, wrong};
+pub use self::mix::{MIX_WINDOW, Mix, Mixer, Mixing};
+pub(crate) use self::pipeline::normalize;
 pub use self::pipeline::{Parameters, Pipeline};
 pub use crate::base::philox::Chance;
 pub use crate::steps::Filter;

@@ -8,7 +8,8 @@ use crate::base::error::{Error, Result};
 use crate::base::philox::{Key, Stream};
 use crate::base::pixels::Pixel;
 use crate::base::shape::{ImageShape, PixelType};
-use crate::stages::{Chain, Format};
+use crate::base::simd::Level;
+use crate::stages::{Chain, Format, Stage};
 use crate::steps::{RECORD_WORDS, Step, Workspace};
 
 /// A chain bound to a seed and to images of one shape and pixel type.
@@ -33,6 +34,7 @@ pub struct Pipeline {
     chain: Chain,
     seed: u64,
     formats: Vec<Format>,
+    level: Level,
 }
 
 /// What is done to one image, stage by stage.
@@ -86,7 +88,7 @@ impl Pipeline {
     /// them; it names the stage and its place in the chain's text.
     pub fn new(chain: Chain, seed: u64, shape: ImageShape, pixel_type: PixelType) -> Result<Self> {
         let formats = chain.formats(Format { shape, pixel_type })?;
-        Ok(Self { chain, seed, formats })
+        Ok(Self { chain, seed, formats, level: Level::detect() })
     }
 
     /// The chain.
@@ -123,6 +125,32 @@ impl Pipeline {
         Parameters { steps, stages }
     }
 
+    /// The steps of some samples as a device reads them: for each sample as many records as the chain has slots.
+    pub fn records(&self, ids: &[u64], epoch: u32) -> Vec<[u32; RECORD_WORDS]> {
+        let keys = self.chain.keys(self.seed, epoch);
+        let slots: usize = self.chain.stages().iter().map(Stage::slots).sum();
+        let mut records = Vec::with_capacity(ids.len() * slots);
+        let mut steps = Vec::new();
+        for id in ids {
+            for ((stage, key), format) in self.chain.stages().iter().zip(&keys).zip(&self.formats) {
+                steps.clear();
+                stage.draw(*format, &mut Stream::new(*key, *id), &mut steps);
+                let end = records.len() + stage.slots();
+                records.extend(steps.iter().map(Step::record));
+                // What is left does nothing.
+                records.resize(end, [0; RECORD_WORDS]);
+            }
+        }
+        records
+    }
+
+    /// This pipeline with the instructions of a SIMD level, if the CPU has them. Without this it is the fastest level. The
+    /// results are the same.
+    #[must_use]
+    pub fn at_level(self, level: Level) -> Self {
+        Self { level, ..self }
+    }
+
     /// Applies the chain to images that lie one after another in `pixels`: image `i` is that of sample `ids[i]`. The
     /// results lie in the same order in `out`. All threads of the current rayon pool work. `normalize` is left out; see
     /// [`Pipeline::apply_normalized`].
@@ -136,9 +164,12 @@ impl Pipeline {
         let images = ids.par_iter().zip(pixels.par_chunks_exact(from)).zip(out.par_chunks_exact_mut(to));
         // A part for a thread is some images, so that sharing them out costs little.
         let few = (1 << 14) / from.max(to);
-        images.with_min_len(few.max(1)).for_each_init(Hands::default, |hands, ((id, old), new)| {
-            self.one(&keys, *id, old, new, hands);
-        });
+        images.with_min_len(few.max(1)).for_each_init(
+            || Hands::at(self.level),
+            |hands, ((id, old), new)| {
+                self.one(&keys, *id, old, new, hands);
+            },
+        );
         Ok(())
     }
 
@@ -155,7 +186,7 @@ impl Pipeline {
         let constants = constants.unwrap_or_else(|| vec![[0.0, 1.0]; self.shape().channels()]);
         let images = ids.par_iter().zip(pixels.par_chunks_exact(from)).zip(out.par_chunks_exact_mut(to));
         images.for_each_init(
-            || (Hands::default(), vec![P::default(); to]),
+            || (Hands::at(self.level), vec![P::default(); to]),
             |(hands, whole), ((id, old), new)| {
                 self.one(&keys, *id, old, whole, hands);
                 normalize(whole, &constants, new);
@@ -207,9 +238,9 @@ struct Hands<P> {
     buffers: [Vec<P>; 2],
 }
 
-impl<P> Default for Hands<P> {
-    fn default() -> Self {
-        Self { steps: Vec::new(), work: Workspace::default(), buffers: [Vec::new(), Vec::new()] }
+impl<P> Hands<P> {
+    fn at(level: Level) -> Self {
+        Self { steps: Vec::new(), work: Workspace::at(level), buffers: [Vec::new(), Vec::new()] }
     }
 }
 

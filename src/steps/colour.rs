@@ -1,20 +1,10 @@
 //! Colours: their luma, and what is between colour and luma.
 
-use super::points::blend;
+use super::arithmetic::{luma, saturated};
+use super::vector::Vector;
 use super::{View, Whole};
 use crate::base::pixels::Pixel;
 use crate::base::shape::PixelType;
-
-/// The weights of ITU-R BT.601 in 65,536ths, which add up to 65,536: gray stays as it is, and no sum of 16-bit values
-/// leaves 32 bits. The weights and the rounding are those of Pillow's `convert("L")`.
-pub(crate) const LUMA_WEIGHTS: [u32; 3] = [19_595, 38_470, 7_471];
-
-/// 0.299 R + 0.587 G + 0.114 B, rounded half up.
-#[inline(always)]
-pub(super) fn luma<P: Whole>(rgb: [P; 3]) -> u32 {
-    let [r, g, b] = rgb.map(|value| value.get() as u32);
-    (LUMA_WEIGHTS[0] * r + LUMA_WEIGHTS[1] * g + LUMA_WEIGHTS[2] * b + (1 << 15)) >> 16
-}
 
 /// Applies a function to every colour. Alpha is copied.
 #[inline(always)]
@@ -58,11 +48,11 @@ pub(super) fn luma_everywhere<P: Whole>(old: View<'_, P>, new: &mut [P]) {
 }
 
 #[inline(always)]
-pub(super) fn saturation<P: Whole>(old: View<'_, P>, factor: i32, new: &mut [P]) {
-    map_pixels(old, new, |rgb| {
-        let luma = luma(rgb) as i32;
-        rgb.map(|value| P::put(blend::<P>(luma, value.get(), factor)))
-    });
+pub(super) fn saturation<P: Whole, V: Vector>(vector: V, old: View<'_, P>, factor: i32, new: &mut [P]) {
+    if P::BITS == 8 && old.shape.channels() == 3 {
+        return vector.saturate(bytemuck::cast_slice(old.pixels), factor, bytemuck::cast_slice_mut(new));
+    }
+    map_pixels(old, new, |rgb| saturated(rgb, factor));
 }
 
 /// Through hue, saturation and value as Pillow has them, in whole numbers.
@@ -73,42 +63,55 @@ pub(super) fn hue<P: Whole>(old: View<'_, P>, turn: i32, new: &mut [P]) {
 
 #[inline(always)]
 fn turned<P: Whole>(rgb: [P; 3], turn: i32) -> [P; 3] {
-    let max = P::MAX as u64;
-    let [r, g, b] = rgb.map(|value| i64::from(value.get()));
-    let (low, high) = (r.min(g).min(b), r.max(g).max(b));
-    if low == high {
-        return rgb;
-    }
-    let range = high - low;
-    // Sixths of the circle from red on, in units of 1 ÷ range.
-    let sixths = if r == high {
-        g - b
-    } else if g == high {
-        2 * range + b - r
-    } else {
-        4 * range + r - g
-    };
-    let sixths = if sixths < 0 { sixths + 6 * range } else { sixths };
-    let (value, range) = (high as u64, range as u64);
-    let saturation = range * max / value;
-    let turn = (turn as u64 & 0xff) * (max / 255);
-    let hue = (sixths as u64 * max / (6 * range) + turn) % (max + 1);
-    let (sector, part) = (hue * 6 / max, hue * 6 % max);
-    // The value times 1 − weight ÷ whole, rounded half up.
-    let down = |weight: u64, whole: u64| P::put(((2 * value * (whole - weight) + whole) / (2 * whole)) as i32);
-    let p = down(saturation, max);
-    let q = down(saturation * part, max * max);
-    let t = down(saturation * (max - part), max * max);
-    let v = P::put(value as i32);
-    match sector {
-        0 | 6 => [v, t, p],
-        1 => [q, v, p],
-        2 => [p, v, t],
-        3 => [p, q, v],
-        4 => [t, p, v],
-        _ => [v, p, q],
-    }
+    let values = rgb.map(|value| value.get() as u32);
+    let turn = turn as u32 & 0xff;
+    let values = if P::BITS == 8 { turned_bytes(values, turn) } else { turned_words(values, turn) };
+    values.map(|value| P::put(value as i32))
 }
+
+macro_rules! turned {
+    ($turned:ident, $max:literal, $Wide:ty) => {
+        /// The same for values up to a bound, in integers that hold its third power.
+        #[inline(always)]
+        fn $turned([r, g, b]: [u32; 3], turn: u32) -> [u32; 3] {
+            const MAX: $Wide = $max;
+            let (low, high) = (r.min(g).min(b), r.max(g).max(b));
+            if low == high {
+                return [r, g, b];
+            }
+            let range = high - low;
+            // Sixths of the circle from red on, in units of 1 ÷ range. Red begins at 6 where it comes before 0.
+            let sixths = if r == high {
+                if g >= b { g - b } else { 6 * range + g - b }
+            } else if g == high {
+                2 * range + b - r
+            } else {
+                4 * range + r - g
+            };
+            let (value, range, sixths) = (<$Wide>::from(high), <$Wide>::from(range), <$Wide>::from(sixths));
+            let saturation = range * MAX / value;
+            let hue = (sixths * MAX / (6 * range) + <$Wide>::from(turn) * (MAX / 255)) % (MAX + 1);
+            let (sector, part) = (hue * 6 / MAX, hue * 6 % MAX);
+            // The value times 1 − weight ÷ whole, rounded half up.
+            let once = |weight: $Wide| ((2 * value * (MAX - weight) + MAX) / (2 * MAX)) as u32;
+            let twice = |weight: $Wide| {
+                const SQUARE: $Wide = MAX * MAX;
+                ((2 * value * (SQUARE - weight) + SQUARE) / (2 * SQUARE)) as u32
+            };
+            let (p, q, t) = (once(saturation), twice(saturation * part), twice(saturation * (MAX - part)));
+            match sector {
+                0 | 6 => [high, t, p],
+                1 => [q, high, p],
+                2 => [p, high, t],
+                3 => [p, q, high],
+                4 => [t, p, high],
+                _ => [high, p, q],
+            }
+        }
+    };
+}
+turned!(turned_bytes, 255, u32);
+turned!(turned_words, 65_535, u64);
 
 /// One channel of luma. Of gray and alpha gray remains.
 #[inline(always)]

@@ -5,21 +5,26 @@
 //! more than [`Step::record`].
 
 mod affine;
+mod arithmetic;
 mod colour;
 mod geometry;
+pub(crate) mod mixed;
 mod neighbours;
 mod noise;
+mod places;
 mod points;
 pub(crate) mod resample;
 mod resized;
+mod vector;
 
 use std::fmt;
 
+use self::vector::{Kernel, Vector, run_kernel};
 use crate::base::pixels::Pixel;
 use crate::base::shape::{ImageShape, PixelType};
-use crate::base::simd::{Level, Simd, SimdKernel, run_simd};
+use crate::base::simd::Level;
 
-pub(crate) use self::colour::LUMA_WEIGHTS;
+pub(crate) use self::arithmetic::LUMA_WEIGHTS;
 pub use self::resample::Filter;
 
 /// The words of a step as a device reads them: its code and seven arguments, which are two's complements.
@@ -61,6 +66,17 @@ macro_rules! steps {
                 match name {
                     $($name => Step::$Step { $($field: values.next().unwrap()),* },)*
                     _ => panic!("{name}"),
+                }
+            }
+
+            /// The step as a device reads it.
+            #[inline]
+            pub fn record(&self) -> [u32; RECORD_WORDS] {
+                match *self {
+                    $(Step::$Step { $($field),* } => {
+                        let [a, b, c, d, e, f, g] = padded(&[$($field),*]).map(|value| value as u32);
+                        [$code, a, b, c, d, e, f, g]
+                    })*
                 }
             }
 
@@ -127,6 +143,8 @@ steps! {
     /// A weighted mean over 2·`radius` + 1 pixels along rows and then along columns. The weights from the centre on are
     /// in 32,768ths, two in a word, the first one below. Beyond the edge pixels are those of the edge.
     22 "blur" Blur { radius, w01, w23, w45, w67 },
+    /// As `crop_resize`, but each pixel is that of the window in which its centre lies: for masks.
+    23 "crop_resize_nearest" CropResizeNearest { y, x, height, width, to_height, to_width },
 }
 
 const fn padded(values: &[i32]) -> [i32; RECORD_WORDS - 1] {
@@ -140,23 +158,15 @@ const fn padded(values: &[i32]) -> [i32; RECORD_WORDS - 1] {
 }
 
 impl Step {
-    /// The step as a device reads it.
-    pub fn record(&self) -> [u32; RECORD_WORDS] {
-        let mut words = [0; RECORD_WORDS];
-        words[0] = self.code();
-        for (word, (_, value)) in words[1..].iter_mut().zip(self.parameters()) {
-            *word = value as u32;
-        }
-        words
-    }
-
     /// The shape that an image of shape `from` gets.
     pub(crate) fn shape(&self, from: ImageShape) -> ImageShape {
         let sized =
             |height: i32, width: i32| ImageShape::new(height as usize, width as usize, from.channels()).unwrap_or(from);
         match *self {
             Step::Crop { height, width, .. } | Step::Resize { height, width, .. } => sized(height, width),
-            Step::CropResize { to_height, to_width, .. } => sized(to_height, to_width),
+            Step::CropResize { to_height, to_width, .. } | Step::CropResizeNearest { to_height, to_width, .. } => {
+                sized(to_height, to_width)
+            }
             Step::Gray {} => ImageShape::gray(from.height(), from.width()).unwrap_or(from),
             _ => from,
         }
@@ -166,7 +176,7 @@ impl Step {
     /// [`Step::shape`]. Float images that the step does not take are copied.
     pub(crate) fn apply<P: Pixel>(&self, from: ImageShape, old: &[P], new: &mut [P], work: &mut Workspace) {
         let level = work.level;
-        run_simd(level, Apply { step: *self, from, old, new, work });
+        run_kernel(level, Apply { step: *self, from, old, new, work });
     }
 }
 
@@ -189,6 +199,7 @@ pub(crate) struct Workspace {
     noise: Option<noise::Normal>,
     bytes: Vec<u8>,
     words: Vec<u16>,
+    sums: Vec<u32>,
 }
 
 impl Default for Workspace {
@@ -207,6 +218,7 @@ impl Workspace {
             noise: None,
             bytes: Vec::new(),
             words: Vec::new(),
+            sums: Vec::new(),
         }
     }
 }
@@ -226,20 +238,23 @@ struct Apply<'a, P> {
     work: &'a mut Workspace,
 }
 
-impl<P: Pixel> SimdKernel for Apply<'_, P> {
+impl<P: Pixel> Kernel for Apply<'_, P> {
     #[inline(always)]
-    fn run<S: Simd>(self, simd: S) {
+    fn run<V: Vector>(self, vector: V) {
         let Self { step, from, old, new, work } = self;
         let to = step.shape(from);
         let view = View { shape: from, pixels: old };
         match step {
-            Step::FlipX {} => geometry::flip_x(view, new),
+            Step::FlipX {} => geometry::flip_x(vector, view, new),
             Step::FlipY {} => geometry::flip_y(view, new),
             Step::Crop { y, x, .. } => geometry::crop(view, y, x, new, to),
             Step::Erase { y, x, height, width, fill } => {
                 geometry::erase(view, [y, x, height, width].map(|side| side as usize), cast(fill), new);
             }
             Step::Affine { a, b, c, d, e, f } => affine::nearest(view, [a, b, c, d, e, f], new),
+            Step::CropResizeNearest { y, x, height, width, .. } => {
+                geometry::resize_nearest(view, [y, x, height, width].map(|side| side as usize), new, to);
+            }
             Step::Resize { area, .. } => {
                 let filter = if area == 1 { Filter::Area } else { Filter::Bilinear };
                 work.resampler.resample(old, from, new, to, filter);
@@ -248,11 +263,11 @@ impl<P: Pixel> SimdKernel for Apply<'_, P> {
             step => match P::TYPE {
                 PixelType::U8 => {
                     let view = View { shape: from, pixels: bytemuck::cast_slice(old) };
-                    whole::<u8, S>(simd, step, view, bytemuck::cast_slice_mut(new), to, work);
+                    whole::<u8, V>(vector, step, view, bytemuck::cast_slice_mut(new), to, work);
                 }
                 PixelType::U16 => {
                     let view = View { shape: from, pixels: bytemuck::cast_slice(old) };
-                    whole::<u16, S>(simd, step, view, bytemuck::cast_slice_mut(new), to, work);
+                    whole::<u16, V>(vector, step, view, bytemuck::cast_slice_mut(new), to, work);
                 }
                 PixelType::F32 => match step {
                     Step::CropResize { y, x, height, width, .. } => {
@@ -268,8 +283,8 @@ impl<P: Pixel> SimdKernel for Apply<'_, P> {
 
 /// Steps whose arithmetic is on whole numbers.
 #[inline(always)]
-fn whole<P: Whole, S: Simd>(
-    simd: S,
+fn whole<P: Whole, V: Vector>(
+    vector: V,
     step: Step,
     old: View<'_, P>,
     new: &mut [P],
@@ -281,27 +296,29 @@ fn whole<P: Whole, S: Simd>(
         Step::CropResize { y, x, height, width, .. } => {
             let window = [y, x, height, width].map(|side| side as usize);
             let mut between = std::mem::take(P::scratch(work));
-            resized::whole(simd, old, window, new, to, &mut work.resized, &mut between);
+            resized::whole(vector, old, window, new, to, &mut work.resized, &mut between);
             *P::scratch(work) = between;
         }
         Step::Luma {} => colour::luma_everywhere(old, new),
-        Step::Brightness { factor } => points::brightness(simd, old, factor, new),
-        Step::Contrast { factor } => points::contrast(simd, old, factor, new),
-        Step::Saturation { factor } => colour::saturation(old, factor, new),
+        Step::Brightness { factor } => points::brightness(vector, old, factor, new),
+        Step::Contrast { factor } => points::contrast(vector, old, factor, new),
+        Step::Saturation { factor } => colour::saturation(vector, old, factor, new),
         Step::Hue { turn } => colour::hue(old, turn, new),
         Step::Sharpness { factor } => neighbours::sharpness(old, factor, new),
-        Step::Autocontrast {} => points::autocontrast(simd, old, new),
-        Step::Equalize {} => points::equalize(simd, old, new),
-        Step::Posterize { bits } => points::posterize(old, bits, new),
-        Step::Solarize { threshold } => points::solarize(old, threshold, new),
-        Step::Invert {} => points::invert(old, new),
+        Step::Autocontrast {} => points::autocontrast(vector, old, new),
+        Step::Equalize {} => points::equalize(vector, old, new),
+        Step::Posterize { bits } => points::posterize(vector, old, bits, new),
+        Step::Solarize { threshold } => points::solarize(vector, old, threshold, new),
+        Step::Invert {} => points::invert(vector, old, new),
         Step::Noise { key_0, key_1, sigma } => {
             let normal = work.noise.get_or_insert_with(noise::Normal::new);
             normal.add(old, [key_0 as u32, key_1 as u32], sigma, new);
         }
         Step::Blur { radius, w01, w23, w45, w67 } => {
             let weights = [w01, w23, w45, w67].map(|pair| [pair as u32 & 0xffff, pair as u32 >> 16]);
-            neighbours::blur(old, radius as usize, weights.as_flattened(), new, P::scratch(work));
+            let mut between = std::mem::take(P::scratch(work));
+            neighbours::blur(old, radius as usize, weights.as_flattened(), new, &mut between, &mut work.sums);
+            *P::scratch(work) = between;
         }
         _ => new.copy_from_slice(old.pixels),
     }

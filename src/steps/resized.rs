@@ -1,13 +1,14 @@
 //! Windows of an image brought to a size, in the arithmetic of Pillow's `resize` with `BILINEAR`: whole weights, the width
 //! first, and each side rounded once, half up.
 
+use std::cell::OnceCell;
 use std::collections::HashMap;
 
 use super::resample::{Filter, Resampler};
+use super::vector::{Block, Vector, WEIGHT_BITS};
 use super::{View, Whole};
 use crate::base::pixels::Pixel;
 use crate::base::shape::ImageShape;
-use crate::base::simd::Simd;
 
 /// Weights that a thread keeps, by the lengths that they lead from and to and the bits behind their point.
 #[derive(Default)]
@@ -16,13 +17,15 @@ pub(super) struct Resizer {
 }
 
 /// More lengths than an image has; then all are forgotten.
-const MAX_SIDES: usize = 4096;
+const MAX_SIDES: usize = 1024;
 
 /// For each new pixel the first old one, and as many weights for each.
 struct Side {
     starts: Vec<u32>,
     taps: usize,
     weights: Vec<i32>,
+    /// For rows of bytes, by their channels: the same in blocks, as vectors take them.
+    blocks: [OnceCell<Option<Vec<Block>>>; ImageShape::MAX_CHANNELS],
 }
 
 impl Side {
@@ -53,7 +56,8 @@ impl Side {
         });
         let windows: Vec<(usize, Vec<i32>)> = windows.collect();
         let taps = windows.iter().map(|(_, weights)| weights.len()).max().unwrap_or(0);
-        let mut side = Self { starts: Vec::with_capacity(to), taps, weights: vec![0; to * taps] };
+        let mut side =
+            Self { starts: Vec::with_capacity(to), taps, weights: vec![0; to * taps], blocks: Default::default() };
         for ((first, weights), places) in windows.into_iter().zip(side.weights.chunks_exact_mut(taps)) {
             // Near the end the window begins earlier, with weights of zero, so that it ends within the side.
             let start = first.min(from - taps);
@@ -61,6 +65,11 @@ impl Side {
             places[first - start..][..weights.len()].copy_from_slice(&weights);
         }
         side
+    }
+
+    #[inline(always)]
+    fn blocks(&self, channels: usize) -> Option<&[Block]> {
+        self.blocks[channels - 1].get_or_init(|| Block::all(self.windows(), channels)).as_deref()
     }
 
     #[inline(always)]
@@ -72,13 +81,14 @@ impl Side {
 /// Bits behind the point of weights: a weighted sum of values fits 31 bits.
 #[inline(always)]
 fn precision<P: Whole>() -> u32 {
+    const { assert!(WEIGHT_BITS == 30 - u8::BITS) };
     30 - P::BITS
 }
 
 /// Brings the window at row `y` and column `x` to the shape `to`.
 #[inline(always)]
-pub(super) fn whole<P: Whole, S: Simd>(
-    _: S,
+pub(super) fn whole<P: Whole, V: Vector>(
+    vector: V,
     old: View<'_, P>,
     [y, x, height, width]: [usize; 4],
     new: &mut [P],
@@ -99,18 +109,30 @@ pub(super) fn whole<P: Whole, S: Simd>(
     let side = |from, to| &resizer.sides[&(from, to, bits)];
     let (across, down) = (side(width, to.width()), side(height, to.height()));
     let to_row = to.row_values();
-    if height == to.height() {
-        for (old, new) in window.zip(new.chunks_exact_mut(to_row)) {
-            along_of(old, channels, across, width == to.width(), new);
+    let along = |old: &[P], new: &mut [P]| {
+        if width == to.width() {
+            return new.copy_from_slice(&old[..new.len()]);
         }
-        return;
+        let blocks = if V::PERMUTES && P::BITS == 8 { across.blocks(channels) } else { None };
+        match (blocks, channels) {
+            (Some(blocks), _) => vector.along(bytemuck::cast_slice(old), blocks, bytemuck::cast_slice_mut(new)),
+            (None, 1) => along::<P, 1>(old, across, new),
+            (None, 2) => along::<P, 2>(old, across, new),
+            (None, 3) => along::<P, 3>(old, across, new),
+            (None, _) => along::<P, 4>(old, across, new),
+        }
+    };
+    if height == to.height() {
+        return window.zip(new.chunks_exact_mut(to_row)).for_each(|(old, new)| along(old, new));
     }
     between.resize(height * to_row, P::default());
-    for (old, new) in window.zip(between.chunks_exact_mut(to_row)) {
-        along_of(old, channels, across, width == to.width(), new);
-    }
+    window.zip(between.chunks_exact_mut(to_row)).for_each(|(old, new)| along(old, new));
     for (new, (start, weights)) in new.chunks_exact_mut(to_row).zip(down.windows()) {
         let rows = &between[start * to_row..];
+        if P::BITS == 8 {
+            vector.down(bytemuck::cast_slice(rows), to_row, weights, bytemuck::cast_slice_mut(new));
+            continue;
+        }
         for (i, new) in new.iter_mut().enumerate() {
             let mut sum = 1 << (bits - 1);
             for (tap, weight) in weights.iter().enumerate() {
@@ -124,19 +146,6 @@ pub(super) fn whole<P: Whole, S: Simd>(
 #[inline(always)]
 fn rounded<P: Whole>(sum: i32) -> P {
     P::put((sum >> precision::<P>()).min(P::MAX))
-}
-
-#[inline(always)]
-fn along_of<P: Whole>(old: &[P], channels: usize, side: &Side, same: bool, new: &mut [P]) {
-    if same {
-        return new.copy_from_slice(old);
-    }
-    match channels {
-        1 => along::<P, 1>(old, side, new),
-        2 => along::<P, 2>(old, side, new),
-        3 => along::<P, 3>(old, side, new),
-        _ => along::<P, 4>(old, side, new),
-    }
 }
 
 /// Brings a row of pixels to its new length.
