@@ -277,7 +277,7 @@ fn decode(c: &mut Criterion) {
     }
     let gray = plain.clone().with_stages("gray".parse().unwrap());
     cases.push(("raw bytes, gray", image(&binary), binary.clone(), gray));
-    let resize = plain.with_stages("resize:28x28".parse().unwrap());
+    let resize = plain.with_stages("resize(28x28)".parse().unwrap());
     cases.push(("raw bytes, resized to 28x28", image(&binary), binary, resize));
     for (name, field, column, spec) in cases {
         let engine = Engine::new(EngineOptions::backend(Backend::Cpu)).unwrap();

@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 use std::io::{ErrorKind, IsTerminal, Write as _};
+use std::ops::Range;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
@@ -12,11 +13,11 @@ use arrow_schema::{ArrowError, SchemaRef};
 use clap::{CommandFactory, Parser, ValueHint};
 use clap_complete::Shell;
 use indicatif::{ProgressBar, ProgressStyle};
-use pixelfeat::stages::{Gray, Resize};
+use pixelfeat::stages::{Gray, Mixing, Resize};
 use pixelfeat::{
-    Backend, Chain, DimensionOrder, Encoding, Engine, EngineOptions, Error, FeatureSet, FeatureSpec, FeatureStream,
-    Featurizer, ImageShape, KeepImage, Layout, OnInvalid, PixelType, Report, ReportHandle, Stage, StreamOptions, io,
-    synthetic,
+    Backend, Chain, DimensionOrder, Encoding, Engine, EngineOptions, Epochs, Error, FeatureSet, FeatureSpec,
+    FeatureStream, Featurizer, ImageShape, KeepImage, Layout, MixedLabels, OnInvalid, PixelType, Report, ReportHandle,
+    Stage, StreamOptions, io, synthetic,
 };
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::flag;
@@ -96,7 +97,7 @@ struct Args {
     /// The filter is bilinear (the default) or area.
     #[arg(long, value_name = "HxW[:FILTER]", help_heading = IMAGES)]
     resize: Option<Resize>,
-    /// Stages that change each image, as gray,resize:28x28,flip:x:0.5
+    /// Stages that change each image, as gray,resize(28x28),hflip(0.5)
     ///
     /// What is done to each image before its features are computed, in this order, with commas between the stages. --gray
     /// and --resize are short for the most common ones.
@@ -110,6 +111,43 @@ struct Args {
     /// The features are lists of as many values as each image has, with its height and width.
     #[arg(long, conflicts_with = "resize", help_heading = IMAGES, hide_short_help = true)]
     ragged: bool,
+
+    /// Change each image at random, as crop(pad=4),hflip(0.5),randaugment(2,9)
+    ///
+    /// The stages come after those of --stages, with commas between. Adds the columns sample_id and epoch. --keep-image
+    /// writes the images.
+    #[arg(long, value_name = "STAGES", help_heading = AUGMENTATION)]
+    augment: Option<Chain>,
+    /// The epochs to write, as 0..3 or 7
+    ///
+    /// Each has draws of its own; epoch 2 is the same in 2 and in 0..3.
+    #[arg(long, value_name = "EPOCHS", value_parser = epochs, help_heading = AUGMENTATION)]
+    epochs: Option<Range<u32>>,
+    /// Mix each image with another one (MixUp), λ being of Beta(ALPHA, ALPHA)
+    ///
+    /// Adds label_b, lambda and sample_id_b.
+    #[arg(long, value_name = "ALPHA", help_heading = AUGMENTATION, hide_short_help = true)]
+    mixup: Option<f64>,
+    /// Paste a rectangle of another image into each (CutMix)
+    ///
+    /// With --mixup as well each image gets one of the two.
+    #[arg(long, value_name = "ALPHA", help_heading = AUGMENTATION, hide_short_help = true)]
+    cutmix: Option<f64>,
+    /// The column of labels that --mixup and --cutmix mix
+    #[arg(long, value_name = "COLUMN", default_value = "label", help_heading = AUGMENTATION, hide_short_help = true)]
+    label: String,
+    /// Write one column soft_label of N shares instead of label_b and lambda; labels are integers below N
+    #[arg(long, value_name = "N", value_parser = at_least_one, help_heading = AUGMENTATION, hide_short_help = true)]
+    soft_labels: Option<usize>,
+    /// A column of masks that move with the images
+    #[arg(long, value_name = "COLUMN", help_heading = AUGMENTATION, hide_short_help = true)]
+    mask: Option<String>,
+    /// A column of lists of boxes that move with the images: left, top, right and bottom in pixels
+    #[arg(long, value_name = "COLUMN", help_heading = AUGMENTATION, hide_short_help = true)]
+    boxes: Option<String>,
+    /// Add a column that says what each stage did to the image
+    #[arg(long, help_heading = AUGMENTATION, hide_short_help = true)]
+    augment_log: bool,
 
     /// What to compute of each image, as profiles,gradients
     ///
@@ -176,6 +214,7 @@ struct Args {
 
 const INPUT: &str = "Input";
 const IMAGES: &str = "Images";
+const AUGMENTATION: &str = "Augmentation";
 const FEATURES: &str = "Features";
 const OUTPUT: &str = "Output";
 const RUN: &str = "Run";
@@ -198,6 +237,15 @@ fn positive(text: &str) -> Result<f64, String> {
 
 fn at_least_one(text: &str) -> Result<usize, String> {
     text.parse().ok().filter(|&n| n > 0).ok_or_else(|| "not a whole number from 1 on".to_owned())
+}
+
+/// `0..3`, or `7` for one epoch.
+fn epochs(text: &str) -> Result<Range<u32>, String> {
+    let range = match text.split_once("..") {
+        Some((start, end)) => start.parse().ok().zip(end.parse().ok()).map(|(start, end)| start..end),
+        None => text.parse().ok().and_then(|epoch: u32| Some(epoch..epoch.checked_add(1)?)),
+    };
+    range.filter(|range| !range.is_empty()).ok_or_else(|| "not a range of epochs such as 0..3, nor an epoch".to_owned())
 }
 
 fn main() -> ExitCode {
@@ -315,15 +363,33 @@ fn open(
         .with_layout(args.layout)
         .with_stages(stages(args))
         .with_seed(args.seed)
+        .with_mixing(Mixing::new(args.mixup, args.cutmix)?)
+        .with_labels(match args.soft_labels {
+            Some(classes) => MixedLabels::Soft(args.label.clone(), classes),
+            None => MixedLabels::Pair(args.label.clone()),
+        })
+        .with_augment_log(args.augment_log)
+        .with_mask(args.mask.clone())
+        .with_boxes(args.boxes.clone())
         .with_ragged(args.ragged)
         .with_keep_image(args.keep_image)
         .with_on_invalid(args.on_invalid);
     let featurizer = Featurizer::new(engine, spec);
+    let augments = args.augment.is_some() || args.mixup.is_some() || args.cutmix.is_some();
+    let epochs = args.epochs.clone().or(augments.then_some(0..1));
     if args.inputs.is_empty() {
-        let digits = synthetic::Digits::new(10_000, 1, args.batch_size);
+        let batch_size = args.batch_size;
+        let digits = move || synthetic::Digits::new(10_000, 1, batch_size);
         let mut options = StreamOptions::default();
         options.quarantine = quarantine.map(|q| q.sink(&args.image));
-        return Ok((featurizer.stream_with(digits, options)?, None));
+        let stream = match epochs {
+            Some(epochs) => {
+                let epochs = Epochs::new(epochs, move |_| Ok(Box::new(digits())))?;
+                featurizer.stream_with(epochs, options)?
+            }
+            None => featurizer.stream_with(digits(), options)?,
+        };
+        return Ok((stream, None));
     }
     let mut read = io::ReadOptions::default()
         .with_batch_rows(args.batch_size)
@@ -339,6 +405,9 @@ fn open(
         (None, None) => io::Rows::All,
     };
     let mut files = io::FeatureFiles::new(&featurizer).with_read_options(read);
+    if let Some(epochs) = epochs {
+        files = files.with_epochs(epochs);
+    }
     if let Some(quarantine) = quarantine {
         files = files.with_quarantine(quarantine);
     }
@@ -346,13 +415,14 @@ fn open(
     Ok((stream, Some(progress)))
 }
 
-/// The stages that the options name: those of --stages, or --gray and then --resize.
+/// The stages that the options name: those of --stages, or --gray and then --resize; then those of --augment.
 fn stages(args: &Args) -> Chain {
-    if let Some(stages) = &args.stages {
-        return stages.clone();
-    }
-    let gray = args.gray.then_some(Stage::Gray(Gray));
-    gray.into_iter().chain(args.resize.map(Stage::Resize)).collect()
+    let short = || {
+        let gray = args.gray.then_some(Stage::Gray(Gray(None)));
+        gray.into_iter().chain(args.resize.map(Stage::Resize)).collect()
+    };
+    let stages = args.stages.clone().unwrap_or_else(short);
+    stages.then(args.augment.as_ref().unwrap_or(&Chain::new()))
 }
 
 fn bar(bytes: Option<u64>) -> ProgressBar {

@@ -1,4 +1,4 @@
-// The stage `flip`: `src/stages/flip.rs` draws 1 in the first word for an image that is mirrored.
+// The stages `hflip` and `vflip`: the first word is 0, the code of `identity`, for an image that is not mirrored.
 
 fn stage_value(draw: vec4<u32>, y: u32, x: u32, channel: u32) -> u32 {
     if draw.x == 0u {

@@ -66,6 +66,7 @@ pub mod io;
 pub mod reference;
 mod run;
 pub mod stages;
+pub mod steps;
 pub mod synthetic;
 
 pub use base::error::{Error, Result};
@@ -79,10 +80,12 @@ pub use engine::{Forecast, Rates};
 pub use features::{Feature, FeatureLayout, FeatureSet, FeaturesMut, Layout};
 pub use images::defect::{DEFECTS_OF, Defect, defects_array, defects_field};
 pub use images::{DimensionOrder, Encoding, ImageBatch, default_pixel_type, describe_column, infer_shape};
+pub use run::epochs::{BoxedReader, Epochs, permutation};
 pub use run::featurizer::{Features, Featurizer};
 pub use run::keep::KeepImage;
 pub use run::report::Report;
-pub use run::spec::{FeatureSpec, OnInvalid};
+pub use run::samples::{EPOCH, SAMPLE_ID};
+pub use run::spec::{FeatureSpec, MixedLabels, OnInvalid};
 pub use run::stream::{FeatureStream, InvalidRow, OnInvalidRow, ReportHandle, RowOrigins, StreamOptions};
 pub use stages::{Chain, Stage};
 

@@ -243,7 +243,7 @@ fn encoded(images: &[Option<&[u8]>]) -> ArrayRef {
 }
 
 fn stages(gray: bool) -> Chain {
-    if gray { Chain::new().with(Gray) } else { Chain::new() }
+    if gray { Chain::new().with(Gray::default()) } else { Chain::new() }
 }
 
 /// The pixels of an encoded image after the stages of a spec, as the run keeps them.
@@ -280,7 +280,7 @@ fn every_encoding_and_mode_gives_the_pixels_that_were_stored() {
     // BMP has no gray of its own: it comes as the colours of a palette.
     let thrice: Vec<u32> = image(0, shape("5x7")).into_iter().flat_map(|v| [v; 3]).collect();
     assert_eq!(pixels(&picture("l.bmp"), FeatureSpec::default()), (thrice, "5x7x3 u8".to_owned()));
-    let as_gray = FeatureSpec::default().with_stage(Gray);
+    let as_gray = FeatureSpec::default().with_stage(Gray::default());
     assert_eq!(pixels(&picture("l.bmp"), as_gray).0, image(0, shape("5x7")));
     assert_eq!(pixels(&picture("rgb.bmp"), FeatureSpec::default()).0, image(2, shape("5x7x3")));
     let palette = pixels(&picture("palette.png"), FeatureSpec::default());
@@ -391,7 +391,7 @@ fn one_run_has_one_depth() {
 fn gray_is_pillows_to_the_last_bit_and_resizing_within_one_step() {
     let source = picture("stages.png");
     let stored = |name: &str| pixels(&picture(name), FeatureSpec::default()).0;
-    let gray = FeatureSpec::default().with_stage(Gray);
+    let gray = FeatureSpec::default().with_stage(Gray::default());
     assert_eq!(pixels(&source, gray.clone()).0, stored("stages_gray.png"));
     for (filter, side, size) in
         [("bilinear", "down", "5x6"), ("bilinear", "up", "40x31"), ("area", "down", "5x6"), ("area", "up", "40x31")]
@@ -412,13 +412,13 @@ fn gray_is_pillows_to_the_last_bit_and_resizing_within_one_step() {
 
 #[test]
 fn every_kind_of_column_goes_through_the_stages() {
-    let spec = |shape| FeatureSpec::default().with_stages("gray,resize:5x7".parse().unwrap()).with_shape(shape);
+    let spec = |shape| FeatureSpec::default().with_stages("gray,resize(5x7)".parse().unwrap()).with_shape(shape);
     let rgb = shape("5x7x3");
     let png = encoded(&[Some(&picture("rgb.png")), Some(&picture("rgba.png")), Some(&picture("l.png"))]);
     // All colours are one channel now, so all modes may stand side by side.
     let (got, report) = run_column(spec(None), png.clone()).unwrap();
     assert_eq!((report.rows_featurized, report.shape), (3, shape("5x7")));
-    let grays = pixels(&picture("rgb.png"), FeatureSpec::default().with_stage(Gray)).0;
+    let grays = pixels(&picture("rgb.png"), FeatureSpec::default().with_stage(Gray::default())).0;
     let from_lists = plain(&[Some(image(2, rgb))], rgb, PixelType::U8);
     let (lists, _) = run_column(spec(Some(rgb)), from_lists).unwrap();
     let first = |batch: &RecordBatch| features(batch).iter().map(|column| column.slice(0, 1)).collect::<Vec<_>>();
@@ -426,9 +426,9 @@ fn every_kind_of_column_goes_through_the_stages() {
     assert_same(&lists, &[Some(grays)], shape("5x7"), PixelType::U8, "lists");
     let about = lists.schema().metadata().clone();
     assert_eq!((&about["pixelfeat.gray"][..], &about["pixelfeat.resize"][..]), ("bt601", "5x7"));
-    assert_eq!(about["pixelfeat.stages"], "gray,resize:5x7");
+    assert_eq!(about["pixelfeat.stages"], "gray,resize(5x7)");
     for file in DIFFERENT {
-        let spec = FeatureSpec::default().with_stages("resize:5x7".parse().unwrap());
+        let spec = FeatureSpec::default().with_stages("resize(5x7)".parse().unwrap());
         let (got, report) = run_file(spec, &fixture("layouts").join(file));
         assert_eq!((report.rows_featurized, report.shape), (3, rgb), "{file}");
         // Those that have the size are not touched.
@@ -532,7 +532,7 @@ fn few_bytes_that_stand_for_many_pixels_are_taken_in_parts() {
     for (spec, most) in [
         (FeatureSpec::default(), 16),
         (FeatureSpec::default().with_ragged(true), 16),
-        (FeatureSpec::default().with_stages("resize:500x500".parse().unwrap()), 40),
+        (FeatureSpec::default().with_stages("resize(500x500)".parse().unwrap()), 40),
     ] {
         let input = reader(Field::new("image", column.data_type().clone(), true), column.clone());
         let rows: Vec<usize> = featurizer(spec.clone()).stream(input).unwrap().map(|b| b.unwrap().num_rows()).collect();
@@ -609,7 +609,7 @@ fn sizes_that_lie_are_defects_of_their_rows() {
         for spec in [
             FeatureSpec::new(shape("2x2")),
             FeatureSpec::new(shape("2x2")).with_ragged(true),
-            FeatureSpec::new(shape("2x2")).with_stages("resize:2x2".parse().unwrap()),
+            FeatureSpec::new(shape("2x2")).with_stages("resize(2x2)".parse().unwrap()),
         ] {
             let (got, report) = run_column(spec, column.clone()).unwrap();
             let valid: Vec<bool> = (0..6).map(|row| got.column(0).is_valid(row)).collect();
@@ -660,7 +660,7 @@ fn crc32(bytes: &[u8]) -> u32 {
 fn headers_of_absurd_size_are_defects_before_anything_is_decoded() {
     for (name, bomb) in bombs() {
         for spec in [
-            FeatureSpec::new(shape("5x7x3")).with_stages("resize:4x4".parse().unwrap()),
+            FeatureSpec::new(shape("5x7x3")).with_stages("resize(4x4)".parse().unwrap()),
             FeatureSpec::new(shape("5x7x3")).with_ragged(true),
         ] {
             let column = encoded(&[Some(&bomb), Some(&picture("rgb.png"))]);
@@ -730,7 +730,7 @@ proptest! {
         if let Some(cut) = cut {
             bad.truncate(cut.index(bad.len()));
         }
-        let stages = if ragged { "gray" } else { "gray,resize:4x4" };
+        let stages = if ragged { "gray" } else { "gray,resize(4x4)" };
         let spec = FeatureSpec::default().with_ragged(ragged).with_stages(stages.parse().unwrap());
         let (got, report) = run_column(spec, encoded(&[Some(&good), Some(&bad), Some(&good)])).unwrap();
         prop_assert_eq!(report.rows_in, 3);

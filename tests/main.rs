@@ -1,5 +1,6 @@
 //! All tests of the public interface and of the programs, in one binary: each binary links everything again.
 
+mod augment;
 mod backends;
 mod cli;
 mod declared;

@@ -365,7 +365,7 @@ fn a_device_lost_mid_run_changes_no_byte_and_the_report_says_so() {
 #[test]
 fn what_a_stage_draws_depends_on_seed_and_row_alone() {
     let spec = |seed| {
-        let stages = "flip:x:0.5,flip:y:0.3".parse().unwrap();
+        let stages = "hflip(0.5),vflip(0.3)".parse().unwrap();
         FeatureSpec::default().with_stages(stages).with_seed(seed).with_keep_image(KeepImage::Bytes)
     };
     let run = |engine: &Engine, seed, batch| {
@@ -374,7 +374,7 @@ fn what_a_stage_draws_depends_on_seed_and_row_alone() {
     };
     let engines = crate::support::engines();
     let expected = run(&engines[0].1, 7, 600);
-    assert_eq!(expected.schema().metadata()["pixelfeat.stages"], "flip:x:0.5,flip:y:0.3");
+    assert_eq!(expected.schema().metadata()["pixelfeat.stages"], "hflip(0.5),vflip(0.3)");
     for (name, engine) in &engines {
         for batch in [1, 7, 512] {
             assert!(run(engine, 7, batch) == expected, "{name}, batches of {batch}");
@@ -395,7 +395,7 @@ fn what_a_stage_draws_depends_on_seed_and_row_alone() {
 fn a_device_lost_mid_run_changes_no_byte_of_mirrored_images() {
     let Some((device, queue)) = crate::support::device(|_| ()) else { return };
     let engine = Engine::with_device(EngineOptions::backend(pixelfeat::Backend::Gpu), device.clone(), queue).unwrap();
-    let spec = || FeatureSpec::default().with_stages("flip:x:0.5".parse().unwrap()).with_seed(3);
+    let spec = || FeatureSpec::default().with_stages("hflip(0.5)".parse().unwrap()).with_seed(3);
     let digits = || synthetic::Digits::new(1_000, 9, 100);
     let cpu = Engine::new(EngineOptions::backend(pixelfeat::Backend::Cpu)).unwrap();
     let expected = collect(Featurizer::new(cpu, spec()).stream(digits()).unwrap());

@@ -76,7 +76,7 @@ fn specs() -> Vec<(&'static str, FeatureSpec)> {
         (
             "gray,resize",
             default()
-                .with_stages("gray,resize:7x5".parse().unwrap())
+                .with_stages("gray,resize(7x5)".parse().unwrap())
                 .with_keep_image(KeepImage::Tensor)
                 .with_layout(Layout::Tensor),
         ),

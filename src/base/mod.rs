@@ -4,6 +4,7 @@ pub(crate) mod error;
 pub(crate) mod guard;
 #[cfg(any(feature = "json", feature = "parquet"))]
 pub(crate) mod ordered;
+pub(crate) mod philox;
 pub(crate) mod pixels;
 pub(crate) mod random;
 pub(crate) mod reason;

@@ -13,7 +13,8 @@ use super::resident::{Held, Images};
 use super::ring::Ring;
 use crate::base::pixels::Pixels;
 use crate::base::shape::{ImageShape, PixelType};
-use crate::stages::{Chain, Draws};
+use crate::stages::{Chain, Pipeline};
+use crate::steps::RECORD_WORDS;
 
 const WORD: usize = size_of::<u32>();
 /// Bytes of pixels that a dispatch of a stage writes, about.
@@ -36,7 +37,7 @@ struct Batch<'a> {
     results: &'a wgpu::Buffer,
     /// Counted from the start of the part.
     images: Range<usize>,
-    /// For each stage, what it drew for each image.
+    /// For each stage, the first four words of the record of what it drew for each image.
     draws: Vec<[u32; 4]>,
 }
 
@@ -64,8 +65,9 @@ impl Images {
         }
         let part_images = self.part_images(ring, &shapes)?;
         let parts = self.steps(ring, chain, &shapes).and_then(|steps| {
-            let draws = Draws { seed, first_row };
-            ring.context.scoped(|| self.run_steps(ring, chain, &steps, draws, part_images))
+            let pipeline = Pipeline::new(chain.clone(), seed, self.shape, pixel_type);
+            let pipeline = pipeline.map_err(|error| GpuError::Shape(error.to_string()))?;
+            ring.context.scoped(|| self.run_steps(ring, &pipeline, &steps, first_row, part_images))
         });
         Ok(new(Held::Images(part_images), parts.map_err(|error| gpu.failed(error))?))
     }
@@ -106,10 +108,12 @@ impl Images {
 
     fn steps(&self, ring: &Ring, chain: &Chain, shapes: &[ImageShape]) -> Result<Vec<StageStep>, GpuError> {
         let pixel_type = self.pixel_type;
-        let forms = chain
-            .stages()
-            .iter()
-            .map(|stage| stage.device(pixel_type).ok_or(GpuError::NoDeviceForm { stage: stage.name(), pixel_type }));
+        let forms = chain.stages().iter().map(|stage| {
+            stage
+                .device(pixel_type)
+                .filter(|_| stage.slots() == 1)
+                .ok_or(GpuError::NoDeviceForm { stage: stage.name(), pixel_type })
+        });
         // Nothing is compiled for a chain that cannot run.
         let forms = forms.collect::<Result<Vec<_>, _>>()?;
         let steps = forms.iter().zip(shapes.windows(2)).map(|(form, shapes)| {
@@ -123,9 +127,9 @@ impl Images {
     fn run_steps(
         &self,
         ring: &Ring,
-        chain: &Chain,
+        pipeline: &Pipeline,
         steps: &[StageStep],
-        draws: Draws,
+        first_row: u64,
         part_images: usize,
     ) -> Result<Vec<wgpu::Buffer>, GpuError> {
         use wgpu::BufferUsages as Use;
@@ -154,8 +158,11 @@ impl Images {
             for first in (0..images).step_by(batch_images) {
                 let range = first..images.min(first + batch_images);
                 let rows = start + range.start..start + range.end;
-                let of_stage = |(position, stage)| rows.clone().map(move |row| draws.draw(stage, position, row).0);
-                let draws = chain.stages().iter().enumerate().flat_map(of_stage).collect();
+                let records: Vec<_> =
+                    rows.map(|row| pipeline.parameters(first_row.wrapping_add(row as u64), 0).records()).collect();
+                let first = |record: &[u32; RECORD_WORDS]| [record[0], record[1], record[2], record[3]];
+                let of_stage = |stage: usize| records.iter().map(move |records| first(&records[stage]));
+                let draws = (0..steps.len()).flat_map(of_stage).collect();
                 let batch = Batch { pixels, results: &results, images: range, draws };
                 self.run_batch(ring, steps, &between, &batch)?;
             }

@@ -45,7 +45,7 @@ fn compositions() -> Vec<Composition> {
 
 /// The names and the WGSL of every stage that has a form for the device, for every pixel type that it has one for.
 fn stage_compositions() -> Vec<(String, String)> {
-    let kinds = Stage::examples().into_iter().flat_map(|stage| PIXEL_TYPES.map(|pixel_type| (stage, pixel_type)));
+    let kinds = Stage::examples().into_iter().flat_map(|stage| PIXEL_TYPES.map(|t| (stage.clone(), t)));
     let composed = kinds.filter_map(|(stage, pixel_type)| {
         let form = stage.device(pixel_type)?;
         Some((format!("{stage}, {pixel_type}"), compose_stage(&form, pixel_type)))

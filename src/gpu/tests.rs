@@ -13,7 +13,7 @@ use crate::features::family::DeviceForm;
 use crate::features::{FeatureLayout, FeatureSet, FeaturesMut};
 use crate::images::PixelValue;
 use crate::reference;
-use crate::stages::{Chain, Draws, Gray, Stage};
+use crate::stages::{Chain, Gray, Pipeline, Stage};
 
 /// The GPU to test on, or `None` where there is none; `PIXELFEAT_REQUIRE_GPU=1` makes that a failure.
 pub(crate) fn gpu() -> Option<Gpu> {
@@ -555,10 +555,10 @@ fn resident_images_of_a_lost_device_are_an_error() {
 fn device_chains(pixel_type: PixelType) -> Vec<Chain> {
     let stages = Stage::examples().into_iter().filter(|stage| stage.device(pixel_type).is_some());
     let stages: Vec<Stage> = stages.collect();
-    let mut chains: Vec<Chain> = stages.iter().map(|&stage| Chain::new().with(stage)).collect();
+    let mut chains: Vec<Chain> = stages.iter().map(|stage| Chain::new().with(stage.clone())).collect();
     for times in 2..=3 {
-        let many = stages.repeat(times);
-        chains.push(many.iter().rev().copied().collect());
+        let many: Vec<Stage> = (0..times).flat_map(|_| stages.clone()).collect();
+        chains.push(many.iter().rev().cloned().collect());
         chains.push(many.into_iter().collect());
     }
     chains
@@ -569,11 +569,12 @@ fn staged<P: PixelValue>(there: &Images, pixels: &[P], mut check: impl FnMut(&Im
     let (shape, pixel_type) = (there.shape(), there.pixel_type);
     for chain in device_chains(pixel_type) {
         let what = format!("{chain}, {pixel_type} {} {shape}", there.len());
-        let draws = Draws { seed: 9, first_row: u64::from(u32::MAX) - 1 };
-        let got = there.apply(&chain, draws.seed, draws.first_row).unwrap();
+        let (seed, first_row) = (9, u64::from(u32::MAX) - 1);
+        let got = there.apply(&chain, seed, first_row).unwrap();
         assert_eq!((got.len(), got.shape()), (there.len(), chain.shape(shape).unwrap()), "{what}");
-        let from = pixels.chunks(shape.values()).enumerate();
-        let want: Vec<P> = from.flat_map(|(row, image)| chain.image(draws, row, shape, image)).collect();
+        let ids: Vec<u64> = (first_row..).take(there.len()).collect();
+        let mut want = vec![P::default(); got.len() * got.shape().values()];
+        Pipeline::new(chain, seed, shape, pixel_type).unwrap().apply(&ids, 0, pixels, &mut want).unwrap();
         assert!(got.read_back().unwrap().as_slice() == P::slice(&want), "{what}");
         check(&got, &want, &what);
     }
@@ -652,16 +653,16 @@ fn images_come_back_as_they_are() {
 fn stages_that_cannot_run_on_the_device_are_refused_and_the_gpu_goes_on() {
     let Some(gpu) = gpu() else { return };
     let gpu = Arc::new(gpu);
-    let gray = Chain::new().with(Gray);
+    let gray = Chain::new().with(Gray::default());
     let floats = gpu.upload(shape("4x4x3"), &[0.5f32; 48][..]).unwrap();
     let refused = floats.apply(&gray, 0, 0).unwrap_err();
     assert_eq!(refused.to_string(), "the stage `gray` cannot run on the device for f32 pixels");
     let bytes = gpu.upload(shape("4x4x3"), &[7u8; 48][..]).unwrap();
     #[cfg(feature = "image")]
     {
-        let refused = bytes.apply(&"gray,resize:2x2".parse().unwrap(), 0, 0);
+        let refused = bytes.apply(&"gray,resize(2x2)".parse().unwrap(), 0, 0);
         assert!(matches!(refused, Err(GpuError::NoDeviceForm { stage: "resize", .. })));
-        let refused = bytes.apply(&"resize:30000x65536".parse().unwrap(), 0, 0);
+        let refused = bytes.apply(&"resize(30000x65536)".parse().unwrap(), 0, 0);
         assert!(matches!(refused, Err(GpuError::Shape(_))));
     }
     let buffer = application_buffer(&gpu, 48, wgpu::BufferUsages::STORAGE, &[7; 48]);

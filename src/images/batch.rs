@@ -80,6 +80,11 @@ impl ImageBatch {
         })
     }
 
+    /// Replaces the pixels by others of another type, a value for each.
+    pub(crate) fn replace_pixels(&mut self, pixels: Pixels) {
+        self.pixels = pixels;
+    }
+
     pub(crate) fn into_defects(self) -> Vec<Defect> {
         self.defects
     }

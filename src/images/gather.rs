@@ -30,32 +30,9 @@ impl<P: PixelValue> ImageBuffer<P> {
         Self { shape, pixels: Vec::new(), spare: Vec::new() }
     }
 
-    /// An image of its own.
-    #[cfg(test)]
-    pub fn of(shape: ImageShape, pixels: Vec<P>) -> Self {
-        Self { shape, pixels, spare: Vec::new() }
-    }
-
     /// The shape of the image.
     pub fn shape(&self) -> ImageShape {
         self.shape
-    }
-
-    /// The values of the image, interleaved.
-    #[cfg(test)]
-    pub fn pixels(&self) -> &[P] {
-        &self.pixels
-    }
-
-    /// The values of the image, to be changed in place.
-    pub fn pixels_mut(&mut self) -> &mut [P] {
-        &mut self.pixels
-    }
-
-    /// Gives the image a shape of no more values than it has: its first values remain.
-    pub fn shrink(&mut self, shape: ImageShape) {
-        self.pixels.truncate(shape.values());
-        self.shape = shape;
     }
 
     /// Replaces the image by one of shape `to`. `write` gets the old values and a place for the new ones, which it must
@@ -114,7 +91,7 @@ struct Group<P> {
 }
 
 /// Bytes of pixels that are made of a part of a batch at once.
-const PART_BYTES: usize = 64 << 20;
+pub(crate) const PART_BYTES: usize = 64 << 20;
 
 impl ColumnReader {
     /// Reads an array as it is.

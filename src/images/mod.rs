@@ -17,7 +17,7 @@ pub use crate::base::pixels::Pixels;
 pub use batch::ImageBatch;
 pub use column::{Encoding, default_pixel_type, describe_column};
 pub(crate) use column::{ImageColumn, SHAPE_KEY};
-pub(crate) use gather::{ImageBuffer, Ragged, Transform};
+pub(crate) use gather::{ImageBuffer, PART_BYTES, Ragged, Transform};
 pub use survey::infer_shape;
 pub(crate) use survey::{ColumnReader, Declared, Survey};
 pub use tensor::DimensionOrder;

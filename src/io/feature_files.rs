@@ -1,14 +1,16 @@
 //! Files in, features out: a reader and a featurizer, joined so that they agree.
 
 use std::io::Read;
-use std::path::Path;
+use std::ops::Range;
+use std::path::{Path, PathBuf};
 
 use super::options::ReadOptions;
 use super::progress::Progress;
 #[cfg(feature = "json")]
 use super::quarantine::Quarantine;
 use super::reader::{Reader, open_all, read};
-use crate::base::error::Result;
+use crate::base::error::{Error, Result};
+use crate::run::epochs::{BoxedReader, Epochs};
 use crate::run::featurizer::Featurizer;
 use crate::run::stream::{FeatureStream, StreamOptions};
 
@@ -34,6 +36,7 @@ use crate::run::stream::{FeatureStream, StreamOptions};
 pub struct FeatureFiles<'a> {
     featurizer: &'a Featurizer,
     options: ReadOptions,
+    epochs: Option<Range<u32>>,
     #[cfg(feature = "json")]
     quarantine: Option<&'a Quarantine>,
 }
@@ -44,6 +47,7 @@ impl<'a> FeatureFiles<'a> {
         Self {
             featurizer,
             options: ReadOptions::default(),
+            epochs: None,
             #[cfg(feature = "json")]
             quarantine: None,
         }
@@ -54,6 +58,13 @@ impl<'a> FeatureFiles<'a> {
     /// [`keep_broken_lines`](ReadOptions::keep_broken_lines).
     pub fn with_read_options(mut self, options: ReadOptions) -> Self {
         self.options = options;
+        self
+    }
+
+    /// Reads the input once for each epoch of a range, with the columns that [`Epochs`] adds. A stream can be read only once.
+    /// The quarantine takes the rows of the first epoch.
+    pub fn with_epochs(mut self, epochs: Range<u32>) -> Self {
+        self.epochs = Some(epochs);
         self
     }
 
@@ -70,7 +81,9 @@ impl<'a> FeatureFiles<'a> {
     /// As [`open_all`] and [`Featurizer::stream`].
     pub fn open<P: AsRef<Path>>(self, paths: impl IntoIterator<Item = P>) -> Result<(FeatureStream, Progress)> {
         let options = self.agreed_options();
-        self.stream(open_all(paths, &options)?)
+        let paths: Vec<PathBuf> = paths.into_iter().map(|path| path.as_ref().to_owned()).collect();
+        let reader = open_all(&paths, &options)?;
+        self.stream(reader, move |_| Ok(Box::new(open_all(&paths, &options)?)))
     }
 
     /// Reads a stream of bytes, as [`read`] does; `name` is what errors call it.
@@ -79,7 +92,8 @@ impl<'a> FeatureFiles<'a> {
     /// As [`read`] and [`Featurizer::stream`].
     pub fn read(self, input: impl Read + Send + 'static, name: impl Into<String>) -> Result<(FeatureStream, Progress)> {
         let options = self.agreed_options();
-        self.stream(read(input, name, &options)?)
+        let reader = read(input, name, &options)?;
+        self.stream(reader, |_| Err(once()))
     }
 
     fn agreed_options(&self) -> ReadOptions {
@@ -95,7 +109,12 @@ impl<'a> FeatureFiles<'a> {
         options
     }
 
-    fn stream(self, reader: Reader) -> Result<(FeatureStream, Progress)> {
+    /// `again` opens the input for another epoch.
+    fn stream(
+        self,
+        reader: Reader,
+        mut again: impl FnMut(u32) -> Result<BoxedReader> + Send + 'static,
+    ) -> Result<(FeatureStream, Progress)> {
         let progress = reader.progress();
         let options = StreamOptions {
             origins: reader.origins(),
@@ -106,6 +125,20 @@ impl<'a> FeatureFiles<'a> {
             warnings: reader.warnings(),
             empty_is_pause: reader.is_live(),
         };
-        Ok((self.featurizer.stream_with(reader, options)?, progress))
+        let stream = match self.epochs {
+            None => self.featurizer.stream_with(reader, options)?,
+            Some(epochs) if epochs.len() > 1 && reader.is_live() => return Err(once()),
+            Some(epochs) => {
+                let mut first: Option<BoxedReader> = Some(Box::new(reader));
+                let open = move |epoch| first.take().map_or_else(|| again(epoch), Ok);
+                self.featurizer.stream_with(Epochs::new(epochs, open)?, options)?
+            }
+        };
+        Ok((stream, progress))
     }
+}
+
+/// A stream is gone once it is read.
+fn once() -> Error {
+    Error::InvalidOption { option: "epochs", why: "a stream can be read for one epoch only".to_owned() }
 }

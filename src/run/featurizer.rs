@@ -110,7 +110,7 @@ impl Featurizer {
     /// - [`Error::UnsupportedColumn`] if the array cannot hold images
     ///   ([`ImageBatch::from_array`](crate::ImageBatch::from_array)).
     /// - [`Error::InvalidOption`] if the scale is out of its range ([`FeatureSet::layout`](crate::FeatureSet::layout)), or
-    ///   the features are to be ragged, which only a stream's can be.
+    ///   the features are to be ragged or the images mixed, which only a stream's can be.
     /// - [`Error::InvalidRow`] if a row is invalid and the spec says [`OnInvalid::Error`].
     pub fn featurize(&self, images: &dyn Array) -> Result<Features> {
         match self.settled(images.data_type(), None) {
@@ -128,6 +128,10 @@ impl Featurizer {
         if spec.ragged {
             let why = "the features of one array are of one length; a stream's can be ragged".to_owned();
             return Err(Error::InvalidOption { option: "ragged", why });
+        }
+        if !spec.mixing.is_empty() {
+            let why = "labels are mixed as well, so it takes the rows of a stream".to_owned();
+            return Err(Error::InvalidOption { option: "mixing", why });
         }
         if let Some(plan) = self.settled(field.data_type(), Some(field.metadata())) {
             return self.compute(plan, images);
@@ -156,7 +160,9 @@ impl Featurizer {
         let spec = &self.spec;
         let (mut all, mut defects) = (None::<Computed>, Vec::new());
         for part in plan.parts(images)? {
-            let mut images = plan.prepare(&self.engine, &images.slice(part.start, part.len()), part.start as u64)?;
+            let samples = plan.samples(part.start as u64);
+            let mut images = plan.prepare(&self.engine, &images.slice(part.start, part.len()), &samples)?;
+            plan.normalize(&self.engine, &mut images);
             let (values, _) = Computed::of(&self.engine, &mut images, plan.layout())?;
             match &mut all {
                 Some(all) => all.append(values),

@@ -5,7 +5,7 @@ use crate::base::text::names;
 use crate::features::{FeatureSet, Layout};
 use crate::images::{Declared, DimensionOrder, Encoding};
 use crate::run::keep::KeepImage;
-use crate::stages::{Chain, Stage};
+use crate::stages::{Chain, Mixing, Stage};
 
 /// What becomes of a row that cannot be featurized.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -22,6 +22,33 @@ pub enum OnInvalid {
 
 names!("on invalid", OnInvalid { "null" => Null, "drop" => Drop, "error" => Error });
 
+/// What becomes of the labels of images that are mixed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum MixedLabels {
+    /// This column stays, `label_b` has the label of the partner, and `lambda`, f32, the share of the row's own label.
+    Pair(String),
+    /// A list of so many shares, f32, in a column `soft_label`: λ at the row's own label, and 1 − λ at that of the partner.
+    /// The labels of the column are integers from 0 on.
+    Soft(String, usize),
+}
+
+impl Default for MixedLabels {
+    /// The column `label`, in pairs.
+    fn default() -> Self {
+        MixedLabels::Pair("label".to_owned())
+    }
+}
+
+impl MixedLabels {
+    /// The column that holds the labels.
+    pub(crate) fn column(&self) -> &str {
+        match self {
+            MixedLabels::Pair(column) | MixedLabels::Soft(column, _) => column,
+        }
+    }
+}
+
 /// What to compute: plain data, with a public field for each choice. [`Default`] is the usual choice of everything.
 ///
 /// ```
@@ -29,7 +56,7 @@ names!("on invalid", OnInvalid { "null" => Null, "drop" => Drop, "error" => Erro
 /// use pixelfeat::{FeatureSpec, OnInvalid};
 ///
 /// # fn main() -> pixelfeat::Result<()> {
-/// let spec = FeatureSpec::new("64x64x3".parse()?).with_stage(Gray).with_on_invalid(OnInvalid::Drop);
+/// let spec = FeatureSpec::new("64x64x3".parse()?).with_stage(Gray::default()).with_on_invalid(OnInvalid::Drop);
 /// assert_eq!(spec.stages.to_string(), "gray");
 /// # Ok(())
 /// # }
@@ -61,9 +88,25 @@ pub struct FeatureSpec {
     pub layout: Layout,
     /// What is done to each image before its features are computed; nothing by default.
     pub stages: Chain,
-    /// What decides the random parameters of stages, together with a stage's position in the chain and the number of
-    /// the row in the input. 0 by default.
+    /// What decides the random parameters of stages, together with the stage's name and occurrence in the chain, the
+    /// epoch and the number of the sample. 0 by default. Without columns `sample_id` and `epoch` ([`Epochs`](crate::Epochs)
+    /// adds them) a sample's number is that of its row in the input, and the epoch is 0.
     pub seed: u64,
+    /// How images are mixed with others; by default not. The output then has the number of each row's partner
+    /// (`sample_id_b`) and what [`labels`](FeatureSpec::labels) says. Images must be of one size.
+    pub mixing: Mixing,
+    /// What becomes of labels where images are mixed.
+    pub labels: MixedLabels,
+    /// Whether the output has a struct column `augment_log` with what each stage did to the row's image, as text.
+    pub augment_log: bool,
+    /// A column of masks, u8 and as high and wide as the images in their column: what moves the pixels of an image moves
+    /// those of its mask, which are not interpolated. The column stays, as an `arrow.fixed_shape_tensor`; null where the row
+    /// has no image.
+    pub mask: Option<String>,
+    /// A column of lists of boxes: fixed-size lists of 4 f32, which are left, top, right and bottom in pixels. They move
+    /// with the image and are clipped to it. A box of which nothing is left is dropped: a column `NAME_kept` lists the places
+    /// of those that stay, and `NAME_dropped` counts the others. A box in an image that is turned becomes the one around it.
+    pub boxes: Option<String>,
     /// Whether images keep the size that each row tells: features are then lists of as many values as the image has,
     /// beside a `height` and a `width` column.
     pub ragged: bool,
@@ -87,6 +130,11 @@ impl Default for FeatureSpec {
             layout: Layout::List,
             stages: Chain::new(),
             seed: 0,
+            mixing: Mixing::default(),
+            labels: MixedLabels::default(),
+            augment_log: false,
+            mask: None,
+            boxes: None,
             ragged: false,
             keep_image: KeepImage::No,
             on_invalid: OnInvalid::Null,
@@ -165,6 +213,36 @@ impl FeatureSpec {
     #[must_use]
     pub fn with_seed(self, seed: u64) -> Self {
         Self { seed, ..self }
+    }
+
+    /// Sets [`mixing`](FeatureSpec::mixing).
+    #[must_use]
+    pub fn with_mixing(self, mixing: Mixing) -> Self {
+        Self { mixing, ..self }
+    }
+
+    /// Sets [`labels`](FeatureSpec::labels).
+    #[must_use]
+    pub fn with_labels(self, labels: MixedLabels) -> Self {
+        Self { labels, ..self }
+    }
+
+    /// Sets [`augment_log`](FeatureSpec::augment_log).
+    #[must_use]
+    pub fn with_augment_log(self, augment_log: bool) -> Self {
+        Self { augment_log, ..self }
+    }
+
+    /// Sets [`mask`](FeatureSpec::mask).
+    #[must_use]
+    pub fn with_mask(self, mask: impl Into<Option<String>>) -> Self {
+        Self { mask: mask.into(), ..self }
+    }
+
+    /// Sets [`boxes`](FeatureSpec::boxes).
+    #[must_use]
+    pub fn with_boxes(self, boxes: impl Into<Option<String>>) -> Self {
+        Self { boxes: boxes.into(), ..self }
     }
 
     /// Sets [`ragged`](FeatureSpec::ragged).

@@ -6,7 +6,7 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 
-use arrow_array::{RecordBatch, RecordBatchReader};
+use arrow_array::{RecordBatch, RecordBatchIterator, RecordBatchReader};
 use arrow_schema::{ArrowError, SchemaRef};
 
 use crate::base::error::{Error, Result, panic_text};
@@ -18,6 +18,7 @@ use crate::images::defect::Defect;
 use crate::run::featurizer::Featurizer;
 use crate::run::plan::{FeaturizedBatch, RunPlan};
 use crate::run::report::Report;
+use crate::run::samples::{Windows, epoch_of};
 use crate::run::spec::OnInvalid;
 
 /// How many computed batches may wait for the consumer. Only one batch of images waits to be computed: pixels take most of
@@ -224,7 +225,7 @@ impl Featurizer {
             ahead.push_back(batch);
         }
         let plan = RunPlan::new(self.spec().clone(), &input, survey.into_reader()?)?;
-        let schema = plan.schema();
+        let (schema, mixes) = (plan.schema(), plan.mixes());
         let report = ReportHandle {
             report: Arc::new(Mutex::new(Report::new(plan.shape(), plan.pixel_type()))),
             warnings: options.warnings.clone(),
@@ -233,8 +234,11 @@ impl Featurizer {
 
         let (to_compute, read) = sync_channel(1);
         let (to_consumer, batches) = sync_channel(WAITING);
+        let ahead = RecordBatchIterator::new(ahead.into_iter().map(Ok).chain(reader), input);
+        let reader: Box<dyn RecordBatchReader + Send> =
+            if mixes { Box::new(Windows::new(ahead)) } else { Box::new(ahead) };
         spawn("pixelfeat-read", to_compute, move |out| {
-            for batch in ahead.into_iter().map(Ok).chain(reader) {
+            for batch in reader {
                 let failed = batch.is_err();
                 if out.send(batch.map_err(Error::from)).is_err() || failed {
                     return;
@@ -273,6 +277,8 @@ struct Computing {
 impl Computing {
     fn run(mut self, read: &Receiver<Result<RecordBatch>>, out: &SyncSender<Result<RecordBatch>>) {
         let mut row = 0;
+        // In every epoch the same rows come again.
+        let (mut epoch, mut again) = (None, false);
         self.note_engine();
         for batch in read {
             if batch.as_ref().is_ok_and(|batch| self.options.is_pause(batch)) {
@@ -287,8 +293,13 @@ impl Computing {
                     return;
                 }
             };
+            let of_batch = epoch_of(&batch);
+            if epoch.is_some() && of_batch != epoch {
+                (row, again) = (0, true);
+            }
+            epoch = of_batch;
             for part in parts {
-                let result = self.featurize(row, batch.slice(part.start, part.len()));
+                let result = self.featurize(row, batch.slice(part.start, part.len()), again);
                 row += part.len() as u64;
                 let failed = result.is_err();
                 if out.send(result).is_err() || failed {
@@ -298,9 +309,11 @@ impl Computing {
         }
     }
 
-    fn featurize(&mut self, first_row: u64, batch: RecordBatch) -> Result<RecordBatch> {
+    fn featurize(&mut self, first_row: u64, batch: RecordBatch, again: bool) -> Result<RecordBatch> {
         let done = self.plan.apply(&self.engine, first_row, batch)?;
-        self.set_aside(first_row, &done)?;
+        if !again {
+            self.set_aside(first_row, &done)?;
+        }
         self.count(&done);
         Ok(done.batch)
     }

@@ -1,36 +1,55 @@
 //! What is done to images between their column and the engine: a chain of stages.
 //!
-//! A stage is one file and one line of the table below. It draws the parameters of an image apart from applying them,
-//! from the seed of the run, its position in the chain and the number of the image's row. So a row gives the same image
-//! whatever batch it comes in and whatever applies the stage.
-//!
-//! A stage can have a form for the device beside the one for the CPU: a shader of its name, which gives the same values.
+//! A stage is one file, or a few like ones in a file, and one line of the table below. For each image it draws
+//! [`Step`]s, which are operations with whole numbers as their parameters; `steps/` applies them. The draws depend on the
+//! seed of the run, the epoch, the number of the sample, the name of the stage and how many stages of this name stand
+//! before it, and on nothing else. So a sample gives the same image in any batch, in any order and on any processor.
 
+mod affine;
+mod beta;
 mod chain;
+mod colour;
+mod crop;
+mod erase;
 mod flip;
+mod grammar;
 mod gray;
-mod resample;
+mod mix;
+mod normalize;
+mod pipeline;
+mod policy;
 mod resize;
+#[cfg(test)]
+mod tests;
 
 use std::fmt;
-use std::str::FromStr;
 
 use crate::base::error::{Error, Result};
-use crate::base::random::Random;
-use crate::base::shape::ImageShape;
-#[cfg(feature = "gpu")]
-use crate::base::shape::PixelType;
-use crate::base::text::{choose, name_and_arguments};
-use crate::images::{ImageBuffer, PixelValue};
+use crate::base::philox::Stream;
+use crate::base::shape::{ImageShape, PixelType};
+use crate::base::text::listed;
+use crate::steps::Step;
 
 pub use self::chain::Chain;
-pub(crate) use self::chain::Draws;
-pub use self::flip::Axis;
-pub use self::resample::Filter;
+pub(crate) use self::chain::{Samples, StepLog};
+pub use self::grammar::Span;
+pub(crate) use self::grammar::{Arguments, Written};
+use self::grammar::{Part, wrong};
+pub use self::mix::{MIX_WINDOW, Mix, Mixer, Mixing};
+pub(crate) use self::pipeline::normalize;
+pub use self::pipeline::{Parameters, Pipeline};
+pub use crate::base::philox::Chance;
+pub use crate::steps::Filter;
 
-/// The parameters of a stage for one image: four words, whose meaning is the stage's.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(crate) struct StageDraw(pub [u32; 4]);
+/// The version of what stages draw and steps compute. It changes when a chain of the same text gives other pixels.
+pub const ALGORITHM: &str = "philox4x32-10/1";
+
+/// What an image is before a stage.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Format {
+    pub shape: ImageShape,
+    pub pixel_type: PixelType,
+}
 
 /// The form of a stage that runs on the device, as data.
 #[cfg(feature = "gpu")]
@@ -44,41 +63,39 @@ pub(crate) struct DeviceStage {
 
 /// What a stage does.
 pub(crate) trait Operation: Sized {
-    /// What a thread keeps from one image to the next.
-    type Workspace: Default;
+    /// Takes the stage's arguments. What it leaves is an error.
+    fn parse(arguments: &mut Arguments<'_>) -> Result<Self>;
 
-    /// Reads what stands behind the stage's name and a colon, if anything does.
-    fn parse(arguments: Option<&str>) -> Result<Self>;
-
-    /// The text that [`Operation::parse`] reads.
-    fn arguments(&self) -> Option<String>;
+    /// Writes the arguments that [`Operation::parse`] takes.
+    fn write(&self, out: &mut Written);
 
     /// The shape that an image of shape `from` will have.
     ///
     /// # Errors
-    /// [`Error::InvalidShape`] if it has none.
-    fn shape(&self, from: ImageShape) -> Result<ImageShape>;
+    /// If it has none.
+    fn shape(&self, from: ImageShape) -> Result<ImageShape> {
+        Ok(from)
+    }
+
+    /// Fails if the stage cannot work on such images, which have a shape for it.
+    fn check(&self, _from: Format) -> Result<()> {
+        Ok(())
+    }
 
     /// Whether all images have one height and width afterwards, whatever they had before.
     fn sets_size(&self) -> bool {
         false
     }
 
-    /// Draws the parameters of an image. `random` depends on the run's seed, the stage's position and the row alone.
-    fn draw(&self, _random: &mut Random) -> StageDraw {
-        StageDraw::default()
+    /// The most steps that the stage draws for an image.
+    fn slots(&self) -> usize {
+        1
     }
 
-    /// Applies the stage to an image, which then has the shape that [`Operation::shape`] tells.
-    fn apply<P: PixelValue>(
-        &self,
-        params: StageDraw,
-        image: &mut ImageBuffer<P>,
-        workspace: &mut Self::Workspace,
-    ) -> Result<(), String>;
+    /// Draws the steps of an image and adds them to `steps`.
+    fn draw(&self, from: Format, stream: &mut Stream, steps: &mut Vec<Step>);
 
-    /// The form that runs on the device, if there is one that gives the same values as [`Operation::apply`] for pixels of
-    /// this type.
+    /// The form that runs on the device, if there is one that gives the same values as the steps for pixels of this type.
     #[cfg(feature = "gpu")]
     fn device(&self, _pixel_type: PixelType) -> Option<DeviceStage> {
         None
@@ -89,19 +106,17 @@ pub(crate) trait Operation: Sized {
         None
     }
 
-    /// Stages of this kind that tests run over: by default the one without arguments, if there is one.
-    #[cfg(all(test, feature = "gpu"))]
-    fn examples() -> Vec<Self> {
-        Self::parse(None).into_iter().collect()
-    }
+    /// The arguments of stages of this kind that tests run over.
+    #[cfg(test)]
+    fn examples() -> Vec<&'static str>;
 }
 
 macro_rules! stages {
     ($($(#[$about:meta])* $name:literal => $module:ident::$Stage:ident,)*) => {
         $(pub use self::$module::$Stage;)*
 
-        /// One step of a [`Chain`]. Its text is its name, followed by a colon and its arguments if it has any.
-        #[derive(Debug, Clone, Copy, PartialEq)]
+        /// One step of a [`Chain`]. Its text is its name, followed by its arguments in parentheses if it has any.
+        #[derive(Debug, Clone, PartialEq)]
         #[non_exhaustive]
         pub enum Stage {
             $($(#[$about])* $Stage($Stage),)*
@@ -113,15 +128,11 @@ macro_rules! stages {
             }
         })*
 
-        /// What a thread keeps of each kind of stage from one image to the next.
-        #[derive(Default)]
-        pub(crate) struct Workspace {
-            $($module: <$Stage as Operation>::Workspace,)*
-        }
+        /// How the arguments of a stage are read.
+        type Parser = fn(&mut Arguments<'_>) -> Result<Stage>;
 
         /// The stages by name, and how their arguments are read.
-        const PARSERS: &[(&str, fn(Option<&str>) -> Result<Stage>)] =
-            &[$(($name, |arguments| $Stage::parse(arguments).map(Stage::$Stage)),)*];
+        const PARSERS: &[(&str, Parser)] = &[$(($name, |arguments| $Stage::parse(arguments).map(Stage::$Stage)),)*];
 
         impl Stage {
             /// The name that texts use, such as `gray`.
@@ -134,16 +145,22 @@ macro_rules! stages {
             /// The shape that an image of shape `from` will have.
             ///
             /// # Errors
-            /// [`Error::InvalidShape`] if it would be none.
+            /// [`Error::InvalidShape`] or [`Error::InvalidOption`] if it has none.
             pub fn shape(&self, from: ImageShape) -> Result<ImageShape> {
                 match self {
                     $(Stage::$Stage(stage) => Operation::shape(stage, from),)*
                 }
             }
 
-            fn arguments(&self) -> Option<String> {
+            fn write(&self, out: &mut Written) {
                 match self {
-                    $(Stage::$Stage(stage) => stage.arguments(),)*
+                    $(Stage::$Stage(stage) => stage.write(out),)*
+                }
+            }
+
+            fn check(&self, from: Format) -> Result<()> {
+                match self {
+                    $(Stage::$Stage(stage) => Operation::check(stage, from),)*
                 }
             }
 
@@ -153,15 +170,23 @@ macro_rules! stages {
                 }
             }
 
-            fn metadata(&self) -> Option<(&'static str, String)> {
+            /// The most steps that the stage draws for an image.
+            pub(crate) fn slots(&self) -> usize {
                 match self {
-                    $(Stage::$Stage(stage) => stage.metadata(),)*
+                    $(Stage::$Stage(stage) => stage.slots(),)*
                 }
             }
 
-            fn draw(&self, random: &mut Random) -> StageDraw {
+            #[inline]
+            fn draw(&self, from: Format, stream: &mut Stream, steps: &mut Vec<Step>) {
                 match self {
-                    $(Stage::$Stage(stage) => stage.draw(random),)*
+                    $(Stage::$Stage(stage) => stage.draw(from, stream, steps),)*
+                }
+            }
+
+            fn metadata(&self) -> Option<(&'static str, String)> {
+                match self {
+                    $(Stage::$Stage(stage) => stage.metadata(),)*
                 }
             }
 
@@ -174,22 +199,12 @@ macro_rules! stages {
             }
 
             /// Stages of every kind that tests run over.
-            #[cfg(all(test, feature = "gpu"))]
+            #[cfg(test)]
             pub(crate) fn examples() -> Vec<Self> {
-                let mut all = Vec::new();
-                $(all.extend(<$Stage as Operation>::examples().into_iter().map(Stage::$Stage));)*
-                all
-            }
-
-            fn apply<P: PixelValue>(
-                &self,
-                params: StageDraw,
-                image: &mut ImageBuffer<P>,
-                workspace: &mut Workspace,
-            ) -> Result<(), String> {
-                match self {
-                    $(Stage::$Stage(stage) => stage.apply(params, image, &mut workspace.$module),)*
-                }
+                let mut all: Vec<(&str, &str)> = Vec::new();
+                $(all.extend(<$Stage as Operation>::examples().into_iter().map(|arguments| ($name, arguments)));)*
+                let texts = all.into_iter().map(|(name, arguments)| format!("{name}({arguments})"));
+                texts.map(|text| text.parse().unwrap()).collect()
             }
         }
     };
@@ -199,24 +214,92 @@ macro_rules! stages {
 stages! {
     /// Colours become gray.
     "gray" => gray::Gray,
-    /// Images are mirrored, each with a probability.
-    "flip" => flip::Flip,
     /// All images get one height and width.
     "resize" => resize::Resize,
+    /// A window at a random place.
+    "crop" => crop::Crop,
+    /// A random window, brought to a size.
+    "resized_crop" => crop::ResizedCrop,
+    /// Left becomes right.
+    "hflip" => flip::HFlip,
+    /// Top becomes bottom.
+    "vflip" => flip::VFlip,
+    /// Turned, sheared, moved and scaled.
+    "affine" => affine::Affine,
+    /// Brightness, contrast, saturation and hue in a random order.
+    "jitter" => colour::Jitter,
+    /// Sharper or softer.
+    "sharpness" => colour::Sharpness,
+    /// The values of each colour over the whole range.
+    "autocontrast" => colour::Autocontrast,
+    /// The values of each colour equally frequent.
+    "equalize" => colour::Equalize,
+    /// Fewer bits.
+    "posterize" => colour::Posterize,
+    /// Bright colours inverted.
+    "solarize" => colour::Solarize,
+    /// Colours inverted.
+    "invert" => colour::Invert,
+    /// Normal noise.
+    "noise" => colour::Noise,
+    /// Blurred.
+    "blur" => colour::Blur,
+    /// A rectangle covered.
+    "erase" => erase::Erase,
+    /// Some operations of one magnitude.
+    "randaugment" => policy::RandAugment,
+    /// One operation of any magnitude.
+    "trivial" => policy::Trivial,
+    /// One of some stages.
+    "one_of" => policy::OneOf,
+    /// Floats of mean zero and deviation one.
+    "normalize" => normalize::Normalize,
+}
+
+impl Stage {
+    /// Reads a stage.
+    fn read(part: Part<'_>) -> Result<Self> {
+        let (name, mut arguments) = part.call()?;
+        let Some((_, parse)) = PARSERS.iter().find(|(known, _)| *known == name) else {
+            let names = listed(PARSERS.iter().map(|(name, _)| *name), "or");
+            return Err(wrong(part.at, format!("`{name}` is not {names}")));
+        };
+        let stage = parse(&mut arguments)?;
+        arguments.finish()?;
+        Ok(stage)
+    }
+
+    /// Whether no stage can follow.
+    fn is_last(&self) -> bool {
+        matches!(self, Stage::Normalize(_))
+    }
 }
 
 impl fmt::Display for Stage {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.name())?;
-        self.arguments().map_or(Ok(()), |arguments| write!(f, ":{arguments}"))
+        let mut arguments = Written::default();
+        self.write(&mut arguments);
+        match arguments.text() {
+            Some(text) => write!(f, "{}({text})", self.name()),
+            None => f.write_str(self.name()),
+        }
     }
 }
 
-impl FromStr for Stage {
+impl std::str::FromStr for Stage {
     type Err = Error;
 
     fn from_str(text: &str) -> Result<Self> {
-        let (name, arguments) = name_and_arguments(text);
-        choose("stage", name, PARSERS)?(arguments)
+        Self::read(Part::of(text))
+    }
+}
+
+/// Fails if pixels are floats.
+fn whole_numbers(stage: &'static str, format: Format) -> Result<()> {
+    match format.pixel_type {
+        PixelType::F32 => {
+            Err(Error::InvalidOption { option: stage, why: "it is for 8 and 16-bit pixels, not for floats".to_owned() })
+        }
+        _ => Ok(()),
     }
 }

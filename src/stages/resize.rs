@@ -4,11 +4,11 @@ use std::fmt;
 use std::str::FromStr;
 
 use crate::base::error::{Error, Result};
+use crate::base::philox::Stream;
 use crate::base::shape::ImageShape;
 use crate::base::text::name_and_arguments;
-use crate::images::{ImageBuffer, PixelValue};
-use crate::stages::resample::{Filter, Resampler};
-use crate::stages::{Operation, StageDraw};
+use crate::stages::{Arguments, Format, Operation, Written};
+use crate::steps::{Filter, Step};
 
 /// The size that images are brought to, and how.
 ///
@@ -46,6 +46,11 @@ impl Resize {
     pub fn filter(&self) -> Filter {
         self.filter
     }
+
+    fn step(&self) -> Step {
+        let area = i32::from(self.filter == Filter::Area);
+        Step::Resize { height: self.height as i32, width: self.width as i32, area }
+    }
 }
 
 impl fmt::Display for Resize {
@@ -77,14 +82,18 @@ impl FromStr for Resize {
 }
 
 impl Operation for Resize {
-    type Workspace = Resampler;
-
-    fn parse(arguments: Option<&str>) -> Result<Self> {
-        arguments.unwrap_or_default().parse()
+    fn parse(arguments: &mut Arguments<'_>) -> Result<Self> {
+        let size = arguments.size("size")?;
+        let (height, width) = size.ok_or_else(|| arguments.refuse("it needs a size, as in resize(28x28)"))?;
+        let filter = arguments.text("filter", "bilinear or area", |text| text.parse().ok())?;
+        Self::new(height, width, filter.unwrap_or_default())
     }
 
-    fn arguments(&self) -> Option<String> {
-        Some(self.to_string())
+    fn write(&self, out: &mut Written) {
+        out.value(format!("{}x{}", self.height, self.width));
+        if self.filter != Filter::default() {
+            out.value(self.filter);
+        }
     }
 
     fn shape(&self, from: ImageShape) -> Result<ImageShape> {
@@ -99,26 +108,24 @@ impl Operation for Resize {
         Some(("pixelfeat.resize", self.to_string()))
     }
 
-    fn apply<P: PixelValue>(
-        &self,
-        _: StageDraw,
-        image: &mut ImageBuffer<P>,
-        resampler: &mut Resampler,
-    ) -> Result<(), String> {
-        let (from, to) = (image.shape(), self.shape(image.shape()).map_err(|e| e.to_string())?);
-        if from == to {
-            return Ok(());
+    fn draw(&self, from: Format, _: &mut Stream, steps: &mut Vec<Step>) {
+        if (from.shape.height(), from.shape.width()) != (self.height(), self.width()) {
+            steps.push(self.step());
         }
-        image.replace(to, |old, new| resampler.resample(old, from, new, to, self.filter));
-        Ok(())
+    }
+
+    #[cfg(test)]
+    fn examples() -> Vec<&'static str> {
+        vec!["7x5", "3x9,area"]
     }
 }
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::base::pixels::Pixel;
     use crate::base::random::Random;
     use crate::base::simd::Level;
+    use crate::steps::Workspace;
 
     #[test]
     fn text_and_size_agree() {
@@ -159,10 +166,10 @@ mod tests {
                 let row: Vec<f32> = (0..from).map(|_| (random.bits() % 256) as f32).collect();
                 let exact: Vec<f64> = row.iter().map(|&v| f64::from(v)).collect();
                 let shape = ImageShape::gray(1, from).unwrap();
-                let mut image = ImageBuffer::of(shape, row);
                 let to = Resize::new(1, to, filter).unwrap();
-                to.apply(StageDraw::default(), &mut image, &mut Resampler::default()).unwrap();
-                for (got, want) in image.pixels().iter().zip(expected(&exact, from, to.width(), filter)) {
+                let mut new = vec![0.0; to.width()];
+                to.step().apply(shape, &row, &mut new, &mut Workspace::default());
+                for (got, want) in new.iter().zip(expected(&exact, from, to.width(), filter)) {
                     assert!((f64::from(*got) - want).abs() < 1e-3, "{filter:?} {from} to {to}: {got}, {want}");
                 }
             }
@@ -171,7 +178,7 @@ mod tests {
 
     #[test]
     fn pixels_are_the_same_at_every_simd_level() {
-        fn check<T: PixelValue>(cast: fn(u64) -> T) {
+        fn check<T: Pixel>(cast: fn(u64) -> T) {
             let mut random = Random::new(6, 0);
             for channels in 1..=4 {
                 for (h, w, to) in [
@@ -186,9 +193,9 @@ mod tests {
                     let pixels: Vec<T> = (0..shape.values()).map(|_| cast(random.bits())).collect();
                     let to: Resize = to.parse().unwrap();
                     let results = Level::ALL.into_iter().filter(|level| level.is_available()).map(|level| {
-                        let mut image = ImageBuffer::of(shape, pixels.clone());
-                        to.apply(StageDraw::default(), &mut image, &mut Resampler::at(level)).unwrap();
-                        image.pixels().to_vec()
+                        let mut new = vec![T::default(); to.height() * to.width() * channels];
+                        to.step().apply(shape, &pixels, &mut new, &mut Workspace::at(level));
+                        new
                     });
                     let results: Vec<Vec<T>> = results.collect();
                     assert!(results.windows(2).all(|pair| pair[0] == pair[1]), "{shape} to {to}");

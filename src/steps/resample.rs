@@ -44,28 +44,22 @@ impl Filter {
 }
 
 /// A thread's buffers, and the weights of the last sizes.
-#[derive(Default)]
 pub struct Resampler {
     u8: Buffers<u8>,
     u16: Buffers<u16>,
     f32: Buffers<f32>,
-    #[cfg(test)]
-    level: Option<Level>,
+    level: Level,
 }
 
 impl Resampler {
     /// Resamples at this level.
-    #[cfg(test)]
     pub fn at(level: Level) -> Self {
-        Self { level: Some(level), ..Self::default() }
+        Self { u8: Buffers::default(), u16: Buffers::default(), f32: Buffers::default(), level }
     }
 
     /// Resamples interleaved pixels to another height and width.
     pub fn resample<P: Pixel>(&mut self, old: &[P], from: ImageShape, new: &mut [P], to: ImageShape, filter: Filter) {
-        let level = Level::detect();
-        #[cfg(test)]
-        let level = self.level.unwrap_or(level);
-        let job = Job { level, from, to, filter };
+        let job = Job { level: self.level, from, to, filter };
         match P::TYPE {
             PixelType::U8 => self.u8.run(job, bytemuck::cast_slice(old), bytemuck::cast_slice_mut(new)),
             PixelType::U16 => self.u16.run(job, bytemuck::cast_slice(old), bytemuck::cast_slice_mut(new)),

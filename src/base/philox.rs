@@ -1,0 +1,192 @@
+//! Random numbers that depend on a key and a counter alone: Philox4x32-10.
+//!
+//! J. K. Salmon, M. A. Moraes, R. O. Dror, D. E. Shaw: Parallel random numbers: as easy as 1, 2, 3. SC'11.
+
+use std::fmt;
+
+use super::error::{Error, Result};
+
+/// The four words that Philox4x32-10 makes of a counter under a key.
+#[inline]
+pub(crate) fn philox(counter: [u32; 4], key: [u32; 2]) -> [u32; 4] {
+    let ([mut c0, mut c1, mut c2, mut c3], [mut k0, mut k1]) = (counter, key);
+    for _ in 0..10 {
+        let low = u64::from(c0) * 0xd251_1f53;
+        let high = u64::from(c2) * 0xcd9e_8d57;
+        (c0, c1, c2, c3) = ((high >> 32) as u32 ^ c1 ^ k0, high as u32, (low >> 32) as u32 ^ c3 ^ k1, low as u32);
+        k0 = k0.wrapping_add(0x9e37_79b9);
+        k1 = k1.wrapping_add(0xbb67_ae85);
+    }
+    [c0, c1, c2, c3]
+}
+
+/// A key of Philox.
+pub(crate) type Key = [u32; 2];
+
+/// The key of an operation: it depends on the seed, the epoch, the name of the operation and how many operations of this
+/// name stand before it. So an operation that is added changes no draw of another one.
+pub(crate) fn operation_key(seed: u64, epoch: u32, name: &str, occurrence: u32) -> Key {
+    let [k0, k1, ..] = philox([epoch, hash(name), occurrence, 0], [seed as u32, (seed >> 32) as u32]);
+    [k0, k1]
+}
+
+/// FNV-1a of 32 bits: what stands for a name in the counter of [`operation_key`].
+pub(crate) fn hash(name: &str) -> u32 {
+    name.bytes().fold(0x811c_9dc5, |hash, byte| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193))
+}
+
+/// The draws of one operation for one sample, one after another.
+#[derive(Debug, Clone)]
+pub(crate) struct Stream {
+    key: Key,
+    id: u64,
+    block: u32,
+    words: [u32; 4],
+    used: usize,
+}
+
+impl Stream {
+    /// The draws of the sample `id` under an operation's key.
+    #[inline]
+    pub fn new(key: Key, id: u64) -> Self {
+        Self { key, id, block: 0, words: [0; 4], used: 4 }
+    }
+
+    /// The next 32 bits.
+    #[inline]
+    pub fn bits(&mut self) -> u32 {
+        if self.used == 4 {
+            self.words = philox([self.id as u32, (self.id >> 32) as u32, self.block, 0], self.key);
+            self.block += 1;
+            self.used = 0;
+        }
+        self.used += 1;
+        self.words[self.used - 1]
+    }
+
+    /// A whole number from 0 to `n` − 1; 0 if `n` is 0.
+    #[inline]
+    pub fn below(&mut self, n: u32) -> u32 {
+        ((u64::from(self.bits()) * u64::from(n)) >> 32) as u32
+    }
+
+    /// A whole number from `low` to `high`, both included.
+    #[inline]
+    pub fn between(&mut self, low: i32, high: i32) -> i32 {
+        low + self.below((high - low) as u32 + 1) as i32
+    }
+
+    /// A number from 0 to below 1.
+    #[inline]
+    pub fn unit(&mut self) -> f64 {
+        f64::from(self.bits()) / (1u64 << 32) as f64
+    }
+
+    /// A number in `low..high`.
+    #[inline]
+    pub fn uniform(&mut self, low: f64, high: f64) -> f64 {
+        low + (high - low) * self.unit()
+    }
+
+    /// Whether something that has this probability happens. What always happens takes no draw.
+    #[inline]
+    pub fn happens(&mut self, chance: Chance) -> bool {
+        chance == Chance::ALWAYS || u64::from(self.bits()) < chance.threshold()
+    }
+}
+
+/// A probability.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Chance(f64);
+
+impl Chance {
+    /// It always happens.
+    pub const ALWAYS: Chance = Chance(1.0);
+
+    /// # Errors
+    /// [`Error::InvalidOption`] if `probability` is not from 0 to 1.
+    pub fn new(probability: f64) -> Result<Self> {
+        if (0.0..=1.0).contains(&probability) {
+            return Ok(Self(probability));
+        }
+        Err(Error::InvalidOption { option: "probability", why: format!("{probability} is not from 0 to 1") })
+    }
+
+    /// From 0 to 1.
+    pub fn probability(self) -> f64 {
+        self.0
+    }
+
+    /// How many of the 2³² words mean that it happens.
+    #[inline]
+    fn threshold(self) -> u64 {
+        (self.0 * (1u64 << 32) as f64).round() as u64
+    }
+}
+
+impl Default for Chance {
+    fn default() -> Self {
+        Self::ALWAYS
+    }
+}
+
+impl fmt::Display for Chance {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Random123's `kat_vectors`, philox4x32-10.
+    #[test]
+    fn the_published_answers_come_out() {
+        for (counter, key, answer) in [
+            ([0; 4], [0; 2], [0x6627_e8d5, 0xe169_c58d, 0xbc57_ac4c, 0x9b00_dbd8]),
+            ([u32::MAX; 4], [u32::MAX; 2], [0x408f_276d, 0x41c8_3b0e, 0xa20b_c7c6, 0x6d54_51fd]),
+            (
+                [0x243f_6a88, 0x85a3_08d3, 0x1319_8a2e, 0x0370_7344],
+                [0xa409_3822, 0x299f_31d0],
+                [0xd16c_fe09, 0x94fd_cceb, 0x5001_e420, 0x2412_6ea1],
+            ),
+        ] {
+            assert_eq!(philox(counter, key), answer);
+        }
+    }
+
+    #[test]
+    fn draws_are_the_words_of_their_counters() {
+        let key = [3, 4];
+        let mut stream = Stream::new(key, 0x5_0000_0007);
+        let drawn: Vec<u32> = (0..8).map(|_| stream.bits()).collect();
+        assert_eq!(drawn[..4], philox([7, 5, 0, 0], key));
+        assert_eq!(drawn[4..], philox([7, 5, 1, 0], key));
+    }
+
+    #[test]
+    fn keys_differ_in_everything_that_they_depend_on() {
+        let mut seen = std::collections::HashSet::new();
+        for seed in [0, 1, 1 << 32] {
+            for epoch in 0..3 {
+                for name in ["hflip", "vflip", "crop"] {
+                    for occurrence in 0..3 {
+                        assert!(seen.insert(operation_key(seed, epoch, name, occurrence)));
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn bounds_and_probabilities_hold_at_their_ends() {
+        let mut stream = Stream::new([1, 2], 3);
+        let drawn: Vec<i32> = (0..1000).map(|_| stream.between(-2, 2)).collect();
+        assert_eq!((drawn.iter().min(), drawn.iter().max()), (Some(&-2), Some(&2)));
+        assert!((0..100).all(|_| stream.below(1) == 0 && stream.below(0) == 0));
+        let chance = |p| Chance::new(p).unwrap();
+        assert!((0..100).all(|_| stream.happens(chance(1.0)) && !stream.happens(chance(0.0))));
+        assert!(Chance::new(1.1).is_err() && Chance::new(f64::NAN).is_err());
+    }
+}

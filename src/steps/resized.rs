@@ -1,0 +1,179 @@
+//! Windows of an image brought to a size, in the arithmetic of Pillow's `resize` with `BILINEAR`: whole weights, the width
+//! first, and each side rounded once, half up.
+
+use std::cell::OnceCell;
+use std::collections::HashMap;
+
+use super::resample::{Filter, Resampler};
+use super::vector::{Block, Vector, WEIGHT_BITS};
+use super::{View, Whole};
+use crate::base::pixels::Pixel;
+use crate::base::shape::ImageShape;
+
+/// Weights that a thread keeps, by the lengths that they lead from and to and the bits behind their point.
+#[derive(Default)]
+pub(super) struct Resizer {
+    sides: HashMap<(usize, usize, u32), Side>,
+}
+
+/// More lengths than an image has; then all are forgotten.
+const MAX_SIDES: usize = 1024;
+
+/// For each new pixel the first old one, and as many weights for each.
+struct Side {
+    starts: Vec<u32>,
+    taps: usize,
+    weights: Vec<i32>,
+    /// For rows of bytes, by their channels: the same in blocks, as vectors take them.
+    blocks: [OnceCell<Option<Vec<Block>>>; ImageShape::MAX_CHANNELS],
+}
+
+impl Side {
+    fn new(from: usize, to: usize, precision: u32) -> Self {
+        let scale = from as f64 / to as f64;
+        let support = scale.max(1.0);
+        let windows: Vec<(usize, Vec<f64>)> = (0..to)
+            .map(|at| {
+                let centre = (at as f64 + 0.5) * scale;
+                let first = (centre - support + 0.5).max(0.0) as usize;
+                let end = ((centre + support + 0.5) as usize).min(from);
+                let weight = |x: usize| {
+                    let distance = (x as f64 - centre + 0.5) * (1.0 / support);
+                    (1.0 - distance.abs()).max(0.0)
+                };
+                let weights: Vec<f64> = (first..end).map(weight).collect();
+                let total: f64 = weights.iter().sum();
+                (first, weights.iter().map(|weight| weight / total).collect())
+            })
+            .collect();
+        let whole = |weight: f64| (0.5 + weight * f64::from(1u32 << precision)) as i32;
+        // Weights of zero at the ends of a window say nothing.
+        let windows = windows.into_iter().map(|(first, weights)| {
+            let weights: Vec<i32> = weights.into_iter().map(whole).collect();
+            let zeros = weights.iter().take_while(|weight| **weight == 0).count();
+            let end = weights.len() - weights.iter().rev().take_while(|weight| **weight == 0).count();
+            (first + zeros, weights[zeros..end.max(zeros)].to_vec())
+        });
+        let windows: Vec<(usize, Vec<i32>)> = windows.collect();
+        let taps = windows.iter().map(|(_, weights)| weights.len()).max().unwrap_or(0);
+        let mut side =
+            Self { starts: Vec::with_capacity(to), taps, weights: vec![0; to * taps], blocks: Default::default() };
+        for ((first, weights), places) in windows.into_iter().zip(side.weights.chunks_exact_mut(taps)) {
+            // Near the end the window begins earlier, with weights of zero, so that it ends within the side.
+            let start = first.min(from - taps);
+            side.starts.push(start as u32);
+            places[first - start..][..weights.len()].copy_from_slice(&weights);
+        }
+        side
+    }
+
+    #[inline(always)]
+    fn blocks(&self, channels: usize) -> Option<&[Block]> {
+        self.blocks[channels - 1].get_or_init(|| Block::all(self.windows(), channels)).as_deref()
+    }
+
+    #[inline(always)]
+    fn windows(&self) -> impl Iterator<Item = (usize, &[i32])> {
+        self.starts.iter().map(|start| *start as usize).zip(self.weights.chunks_exact(self.taps))
+    }
+}
+
+/// Bits behind the point of weights: a weighted sum of values fits 31 bits.
+#[inline(always)]
+fn precision<P: Whole>() -> u32 {
+    const { assert!(WEIGHT_BITS == 30 - u8::BITS) };
+    30 - P::BITS
+}
+
+/// Brings the window at row `y` and column `x` to the shape `to`.
+#[inline(always)]
+pub(super) fn whole<P: Whole, V: Vector>(
+    vector: V,
+    old: View<'_, P>,
+    [y, x, height, width]: [usize; 4],
+    new: &mut [P],
+    to: ImageShape,
+    resizer: &mut Resizer,
+    between: &mut Vec<P>,
+) {
+    let (row, channels) = (old.shape.row_values(), old.shape.channels());
+    let window =
+        old.pixels.chunks_exact(row).skip(y).take(height).map(|row| &row[x * channels..(x + width) * channels]);
+    let bits = precision::<P>();
+    if resizer.sides.len() > MAX_SIDES {
+        resizer.sides.clear();
+    }
+    for key in [(width, to.width(), bits), (height, to.height(), bits)] {
+        resizer.sides.entry(key).or_insert_with(|| Side::new(key.0, key.1, key.2));
+    }
+    let side = |from, to| &resizer.sides[&(from, to, bits)];
+    let (across, down) = (side(width, to.width()), side(height, to.height()));
+    let to_row = to.row_values();
+    let along = |old: &[P], new: &mut [P]| {
+        if width == to.width() {
+            return new.copy_from_slice(&old[..new.len()]);
+        }
+        let blocks = if V::PERMUTES && P::BITS == 8 { across.blocks(channels) } else { None };
+        match (blocks, channels) {
+            (Some(blocks), _) => vector.along(bytemuck::cast_slice(old), blocks, bytemuck::cast_slice_mut(new)),
+            (None, 1) => along::<P, 1>(old, across, new),
+            (None, 2) => along::<P, 2>(old, across, new),
+            (None, 3) => along::<P, 3>(old, across, new),
+            (None, _) => along::<P, 4>(old, across, new),
+        }
+    };
+    if height == to.height() {
+        return window.zip(new.chunks_exact_mut(to_row)).for_each(|(old, new)| along(old, new));
+    }
+    between.resize(height * to_row, P::default());
+    window.zip(between.chunks_exact_mut(to_row)).for_each(|(old, new)| along(old, new));
+    for (new, (start, weights)) in new.chunks_exact_mut(to_row).zip(down.windows()) {
+        let rows = &between[start * to_row..];
+        if P::BITS == 8 {
+            vector.down(bytemuck::cast_slice(rows), to_row, weights, bytemuck::cast_slice_mut(new));
+            continue;
+        }
+        for (i, new) in new.iter_mut().enumerate() {
+            let mut sum = 1 << (bits - 1);
+            for (tap, weight) in weights.iter().enumerate() {
+                sum += rows[tap * to_row + i].get() * weight;
+            }
+            *new = rounded::<P>(sum);
+        }
+    }
+}
+
+#[inline(always)]
+fn rounded<P: Whole>(sum: i32) -> P {
+    P::put((sum >> precision::<P>()).min(P::MAX))
+}
+
+/// Brings a row of pixels to its new length.
+#[inline(always)]
+fn along<P: Whole, const C: usize>(old: &[P], side: &Side, new: &mut [P]) {
+    let ((old, _), (new, _)) = (old.as_chunks::<C>(), new.as_chunks_mut::<C>());
+    for (new, (start, weights)) in new.iter_mut().zip(side.windows()) {
+        let mut sums = [1 << (precision::<P>() - 1); C];
+        for (pixel, weight) in old[start..].iter().zip(weights) {
+            for channel in 0..C {
+                sums[channel] += pixel[channel].get() * weight;
+            }
+        }
+        *new = sums.map(rounded::<P>);
+    }
+}
+
+/// As [`whole`] for floats, in the arithmetic of [`Resampler`].
+pub(super) fn floats<P: Pixel>(
+    old: View<'_, P>,
+    [y, x, height, width]: [usize; 4],
+    new: &mut [P],
+    to: ImageShape,
+    resampler: &mut Resampler,
+) {
+    let (row, channels) = (old.shape.row_values(), old.shape.channels());
+    let rows = old.pixels.chunks_exact(row).skip(y).take(height);
+    let window: Vec<P> = rows.flat_map(|row| &row[x * channels..(x + width) * channels]).copied().collect();
+    let shape = ImageShape::new(height, width, channels).unwrap_or(to);
+    resampler.resample(&window, shape, new, to, Filter::Bilinear);
+}

@@ -1,0 +1,90 @@
+//! Every step against Pillow, where it is exact, and against plain definitions where it is a contract of its own; and at
+//! every SIMD level.
+
+use std::collections::BTreeMap;
+
+use super::*;
+use crate::base::random::Random;
+
+/// What Pillow makes of small images: `tests/fixtures/make_augment.py` wrote it.
+const PILLOW: &str = include_str!("../../tests/fixtures/augment.txt");
+
+fn fnv(bytes: &[u8]) -> u64 {
+    bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3))
+}
+
+/// Noise on even seeds; smooth waves with some noise, in a narrow range, on odd ones. As `make_augment.py` draws them.
+fn image(shape: ImageShape, seed: u64) -> Vec<u8> {
+    let mut random = Random::new(seed, 77);
+    let mut values = Vec::with_capacity(shape.values());
+    for y in 0..shape.height() {
+        for x in 0..shape.width() {
+            for channel in 0..shape.channels() {
+                let bits = random.bits();
+                let wave = 40 + (y * 5 + x * 3 + channel * 31) % 120;
+                values.push(if seed % 2 == 0 { bits as u8 } else { (wave + (bits as usize & 15)) as u8 });
+            }
+        }
+    }
+    values
+}
+
+/// The step that a text such as `crop(y=1,x=2,height=3,width=4)` stands for.
+fn step(text: &str) -> Step {
+    let (name, arguments) = text.split_once('(').unwrap_or((text, ")"));
+    let arguments = arguments.strip_suffix(')').unwrap().split(',').filter(|text| !text.is_empty());
+    let values: Vec<i32> = arguments.map(|text| text.split_once('=').unwrap().1.parse().unwrap()).collect();
+    Step::of(name, &values)
+}
+
+fn applied<P: Pixel>(step: Step, level: Level, shape: ImageShape, old: &[P]) -> Vec<P> {
+    let mut new = vec![P::default(); step.shape(shape).values()];
+    step.apply(shape, old, &mut new, &mut Workspace::at(level));
+    new
+}
+
+fn levels() -> impl Iterator<Item = Level> {
+    Level::ALL.into_iter().filter(|level| level.is_available())
+}
+
+#[test]
+fn pillow_gives_the_same_bytes() {
+    let mut cases: BTreeMap<&str, usize> = BTreeMap::new();
+    let mut wrong = Vec::new();
+    for line in PILLOW.lines().skip(1) {
+        let [shape, seed, text, hash] = line.split(' ').collect::<Vec<_>>().try_into().unwrap();
+        let (height, rest) = shape.split_once('x').unwrap();
+        let (width, channels) = rest.split_once('x').unwrap();
+        let [height, width, channels] = [height, width, channels].map(|side| side.parse().unwrap());
+        let (shape, step) = (ImageShape::new(height, width, channels).unwrap(), step(text));
+        assert_eq!(step.to_string(), text);
+        let old = image(shape, seed.parse().unwrap());
+        for level in levels() {
+            if format!("{:016x}", fnv(&applied(step, level, shape, &old))) != hash {
+                wrong.push(format!("{shape} {seed} {text} {level}"));
+            }
+        }
+        *cases.entry(step.name()).or_default() += 1;
+    }
+    assert!(wrong.is_empty(), "{} cases: {:#?}", wrong.len(), &wrong[..wrong.len().min(40)]);
+    // The file holds what it should.
+    let exact = [
+        "affine",
+        "autocontrast",
+        "brightness",
+        "contrast",
+        "crop",
+        "crop_resize",
+        "equalize",
+        "flip_x",
+        "flip_y",
+        "gray",
+        "hue",
+        "invert",
+        "posterize",
+        "saturation",
+        "sharpness",
+        "solarize",
+    ];
+    assert!(exact.into_iter().eq(cases.keys().copied()), "{cases:?}");
+}

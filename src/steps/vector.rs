@@ -1,0 +1,409 @@
+//! What steps ask of SIMD levels: bytes that change places, and bytes that a table maps. Plain code does the same where a
+//! level has no instruction for it; most of it the compiler turns into vectors.
+
+use super::arithmetic::{luma, saturated};
+#[cfg(target_arch = "x86_64")]
+use crate::base::simd::{Avx2, Avx512};
+use crate::base::simd::{Portable, run_at_level};
+
+/// A step on its way, compiled for every level.
+pub(super) trait Kernel {
+    /// Runs with the instructions of one level. Must be `#[inline(always)]`, as must all that it calls.
+    fn run<V: Vector>(self, vector: V);
+}
+
+run_at_level!(pub(super) run_kernel, Kernel);
+
+/// The instructions of a level. A value of the implementor proves that the CPU has them.
+pub(super) trait Vector: Copy {
+    /// Whether [`Vector::permute`] and [`Vector::map`] are a few instructions.
+    const PERMUTES: bool = false;
+
+    /// Byte `i` of the result is byte `places[i]` of `bytes`; places are below 64.
+    #[inline(always)]
+    fn permute(self, bytes: &[u8; 64], places: &[u8; 64]) -> [u8; 64] {
+        places.map(|place| bytes[usize::from(place & 63)])
+    }
+
+    /// Every byte becomes the entry of the table at it. The slices have the same length.
+    #[inline(always)]
+    fn map(self, table: &[u8; 256], old: &[u8], new: &mut [u8]) {
+        old.iter().zip(new).for_each(|(old, new)| *new = table[usize::from(*old)]);
+    }
+
+    /// The sum of the lumas of some pixels of three bytes, at most 2²⁴ of them.
+    #[inline(always)]
+    fn luma_sum(self, pixels: &[u8]) -> u32 {
+        pixels.as_chunks::<3>().0.iter().map(|pixel| luma(*pixel)).sum()
+    }
+
+    /// The colours of pixels of three bytes away from their luma.
+    #[inline(always)]
+    fn saturate(self, old: &[u8], factor: i32, new: &mut [u8]) {
+        let pixels = old.as_chunks::<3>().0.iter().zip(new.as_chunks_mut::<3>().0);
+        pixels.for_each(|(old, new)| *new = saturated(*old, factor));
+    }
+
+    /// Brings a row to its new length. `old` may go on behind the row.
+    #[inline(always)]
+    fn along(self, old: &[u8], blocks: &[Block], new: &mut [u8]) {
+        for (block, new) in blocks.iter().zip(new.chunks_mut(BLOCK)) {
+            for (lane, new) in new.iter_mut().enumerate() {
+                let mut sum = 1 << (WEIGHT_BITS - 1);
+                for (places, high, low) in &block.pairs {
+                    for half in [2 * lane, 2 * lane + 1] {
+                        let weight = (i32::from(high[half]) << LOW_BITS) + i32::from(low[half]);
+                        let byte = old.get(block.first + usize::from(places[2 * half])).copied().unwrap_or_default();
+                        sum += i32::from(byte) * weight;
+                    }
+                }
+                *new = (sum >> WEIGHT_BITS) as u8;
+            }
+        }
+    }
+
+    /// The weighted sum of rows of bytes that begin at multiples of `row` in `old`.
+    #[inline(always)]
+    fn down(self, old: &[u8], row: usize, weights: &[i32], new: &mut [u8]) {
+        for (at, new) in new.iter_mut().enumerate() {
+            let mut sum = 1 << (WEIGHT_BITS - 1);
+            for (tap, weight) in weights.iter().enumerate() {
+                sum += i32::from(old[tap * row + at]) * weight;
+            }
+            *new = (sum >> WEIGHT_BITS) as u8;
+        }
+    }
+
+    /// As [`Vector::map`] with a table for each of three channels that lie side by side.
+    #[inline(always)]
+    fn map_three(self, tables: &[[u8; 256]; 3], old: &[u8], new: &mut [u8]) {
+        let pixels = old.as_chunks::<3>().0.iter().zip(new.as_chunks_mut::<3>().0);
+        pixels.for_each(|(old, new)| *new = std::array::from_fn(|channel| tables[channel][usize::from(old[channel])]));
+    }
+}
+
+/// Bits behind the point of a weight.
+pub(super) const WEIGHT_BITS: u32 = 22;
+/// A weight is cut into the bits above these and these.
+const LOW_BITS: u32 = 11;
+/// Values that a block has.
+const BLOCK: usize = 16;
+
+/// Some neighbouring values of a row that is brought to a new length: where the old bytes of each are, and their weights.
+pub(super) struct Block {
+    /// The first of the 64 old bytes that are loaded.
+    first: usize,
+    /// For each two taps the places of their bytes for each value, and the high and the low parts of their weights.
+    pairs: Vec<([u8; 64], [i16; 32], [i16; 32])>,
+}
+
+impl Block {
+    /// The blocks of a row of pixels of so many channels. `windows` are the first old pixel of each new one and its
+    /// weights. `None` if the old bytes of a block are too far apart.
+    pub fn all<'a>(windows: impl Iterator<Item = (usize, &'a [i32])>, channels: usize) -> Option<Vec<Self>> {
+        let windows: Vec<_> = windows.collect();
+        let values = windows.len() * channels;
+        let of = |start: usize| {
+            let all = start..values.min(start + BLOCK);
+            let first = windows[start / channels].0 * channels;
+            let taps = windows[0].1.len();
+            let mut pairs = vec![([0; 64], [0; 32], [0; 32]); taps.div_ceil(2)];
+            for (lane, value) in all.enumerate() {
+                let (from, weights) = windows[value / channels];
+                for (tap, weight) in weights.iter().enumerate() {
+                    let place = (from + tap) * channels + value % channels - first;
+                    let (places, high, low) = &mut pairs[tap / 2];
+                    // The bytes between are masked away.
+                    let half = 2 * lane + tap % 2;
+                    places[2 * half] = u8::try_from(place).ok().filter(|place| *place < 64)?;
+                    high[half] = (weight >> LOW_BITS) as i16;
+                    low[half] = (weight & ((1 << LOW_BITS) - 1)) as i16;
+                }
+            }
+            Some(Self { first, pairs })
+        };
+        (0..values).step_by(BLOCK).map(of).collect()
+    }
+}
+
+impl Vector for Portable {}
+
+#[cfg(target_arch = "x86_64")]
+impl Vector for Avx2 {}
+
+#[cfg(target_arch = "x86_64")]
+mod avx512 {
+    use std::arch::x86_64::*;
+
+    use super::super::arithmetic::LUMA_WEIGHTS;
+    use super::{Avx512, BLOCK, Block, LOW_BITS, Portable, Vector, WEIGHT_BITS};
+
+    /// A table in four vectors.
+    type Table = [__m512i; 4];
+
+    #[inline(always)]
+    fn load(bytes: &[u8; 64]) -> __m512i {
+        // SAFETY: a load reads a checked array. Every caller has the proof that the CPU has AVX-512 F and VBMI.
+        unsafe { _mm512_loadu_si512(bytes.as_ptr().cast()) }
+    }
+
+    #[inline(always)]
+    fn store(bytes: &mut [u8; 64], vector: __m512i) {
+        // SAFETY: as in `load`; a store writes a checked array.
+        unsafe { _mm512_storeu_si512(bytes.as_mut_ptr().cast(), vector) }
+    }
+
+    #[inline(always)]
+    fn table(entries: &[u8; 256]) -> Table {
+        let (parts, _) = entries.as_chunks::<64>();
+        std::array::from_fn(|part| load(&parts[part]))
+    }
+
+    #[inline(always)]
+    fn entries([a, b, c, d]: Table, places: __m512i) -> __m512i {
+        // SAFETY: as in `load`.
+        unsafe {
+            let (low, high) = (_mm512_permutex2var_epi8(a, places, b), _mm512_permutex2var_epi8(c, places, d));
+            _mm512_mask_mov_epi8(low, _mm512_movepi8_mask(places), high)
+        }
+    }
+
+    /// The bytes of vector `part` of three that are of a channel.
+    const fn of_channel(part: usize, channel: usize) -> u64 {
+        let (mut mask, mut at) = (0, 0);
+        while at < 64 {
+            if (64 * part + at) % 3 == channel {
+                mask |= 1 << at;
+            }
+            at += 1;
+        }
+        mask
+    }
+
+    /// Pixels of three bytes that are taken at once, of the 64 bytes that are loaded.
+    const PIXELS: usize = 16;
+
+    /// For each pixel the bytes of two channels, each with a zero byte behind it.
+    const fn two_channels(first: usize, second: usize) -> [u8; 64] {
+        let mut places = [0; 64];
+        let mut pixel = 0;
+        while pixel < PIXELS {
+            places[4 * pixel] = (3 * pixel + first) as u8;
+            places[4 * pixel + 2] = (3 * pixel + second) as u8;
+            pixel += 1;
+        }
+        places
+    }
+
+    /// Where the three bytes of each pixel are among four.
+    const fn three_of_four() -> [u8; 64] {
+        let mut places = [0; 64];
+        let mut at = 0;
+        while at < 3 * PIXELS {
+            places[at] = (at / 3 * 4 + at % 3) as u8;
+            at += 1;
+        }
+        places
+    }
+
+    const RED_GREEN: [u8; 64] = two_channels(0, 1);
+    const BLUE_GREEN: [u8; 64] = two_channels(2, 1);
+    const TOGETHER: [u8; 64] = three_of_four();
+
+    /// Half words of red and green of 16 pixels, and of blue and green.
+    ///
+    /// # Safety
+    /// The CPU must have AVX-512 F and VBMI.
+    #[inline(always)]
+    unsafe fn pairs(bytes: __m512i) -> [__m512i; 2] {
+        // SAFETY: the caller's.
+        [RED_GREEN, BLUE_GREEN]
+            .each_ref()
+            .map(|places| unsafe { _mm512_maskz_permutexvar_epi8(0x5555_5555_5555_5555, load(places), bytes) })
+    }
+
+    /// The lumas of 16 pixels. The weight of green does not fit 16 bits with a sign, so each pair takes a half of it.
+    ///
+    /// # Safety
+    /// The CPU must have AVX-512 F and VNNI.
+    #[inline(always)]
+    unsafe fn lumas([red_green, blue_green]: [__m512i; 2]) -> __m512i {
+        let [red, green, blue] = LUMA_WEIGHTS.map(|weight| weight as i32);
+        // SAFETY: the caller's.
+        unsafe {
+            let half = _mm512_set1_epi32(1 << 15);
+            let sums = _mm512_dpwssd_epi32(half, red_green, _mm512_set1_epi32(red | (green / 2) << 16));
+            let sums = _mm512_dpwssd_epi32(sums, blue_green, _mm512_set1_epi32(blue | (green - green / 2) << 16));
+            _mm512_srli_epi32::<16>(sums)
+        }
+    }
+
+    impl Vector for Avx512 {
+        const PERMUTES: bool = true;
+
+        #[inline(always)]
+        fn luma_sum(self, pixels: &[u8]) -> u32 {
+            let mut at = 0;
+            // SAFETY: `self` proves that the CPU has the instructions.
+            let sum = unsafe {
+                let mut sums = _mm512_setzero_si512();
+                while let Some(bytes) = pixels[at..].first_chunk() {
+                    sums = _mm512_add_epi32(sums, lumas(pairs(load(bytes))));
+                    at += 3 * PIXELS;
+                }
+                _mm512_reduce_add_epi32(sums) as u32
+            };
+            sum + Portable.luma_sum(&pixels[at..])
+        }
+
+        #[inline(always)]
+        fn saturate(self, old: &[u8], factor: i32, new: &mut [u8]) {
+            let mut at = 0;
+            // SAFETY: `self` proves that the CPU has the instructions; loads and stores are of checked arrays.
+            unsafe {
+                let (factor, places) = (_mm512_set1_epi32(factor), load(&TOGETHER));
+                while let (Some(bytes), Some(to)) = (old[at..].first_chunk(), new[at..].first_chunk_mut()) {
+                    let [red_green, blue_green] = pairs(load(bytes));
+                    let luma = lumas([red_green, blue_green]);
+                    let low = |pair| _mm512_and_si512(pair, _mm512_set1_epi32(0xff));
+                    let away = |value| {
+                        let product = _mm512_mullo_epi32(_mm512_sub_epi32(value, luma), factor);
+                        let value = _mm512_add_epi32(luma, _mm512_srai_epi32::<15>(product));
+                        let value = _mm512_max_epi32(value, _mm512_setzero_si512());
+                        _mm512_min_epi32(value, _mm512_set1_epi32(255))
+                    };
+                    let red = away(low(red_green));
+                    let green = away(_mm512_srli_epi32::<16>(red_green));
+                    let blue = away(low(blue_green));
+                    let all = _mm512_or_si512(red, _mm512_slli_epi32::<8>(green));
+                    let all = _mm512_or_si512(all, _mm512_slli_epi32::<16>(blue));
+                    // The last 16 bytes are written again with the next pixels.
+                    store(to, _mm512_permutexvar_epi8(places, all));
+                    at += 3 * PIXELS;
+                }
+            }
+            Portable.saturate(&old[at..], factor, &mut new[at..]);
+        }
+
+        #[inline(always)]
+        fn permute(self, bytes: &[u8; 64], places: &[u8; 64]) -> [u8; 64] {
+            let mut out = [0; 64];
+            // SAFETY: `self` proves that the CPU has the instructions.
+            store(&mut out, unsafe { _mm512_permutexvar_epi8(load(places), load(bytes)) });
+            out
+        }
+
+        #[inline(always)]
+        fn along(self, old: &[u8], blocks: &[Block], new: &mut [u8]) {
+            for (block, new) in blocks.iter().zip(new.chunks_mut(BLOCK)) {
+                let mut padded = [0; 64];
+                let bytes = match old[block.first..].first_chunk() {
+                    Some(bytes) => bytes,
+                    None => {
+                        let rest = &old[block.first..];
+                        padded[..rest.len()].copy_from_slice(rest);
+                        &padded
+                    }
+                };
+                // SAFETY: `self` proves that the CPU has the instructions; loads and stores are of checked arrays.
+                unsafe {
+                    let bytes = load(bytes);
+                    let (mut high, mut low) = (_mm512_setzero_si512(), _mm512_set1_epi32(1 << (WEIGHT_BITS - 1)));
+                    for (places, high_weights, low_weights) in &block.pairs {
+                        // A byte for each half word; zeros between.
+                        let pixels = _mm512_maskz_permutexvar_epi8(0x5555_5555_5555_5555, load(places), bytes);
+                        high = _mm512_dpwssd_epi32(high, pixels, _mm512_loadu_si512(high_weights.as_ptr().cast()));
+                        low = _mm512_dpwssd_epi32(low, pixels, _mm512_loadu_si512(low_weights.as_ptr().cast()));
+                    }
+                    let sums = _mm512_add_epi32(_mm512_slli_epi32::<LOW_BITS>(high), low);
+                    let values = _mm512_cvtepi32_epi8(_mm512_srli_epi32::<WEIGHT_BITS>(sums));
+                    let mut all = [0; BLOCK];
+                    _mm_storeu_si128(all.as_mut_ptr().cast(), values);
+                    match new.first_chunk_mut() {
+                        Some(new) => *new = all,
+                        None => new.copy_from_slice(&all[..new.len()]),
+                    }
+                }
+            }
+        }
+
+        #[inline(always)]
+        fn down(self, old: &[u8], row: usize, weights: &[i32], new: &mut [u8]) {
+            const STRETCH: usize = 32;
+            if new.len() < STRETCH {
+                return Portable.down(old, row, weights, new);
+            }
+            let columns = new.len();
+            let mut at = 0;
+            while at < columns {
+                // The last stretch may begin within the one before: it writes the same values again.
+                at = at.min(columns - STRETCH);
+                let line =
+                    |tap: usize| -> &[u8; STRETCH] { old[tap * row + at..].first_chunk().expect("a stretch of a row") };
+                // SAFETY: `self` proves that the CPU has the instructions; loads and stores are of checked arrays.
+                unsafe {
+                    let words = |tap: usize| _mm512_cvtepu8_epi16(_mm256_loadu_si256(line(tap).as_ptr().cast()));
+                    let half = _mm512_set1_epi32(1 << (WEIGHT_BITS - 1));
+                    let zero = _mm512_setzero_si512();
+                    // The two halves of each 128 bits; high and low parts of the weights.
+                    let mut sums = [[zero, half], [zero, half]];
+                    for (pair, weights) in weights.chunks(2).enumerate() {
+                        let second = weights.get(1).copied().unwrap_or(0);
+                        let one = words(2 * pair);
+                        let other = if weights.len() > 1 { words(2 * pair + 1) } else { zero };
+                        let both = |first: i32, second: i32| _mm512_set1_epi32(first & 0xffff | second << 16);
+                        let mask = (1 << LOW_BITS) - 1;
+                        let high = both(weights[0] >> LOW_BITS, second >> LOW_BITS);
+                        let low = both(weights[0] & mask, second & mask);
+                        let pixels = [_mm512_unpacklo_epi16(one, other), _mm512_unpackhi_epi16(one, other)];
+                        for (sums, pixels) in sums.iter_mut().zip(pixels) {
+                            sums[0] = _mm512_dpwssd_epi32(sums[0], pixels, high);
+                            sums[1] = _mm512_dpwssd_epi32(sums[1], pixels, low);
+                        }
+                    }
+                    let [first, second] = sums.map(|[high, low]| {
+                        let sums = _mm512_add_epi32(_mm512_slli_epi32::<LOW_BITS>(high), low);
+                        _mm512_srli_epi32::<WEIGHT_BITS>(sums)
+                    });
+                    let values = _mm512_cvtepi16_epi8(_mm512_packus_epi32(first, second));
+                    let new: &mut [u8; STRETCH] = new[at..].first_chunk_mut().expect("a stretch of a row");
+                    _mm256_storeu_si256(new.as_mut_ptr().cast(), values);
+                }
+                at += STRETCH;
+            }
+        }
+
+        #[inline(always)]
+        fn map(self, entries_of: &[u8; 256], old: &[u8], new: &mut [u8]) {
+            let table = table(entries_of);
+            let ((parts, rest), (new, new_rest)) = (old.as_chunks::<64>(), new.as_chunks_mut::<64>());
+            parts.iter().zip(new).for_each(|(old, new)| store(new, entries(table, load(old))));
+            Portable.map(entries_of, rest, new_rest);
+        }
+
+        #[inline(always)]
+        fn map_three(self, tables: &[[u8; 256]; 3], old: &[u8], new: &mut [u8]) {
+            const MASKS: [[u64; 2]; 3] = [
+                [of_channel(0, 1), of_channel(0, 2)],
+                [of_channel(1, 1), of_channel(1, 2)],
+                [of_channel(2, 1), of_channel(2, 2)],
+            ];
+            let [r, g, b] = [table(&tables[0]), table(&tables[1]), table(&tables[2])];
+            let ((groups, rest), (new, new_rest)) = (old.as_chunks::<192>(), new.as_chunks_mut::<192>());
+            for (old, new) in groups.iter().zip(new) {
+                let ((old, _), (new, _)) = (old.as_chunks::<64>(), new.as_chunks_mut::<64>());
+                for part in 0..3 {
+                    let places = load(&old[part]);
+                    // SAFETY: `self` proves that the CPU has the instructions.
+                    let mapped = unsafe {
+                        let [second, third] = MASKS[part];
+                        let mapped = _mm512_mask_mov_epi8(entries(r, places), second, entries(g, places));
+                        _mm512_mask_mov_epi8(mapped, third, entries(b, places))
+                    };
+                    store(&mut new[part], mapped);
+                }
+            }
+            Portable.map_three(tables, rest, new_rest);
+        }
+    }
+}
