@@ -1,5 +1,6 @@
 //! Files in, features out: a reader and a featurizer, joined so that they agree.
 
+use std::fmt;
 use std::io::Read;
 use std::path::Path;
 
@@ -10,6 +11,7 @@ use super::quarantine::Quarantine;
 use super::reader::{Reader, open_all, read};
 use crate::base::error::Result;
 use crate::run::featurizer::Featurizer;
+use crate::run::observe::Observer;
 use crate::run::stream::{FeatureStream, StreamOptions};
 
 /// Opens files and featurizes their rows.
@@ -30,12 +32,19 @@ use crate::run::stream::{FeatureStream, StreamOptions};
 /// # Ok(())
 /// # }
 /// ```
-#[derive(Debug, Clone)]
 pub struct FeatureFiles<'a> {
     featurizer: &'a Featurizer,
     options: ReadOptions,
     #[cfg(feature = "json")]
     quarantine: Option<&'a Quarantine>,
+    observers: Vec<Box<dyn Observer>>,
+}
+
+impl fmt::Debug for FeatureFiles<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let about = (self.featurizer, &self.options, self.observers.len());
+        f.debug_tuple("FeatureFiles").field(&about).finish()
+    }
 }
 
 impl<'a> FeatureFiles<'a> {
@@ -46,7 +55,14 @@ impl<'a> FeatureFiles<'a> {
             options: ReadOptions::default(),
             #[cfg(feature = "json")]
             quarantine: None,
+            observers: Vec::new(),
         }
+    }
+
+    /// Adds something that watches the batches, such as a [`Profiler`](crate::quality::Profiler).
+    pub fn with_observer(mut self, observer: Box<dyn Observer>) -> Self {
+        self.observers.push(observer);
+        self
     }
 
     /// Which rows and columns to read, and how. What [`FeatureFiles`] decides itself is not taken from the options:
@@ -105,6 +121,7 @@ impl<'a> FeatureFiles<'a> {
             quarantine: None,
             warnings: reader.warnings(),
             empty_is_pause: reader.is_live(),
+            observers: self.observers,
         };
         Ok((self.featurizer.stream_with(reader, options)?, progress))
     }

@@ -4,7 +4,10 @@ pub(crate) mod compute;
 #[cfg(all(test, feature = "gpu"))]
 mod fault_tests;
 pub(crate) mod featurizer;
+pub(crate) mod gate;
 pub(crate) mod keep;
+pub(crate) mod observe;
+pub(crate) mod origins;
 pub(crate) mod plan;
 pub(crate) mod report;
 pub(crate) mod spec;

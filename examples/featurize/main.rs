@@ -20,6 +20,10 @@ use pixelfeat::{
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::flag;
 
+mod quality;
+
+use quality::{Quality, QualityArgs};
+
 /// Turn columns of pixel arrays into model-ready features.
 ///
 /// Reads images as arrays of numbers, raw bytes or encoded files, and writes the features of each row next to all other
@@ -120,6 +124,8 @@ struct Args {
     /// Write a report of the run to this file, as JSON.
     #[arg(long, value_name = "FILE")]
     report: Option<PathBuf>,
+    #[command(flatten)]
+    quality: QualityArgs,
     /// Print nothing but errors.
     #[arg(short, long)]
     quiet: bool,
@@ -156,7 +162,11 @@ fn main() -> ExitCode {
         }
         Err(error) => {
             eprintln!("error: {}", error.to_string().replace('\n', " "));
-            ExitCode::FAILURE
+            if matches!(error, Error::ChecksFailed { .. } | Error::Drifted { .. }) {
+                ExitCode::from(3)
+            } else {
+                ExitCode::FAILURE
+            }
         }
     }
 }
@@ -183,7 +193,8 @@ fn stop_by_signals(args: &Args) -> Result<io::StopHandle, Error> {
 fn distinct(args: &Args) -> Result<(), String> {
     let mut used: Vec<(&str, &PathBuf)> = args.inputs.iter().map(|path| ("an input", path)).collect();
     used.push(("the output", &args.output));
-    for (option, path) in [("--quarantine", &args.quarantine), ("--report", &args.report)] {
+    let written = [("--quarantine", args.quarantine.as_ref()), ("--report", args.report.as_ref())];
+    for (option, path) in written.into_iter().chain(args.quality.written()) {
         let Some(path) = path else { continue };
         if let Some((other, _)) = used.iter().find(|(_, with)| io::is_same_file(path, with)) {
             return Err(format!("{option} {} is {other} as well", path.display()));
@@ -197,16 +208,33 @@ fn run(args: &Args, options: &io::WriteOptions, late_members: io::LateMembers) -
     let start = Instant::now();
     let quarantine = args.quarantine.as_ref().map(io::Quarantine::create).transpose()?;
     let report_file = args.report.as_ref().map(io::OutputFile::create).transpose()?;
-    let (stream, progress) = open(args, late_members, quarantine.as_ref())?;
+    let mut quality = Quality::new(&args.quality, quarantine.as_ref(), &args.image)?;
+    let (stream, progress) = open(args, late_members, quarantine.as_ref(), &quality)?;
     let report = stream.report_handle();
     let bar = if args.quiet { ProgressBar::hidden() } else { bar(progress.as_ref().and_then(|p| p.bytes_total())) };
     let mut watched = Watched { stream, report: report.clone(), progress, bar, head: None };
-    let output = io::prepare(&args.output, &mut watched, options)?;
+    let output = io::prepare(&args.output, &mut watched, options);
     watched.bar.finish_and_clear();
+    let output = match output {
+        Err(error @ (Error::TooManyInvalid { .. } | Error::ChecksFailed { .. } | Error::Drifted { .. })) => {
+            // There is no output, but the rows that are to blame.
+            if let Some(quarantine) = &quarantine {
+                quarantine.finish()?;
+            }
+            if !matches!(error, Error::TooManyInvalid { .. }) {
+                quality.finish_reports()?;
+                quality.told()?.into_iter().for_each(|told| eprintln!("{told}"));
+            }
+            return Err(error);
+        }
+        output => output?,
+    };
     // The output comes last: as long as it is not there, the run was no success.
     if let Some(quarantine) = &quarantine {
         quarantine.finish()?;
     }
+    let told = quality.told()?;
+    quality.finish()?;
     let (report, elapsed) = (report.get(), start.elapsed());
     if let (Some(mut file), Some(path)) = (report_file, &args.report) {
         let failed = |source| Error::Io { action: "write", path: path.clone(), source };
@@ -215,7 +243,8 @@ fn run(args: &Args, options: &io::WriteOptions, late_members: io::LateMembers) -
     }
     let written = output.finish()?;
     if !args.quiet {
-        let text = summary(args, &report, &written, elapsed, watched.head.as_ref());
+        let told = told.map(|told| told + "\n").unwrap_or_default();
+        let text = told + &summary(args, &report, &written, elapsed, watched.head.as_ref());
         // Stdout may carry the features. That nobody listens does not undo the run.
         let _ = if args.output.as_os_str() == "-" {
             std::io::stderr().write_all(text.as_bytes())
@@ -230,6 +259,7 @@ fn open(
     args: &Args,
     late_members: io::LateMembers,
     quarantine: Option<&io::Quarantine>,
+    quality: &Quality,
 ) -> Result<(FeatureStream, Option<io::Progress>), Error> {
     let threads = args.threads.unwrap_or(0);
     let engine = Engine::new(EngineOptions::backend(args.backend).with_threads(threads))?;
@@ -246,12 +276,14 @@ fn open(
         .with_seed(args.seed)
         .with_ragged(args.ragged)
         .with_keep_image(args.keep_image)
-        .with_on_invalid(args.on_invalid);
+        .with_on_invalid(args.on_invalid)
+        .with_max_invalid(args.quality.max_invalid.unwrap_or_default());
     let featurizer = Featurizer::new(engine, spec);
     if args.inputs.is_empty() {
         let digits = synthetic::Digits::new(10_000, 1, args.batch_size);
         let mut options = StreamOptions::default();
         options.quarantine = quarantine.map(|q| q.sink(&args.image));
+        options.observers = quality.observers();
         return Ok((featurizer.stream_with(digits, options)?, None));
     }
     let mut read = io::ReadOptions::default()
@@ -270,6 +302,9 @@ fn open(
     let mut files = io::FeatureFiles::new(&featurizer).with_read_options(read);
     if let Some(quarantine) = quarantine {
         files = files.with_quarantine(quarantine);
+    }
+    for observer in quality.observers() {
+        files = files.with_observer(observer);
     }
     let (stream, progress) = files.open(&args.inputs)?;
     Ok((stream, Some(progress)))
