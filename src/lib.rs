@@ -24,6 +24,7 @@
 //!   ([`Featurizer::stream`]).
 //! - [`io`] opens files and stdin as such readers and writes their output.
 //! - [`Engine`] decides which processor computes, and says why.
+//! - [`quality`] knows the data of a run: profiles, checks and drift, in the same pass.
 //! - A row that cannot be featurized is a [`Defect`], counted in the [`Report`], and null, dropped or an error as the
 //!   [`FeatureSpec`] says.
 //!
@@ -63,6 +64,7 @@ pub mod features;
 pub mod gpu;
 mod images;
 pub mod io;
+pub mod quality;
 pub mod reference;
 mod run;
 pub mod stages;
@@ -82,11 +84,14 @@ pub use images::defect::{DEFECTS_OF, Defect, defects_array, defects_field};
 pub use images::{DimensionOrder, Encoding, ImageBatch, default_pixel_type, describe_column, infer_shape};
 pub use run::epochs::{BoxedReader, Epochs, permutation};
 pub use run::featurizer::{Features, Featurizer};
+pub use run::gate::MaxInvalid;
 pub use run::keep::KeepImage;
+pub use run::observe::{Observed, Observer};
+pub use run::origins::RowOrigins;
 pub use run::report::Report;
 pub use run::samples::{EPOCH, SAMPLE_ID};
 pub use run::spec::{FeatureSpec, MixedLabels, OnInvalid};
-pub use run::stream::{FeatureStream, InvalidRow, OnInvalidRow, ReportHandle, RowOrigins, StreamOptions};
+pub use run::stream::{FeatureStream, InvalidRow, OnInvalidRow, ReportHandle, StreamOptions};
 pub use stages::{Chain, Stage};
 
 /// Compiles the README's code.

@@ -17,23 +17,23 @@ use serde_json::{Value, json};
 
 use crate::support::example;
 
-struct Place(tempfile::TempDir);
+pub struct Place(tempfile::TempDir);
 
 impl Place {
-    fn new() -> Self {
+    pub fn new() -> Self {
         Self(tempfile::tempdir().unwrap())
     }
 
-    fn path(&self, name: &str) -> PathBuf {
+    pub fn path(&self, name: &str) -> PathBuf {
         self.0.path().join(name)
     }
 
-    fn file(&self, name: &str, content: impl AsRef<[u8]>) -> PathBuf {
+    pub fn file(&self, name: &str, content: impl AsRef<[u8]>) -> PathBuf {
         fs::write(self.path(name), content).unwrap();
         self.path(name)
     }
 
-    fn files(&self) -> Vec<String> {
+    pub fn files(&self) -> Vec<String> {
         let mut names: Vec<_> =
             fs::read_dir(self.0.path()).unwrap().map(|f| f.unwrap().file_name().into_string().unwrap()).collect();
         names.sort();
@@ -41,18 +41,18 @@ impl Place {
     }
 
     /// Runs featurize here.
-    fn run(&self, args: &[&str]) -> Output {
+    pub fn run(&self, args: &[&str]) -> Output {
         example("featurize").args(args).current_dir(self.0.path()).stdin(Stdio::null()).output().unwrap()
     }
 
-    fn done(&self, args: &[&str]) -> String {
+    pub fn done(&self, args: &[&str]) -> String {
         let output = self.run(args);
         assert!(output.status.success(), "{args:?}: {}", text(&output.stderr));
         text(&output.stdout)
     }
 
     /// The one line of a failure that is not the user's usage.
-    fn failed(&self, args: &[&str]) -> String {
+    pub fn failed(&self, args: &[&str]) -> String {
         let output = self.run(args);
         assert_eq!(output.status.code(), Some(1), "{args:?}: {}", text(&output.stderr));
         assert_eq!(text(&output.stdout), "", "{args:?}");
@@ -62,16 +62,16 @@ impl Place {
         message.strip_prefix("error: ").unwrap().to_owned()
     }
 
-    fn report(&self, name: &str) -> Value {
+    pub fn report(&self, name: &str) -> Value {
         serde_json::from_slice(&fs::read(self.path(name)).unwrap()).unwrap()
     }
 }
 
-fn text(bytes: &[u8]) -> String {
+pub fn text(bytes: &[u8]) -> String {
     String::from_utf8(bytes.to_vec()).unwrap()
 }
 
-fn read(path: &Path) -> RecordBatch {
+pub fn read(path: &Path) -> RecordBatch {
     let reader = io::open(path, &ReadOptions::default()).unwrap();
     let schema = reader.schema();
     let batches: Vec<_> = reader.map(|batch| batch.unwrap()).collect();
@@ -446,6 +446,16 @@ fn help_names_every_option() {
         "--backend",
         "--layout",
         "--on-invalid",
+        "--max-invalid",
+        "--profile",
+        "--label",
+        "--check",
+        "--check-report",
+        "--quarantine-failed",
+        "--reference",
+        "--max-drift",
+        "--drift-threshold",
+        "--drift-report",
         "--quarantine",
         "--compression",
         "--batch-size",

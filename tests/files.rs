@@ -16,8 +16,8 @@ use arrow_schema::{DataType, Field, Schema};
 use arrow_select::concat::concat_batches;
 use pixelfeat::io::{self, Compression, ReadOptions, WriteOptions};
 use pixelfeat::{
-    Engine, EngineOptions, Error, FeatureSpec, Featurizer, ImageShape, KeepImage, Layout, OnInvalid, StreamOptions,
-    synthetic,
+    Engine, EngineOptions, Error, FeatureSpec, Featurizer, ImageShape, KeepImage, Layout, MaxInvalid, OnInvalid,
+    StreamOptions, synthetic,
 };
 
 fn all(reader: impl RecordBatchReader) -> RecordBatch {
@@ -257,7 +257,8 @@ fn a_quarantine_takes_rows_of_types_that_json_does_not_know() {
     let quarantine = io::Quarantine::create(&path).unwrap();
     let options = StreamOptions::default().with_quarantine(quarantine.sink("image"));
     let reader = RecordBatchIterator::new([Ok(batch.clone())], batch.schema());
-    all(featurizer(FeatureSpec::default()).stream_with(reader, options).unwrap());
+    let spec = FeatureSpec::default().with_max_invalid(MaxInvalid::Percent(100.0));
+    all(featurizer(spec).stream_with(reader, options).unwrap());
     quarantine.finish().unwrap();
     let entry: serde_json::Value = serde_json::from_slice(&fs::read(path).unwrap()).unwrap();
     assert_eq!((&entry["row"], &entry["reason"]), (&0.into(), &"not_finite".into()));

@@ -11,8 +11,8 @@ use arrow_array::{Array, ArrayRef, Int64Array, RecordBatch, RecordBatchIterator,
 use arrow_schema::{ArrowError, DataType, Field, Schema, SchemaRef};
 use arrow_select::concat::concat_batches;
 use pixelfeat::{
-    Engine, EngineOptions, Error, FeatureSpec, FeatureStream, Featurizer, ImageShape, KeepImage, Layout, OnInvalid,
-    PixelType, Reason, RowOrigins, StreamOptions, synthetic,
+    Engine, EngineOptions, Error, FeatureSpec, FeatureStream, Featurizer, ImageShape, KeepImage, Layout, MaxInvalid,
+    OnInvalid, PixelType, Reason, RowOrigins, StreamOptions, synthetic,
 };
 
 fn featurizer(spec: FeatureSpec) -> Featurizer {
@@ -411,6 +411,7 @@ fn null_typed_columns_and_other_types_beside_the_image_are_no_trouble() {
     let images = Arc::new(arrow_array::NullArray::new(2)) as ArrayRef;
     let schema = Schema::new(vec![Field::new("image", DataType::Null, true)]);
     let batch = RecordBatch::try_new(Arc::new(schema), vec![images]).unwrap();
-    let out = collect(featurizer(FeatureSpec::new(shape("1x2"))).stream(reader_of(vec![batch])).unwrap());
+    let spec = FeatureSpec::new(shape("1x2")).with_max_invalid(MaxInvalid::Percent(100.0));
+    let out = collect(featurizer(spec).stream(reader_of(vec![batch])).unwrap());
     assert_eq!((out.num_rows(), out.column(0).null_count()), (2, 2));
 }

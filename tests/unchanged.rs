@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use arrow_array::RecordBatch;
 use arrow_cast::display::{ArrayFormatter, FormatOptions};
 use pixelfeat::io::{self, ReadOptions};
-use pixelfeat::{Backend, Engine, EngineOptions, FeatureSpec, Featurizer, KeepImage, Layout};
+use pixelfeat::{Backend, Engine, EngineOptions, FeatureSpec, Featurizer, KeepImage, Layout, MaxInvalid};
 
 fn root() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR"))
@@ -52,7 +52,8 @@ fn add(batch: &RecordBatch, hashes: &mut Vec<(String, Hash)>) {
 fn hashes(engine: &Engine, path: &Path, spec: &FeatureSpec) -> String {
     let run = || -> pixelfeat::Result<String> {
         let reader = io::open_all([path], &ReadOptions::image(&spec.image))?;
-        let stream = Featurizer::new(engine.clone(), spec.clone()).stream(reader)?;
+        let spec = spec.clone().with_max_invalid(MaxInvalid::Percent(100.0));
+        let stream = Featurizer::new(engine.clone(), spec).stream(reader)?;
         let mut hashes = Vec::new();
         for batch in stream {
             add(&batch.map_err(pixelfeat::Error::from)?, &mut hashes);

@@ -18,7 +18,7 @@ use arrow_schema::{DataType, Field, Schema, SchemaRef};
 use clap::Parser;
 use pixelfeat::{
     Backend, Engine, EngineOptions, Error, FeatureSet, FeatureSpec, Featurizer, ImageBatch, ImageShape, KeepImage,
-    PixelType, Pixels, Reason, Report, Result, StreamOptions, describe_column, io,
+    MaxInvalid, PixelType, Pixels, Reason, Report, Result, StreamOptions, describe_column, io,
 };
 
 use picture::Sheet;
@@ -195,7 +195,9 @@ impl Found {
             .with_shape(args.shape)
             .with_pixel_type(args.pixel_type)
             .with_features(args.features.clone())
-            .with_keep_image(KeepImage::Tensor);
+            .with_keep_image(KeepImage::Tensor)
+            // Files of odd rows alone are what people look at.
+            .with_max_invalid(MaxInvalid::Percent(100.0));
         let engine = Engine::new(EngineOptions::backend(Backend::Cpu))?;
         let options =
             StreamOptions::default().with_origins(reader.origins()).with_quarantine(self.sink(args.inputs.len() > 1));

@@ -77,6 +77,33 @@ pub enum Error {
         /// The value or length at fault.
         detail: String,
     },
+    /// More rows could not be featurized than the run allows
+    /// ([`FeatureSpec::max_invalid`](crate::FeatureSpec::max_invalid)).
+    #[error("{message}")]
+    TooManyInvalid {
+        /// Rows read.
+        rows: u64,
+        /// Rows that could not be featurized.
+        invalid: u64,
+        /// How many there are and may be, what they have in common, what would take them, and where the first of them is.
+        message: String,
+    },
+    /// Checks of severity error failed ([`Checker`](crate::quality::Checker)).
+    #[error("{message}")]
+    ChecksFailed {
+        /// How many.
+        failed: usize,
+        /// The first of them, and what they observed.
+        message: String,
+    },
+    /// The rows are too far from those of a reference ([`DriftWatch`](crate::quality::DriftWatch)).
+    #[error("{message}")]
+    Drifted {
+        /// How many columns have drifted.
+        columns: usize,
+        /// How many may have, and the names of the worst.
+        message: String,
+    },
     /// A text input is not what its format asks for. Lines and columns count from 1.
     #[error("{file}: line {line}, column {column}: {message}")]
     Syntax {

@@ -28,11 +28,14 @@ pub enum Reason {
     /// The whole line is not JSON, or its other columns are not of their types. Such a row has no place in the output:
     /// it is an error unless there is a quarantine to take it.
     BrokenLine,
+    /// A check fails on the row. It is never counted in a run's report, since the row has its features: it tells a quarantine
+    /// why it gets the row.
+    FailedCheck,
 }
 
 impl Reason {
     /// Every reason, in the order of reports.
-    pub const ALL: [Reason; 10] = [
+    pub const ALL: [Reason; 11] = [
         Reason::NullImage,
         Reason::WrongLength,
         Reason::NullPixel,
@@ -43,6 +46,7 @@ impl Reason {
         Reason::Undecodable,
         Reason::WrongDepth,
         Reason::BrokenLine,
+        Reason::FailedCheck,
     ];
 
     /// The name that reports and quarantine files use, such as `out_of_range`.
@@ -58,6 +62,7 @@ impl Reason {
             Reason::Undecodable => "undecodable",
             Reason::WrongDepth => "wrong_depth",
             Reason::BrokenLine => "broken_line",
+            Reason::FailedCheck => "failed_check",
         }
     }
 
@@ -79,6 +84,7 @@ impl fmt::Display for Reason {
             Reason::Undecodable => "undecodable",
             Reason::WrongDepth => "wrong depth",
             Reason::BrokenLine => "broken line",
+            Reason::FailedCheck => "failed check",
         })
     }
 }

@@ -63,3 +63,16 @@ pub(crate) fn write_list(f: &mut fmt::Formatter<'_>, items: &[impl Display]) -> 
     }
     Ok(())
 }
+
+/// 1234567 → 1,234,567
+pub(crate) fn grouped(number: u64) -> String {
+    let digits = number.to_string();
+    let mut text = String::new();
+    for (i, digit) in digits.chars().enumerate() {
+        if i > 0 && (digits.len() - i).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}

@@ -25,6 +25,8 @@ pub struct Defect {
     pub detail: String,
     /// The narrowest pixel type that would take the row, where another one would.
     pub fits: Option<PixelType>,
+    /// How many values the image has, if it is a flat list of another length than the shape asks for.
+    pub values: Option<usize>,
     /// The line in its file, from 1, where the format has lines.
     pub line: Option<u64>,
     /// The text of the image in the file (of the whole line, for [`Reason::BrokenLine`]), if the Arrow column cannot hold
@@ -35,13 +37,19 @@ pub struct Defect {
 impl Defect {
     /// A defect of row `row` of a batch, with what is at fault in words.
     pub fn new(row: usize, reason: Reason, detail: impl Into<String>) -> Self {
-        Self { row, reason, detail: detail.into(), fits: None, line: None, raw: None }
+        Self { row, reason, detail: detail.into(), fits: None, values: None, line: None, raw: None }
     }
 
     /// Sets [`fits`](Defect::fits).
     #[must_use]
     pub fn with_fits(self, fits: impl Into<Option<PixelType>>) -> Self {
         Self { fits: fits.into(), ..self }
+    }
+
+    /// Sets [`values`](Defect::values).
+    #[must_use]
+    pub fn with_values(self, values: impl Into<Option<usize>>) -> Self {
+        Self { values: values.into(), ..self }
     }
 
     /// Sets [`line`](Defect::line).
@@ -54,6 +62,12 @@ impl Defect {
     #[must_use]
     pub fn with_raw(self, raw: impl Into<Option<String>>) -> Self {
         Self { raw: raw.into(), ..self }
+    }
+
+    /// Where it is: in row `row` of `file`, from 0.
+    pub(crate) fn place(&self, file: Option<&str>, row: u64) -> String {
+        let line = self.line.map(|line| format!(" (line {line})")).unwrap_or_default();
+        file.map_or_else(|| format!("row {row}{line}"), |file| format!("{file}: row {row}{line}"))
     }
 
     /// The error of a run that stops at this row of the image column `column`: row `row` of `file`, from 0.
@@ -139,6 +153,7 @@ pub(crate) fn take_defects(batch: RecordBatch, image: &str) -> (RecordBatch, Vec
             reason: text("reason", row).and_then(|name| Reason::from_name(&name)).unwrap_or(Reason::Unparsable),
             detail: text("detail", row).unwrap_or_default(),
             fits: text("fits", row).and_then(|name| name.parse().ok()),
+            values: None,
             line: lines.filter(|l| l.is_valid(row)).map(|l| l.value(row)),
             raw: text("raw", row),
         })
@@ -171,6 +186,7 @@ mod tests {
                 reason: Reason::OutOfRange,
                 detail: "pixel 3 is 256".into(),
                 fits: Some(PixelType::U16),
+                values: None,
                 line: Some(4),
                 raw: Some("[256]".into()),
             },

@@ -297,7 +297,8 @@ impl NestedLists {
                         (1, _) => format!("row {} of pixels has {found} values, {shape} needs {length}", at - start),
                         _ => format!("pixel {} has {found} channels, {shape} needs {length}", at - start),
                     };
-                    return Err(Defect::new(row, Reason::WrongLength, detail));
+                    let values = (self.levels.len() == 1).then_some(found);
+                    return Err(Defect::new(row, Reason::WrongLength, detail).with_values(values));
                 }
             }
             if start < end {

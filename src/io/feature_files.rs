@@ -1,5 +1,6 @@
 //! Files in, features out: a reader and a featurizer, joined so that they agree.
 
+use std::fmt;
 use std::io::Read;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
@@ -12,6 +13,7 @@ use super::reader::{Reader, open_all, read};
 use crate::base::error::{Error, Result};
 use crate::run::epochs::{BoxedReader, Epochs};
 use crate::run::featurizer::Featurizer;
+use crate::run::observe::Observer;
 use crate::run::stream::{FeatureStream, StreamOptions};
 
 /// Opens files and featurizes their rows.
@@ -32,13 +34,20 @@ use crate::run::stream::{FeatureStream, StreamOptions};
 /// # Ok(())
 /// # }
 /// ```
-#[derive(Debug, Clone)]
 pub struct FeatureFiles<'a> {
     featurizer: &'a Featurizer,
     options: ReadOptions,
     epochs: Option<Range<u32>>,
     #[cfg(feature = "json")]
     quarantine: Option<&'a Quarantine>,
+    observers: Vec<Box<dyn Observer>>,
+}
+
+impl fmt::Debug for FeatureFiles<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let about = (self.featurizer, &self.options, self.observers.len());
+        f.debug_tuple("FeatureFiles").field(&about).finish()
+    }
 }
 
 impl<'a> FeatureFiles<'a> {
@@ -50,7 +59,14 @@ impl<'a> FeatureFiles<'a> {
             epochs: None,
             #[cfg(feature = "json")]
             quarantine: None,
+            observers: Vec::new(),
         }
+    }
+
+    /// Adds something that watches the batches, such as a [`Profiler`](crate::quality::Profiler).
+    pub fn with_observer(mut self, observer: Box<dyn Observer>) -> Self {
+        self.observers.push(observer);
+        self
     }
 
     /// Which rows and columns to read, and how. What [`FeatureFiles`] decides itself is not taken from the options:
@@ -124,6 +140,7 @@ impl<'a> FeatureFiles<'a> {
             quarantine: None,
             warnings: reader.warnings(),
             empty_is_pause: reader.is_live(),
+            observers: self.observers,
         };
         let stream = match self.epochs {
             None => self.featurizer.stream_with(reader, options)?,

@@ -18,7 +18,7 @@ use super::sample::Sample;
 use crate::base::error::{Error, Result};
 use crate::base::warnings::Warnings;
 use crate::images::defect::is_defects;
-use crate::run::stream::RowOrigins;
+use crate::run::origins::RowOrigins;
 
 /// Opens one input, as [`open_all`] does with one name.
 ///

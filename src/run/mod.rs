@@ -6,8 +6,11 @@ pub(crate) mod epochs;
 #[cfg(all(test, feature = "gpu"))]
 mod fault_tests;
 pub(crate) mod featurizer;
+pub(crate) mod gate;
 pub(crate) mod keep;
 pub(crate) mod mixed;
+pub(crate) mod observe;
+pub(crate) mod origins;
 pub(crate) mod plan;
 pub(crate) mod report;
 pub(crate) mod samples;

@@ -21,6 +21,8 @@ use crate::run::companions::Companions;
 use crate::run::compute::{BatchImages, Computed, validity};
 use crate::run::keep::{KeepImage, kept_array, kept_field};
 use crate::run::mixed::Mixed;
+use crate::run::observe::Observed;
+use crate::run::origins::RowOrigins;
 use crate::run::samples::{check_numbers, samples};
 use crate::run::spec::{FeatureSpec, OnInvalid};
 use crate::stages::{Chain, Format, Samples, StepLog, normalize};
@@ -108,14 +110,16 @@ pub(crate) struct RunPlan {
     mixed: Mixed,
     companions: Companions,
     schema: SchemaRef,
+    feature_columns: usize,
 }
 
 /// One batch, featurized.
 pub(crate) struct FeaturizedBatch {
+    /// All rows, also those that are to be dropped.
     pub batch: RecordBatch,
     /// The input without the reader's defects column.
     pub input: RecordBatch,
-    pub defects: Vec<Defect>,
+    pub images: BatchImages,
     pub shares: Shares,
 }
 
@@ -150,6 +154,7 @@ impl RunPlan {
         let taken: HashSet<String> = fields.iter().map(|f| f.name().clone()).collect();
         let added =
             if spec.ragged { ragged_fields(&spec.features) } else { feature_fields(&images.layout, spec.layout) };
+        let feature_columns = added.len();
         for field in companions.fields().into_iter().chain(mixed.fields(input)).chain(added) {
             if taken.contains(field.name()) {
                 return Err(Error::ColumnTaken { column: field.name().clone() });
@@ -167,7 +172,7 @@ impl RunPlan {
             about.insert("pixelfeat.shape".to_owned(), format!("HxWx{}", shape.channels()));
         }
         let schema = Arc::new(Schema::new_with_metadata(fields, about));
-        Ok(Self { spec, images, mixed, companions, schema })
+        Ok(Self { spec, images, mixed, companions, schema, feature_columns })
     }
 
     pub fn schema(&self) -> SchemaRef {
@@ -177,6 +182,11 @@ impl RunPlan {
     /// The shape of the images as featurized; in a ragged run the most common one.
     pub fn shape(&self) -> ImageShape {
         self.images.layout.shape()
+    }
+
+    /// The shape of the images as they are in the column.
+    pub fn original_shape(&self) -> ImageShape {
+        self.images.reader.shape()
     }
 
     pub fn pixel_type(&self) -> PixelType {
@@ -240,12 +250,33 @@ impl RunPlan {
         columns.extend(moved);
         columns.extend(self.mixed.columns(&input, &mixes, &samples, &self.spec.stages)?);
         columns.extend(computed.into_columns(self.spec.layout, &self.images.layout, images.ragged(), valid)?);
-        let defects = images.into_defects();
-        let mut batch = RecordBatch::try_new(self.schema.clone(), columns).map_err(Error::from)?;
-        if let Some(kept) = self.kept(input.num_rows(), &defects) {
-            batch = filter_record_batch(&batch, &kept).map_err(Error::from)?;
+        let batch = RecordBatch::try_new(self.schema.clone(), columns).map_err(Error::from)?;
+        Ok(FeaturizedBatch { batch, input, images, shares })
+    }
+
+    /// The rows of the output that stay.
+    pub fn keep(&self, done: FeaturizedBatch) -> Result<RecordBatch> {
+        match self.kept(done.input.num_rows(), done.images.defects()) {
+            Some(kept) => filter_record_batch(&done.batch, &kept).map_err(Error::from),
+            None => Ok(done.batch),
         }
-        Ok(FeaturizedBatch { batch, input, defects, shares })
+    }
+
+    /// How an observer sees a batch.
+    pub fn observed<'a>(&'a self, first_row: u64, done: &'a FeaturizedBatch, origins: &'a RowOrigins) -> Observed<'a> {
+        Observed {
+            first_row,
+            input: &done.input,
+            output: &done.batch,
+            feature_columns: self.feature_columns,
+            defects: done.images.defects(),
+            layout: &self.images.layout,
+            ragged: self.spec.ragged,
+            pixel_type: self.pixel_type(),
+            image: &self.spec.image,
+            origins,
+            images: &done.images,
+        }
     }
 
     /// The rows that stay, if not all do. A broken line has no other columns, so it is never a row of the output.

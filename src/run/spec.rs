@@ -4,6 +4,7 @@ use crate::base::shape::{ImageShape, PixelType};
 use crate::base::text::names;
 use crate::features::{FeatureSet, Layout};
 use crate::images::{Declared, DimensionOrder, Encoding};
+use crate::run::gate::MaxInvalid;
 use crate::run::keep::KeepImage;
 use crate::stages::{Chain, Mixing, Stage};
 
@@ -114,6 +115,11 @@ pub struct FeatureSpec {
     pub keep_image: KeepImage,
     /// What becomes of a row that cannot be featurized.
     pub on_invalid: OnInvalid,
+    /// How many rows of a stream may be so. More of them end it with
+    /// [`Error::TooManyInvalid`](crate::Error::TooManyInvalid): at the end of the input, or at the first row beyond a
+    /// number of rows. So a file that is written from the stream does not appear. Who reads the batches has got all before
+    /// the error. By default a stream with rows fails if none could be featurized.
+    pub max_invalid: MaxInvalid,
 }
 
 impl Default for FeatureSpec {
@@ -138,6 +144,7 @@ impl Default for FeatureSpec {
             ragged: false,
             keep_image: KeepImage::No,
             on_invalid: OnInvalid::Null,
+            max_invalid: MaxInvalid::AllButOne,
         }
     }
 }
@@ -261,6 +268,12 @@ impl FeatureSpec {
     #[must_use]
     pub fn with_on_invalid(self, on_invalid: OnInvalid) -> Self {
         Self { on_invalid, ..self }
+    }
+
+    /// Sets [`max_invalid`](FeatureSpec::max_invalid).
+    #[must_use]
+    pub fn with_max_invalid(self, max_invalid: MaxInvalid) -> Self {
+        Self { max_invalid, ..self }
     }
 
     /// What it says of the image column.

@@ -16,6 +16,9 @@ use crate::base::warnings::Warnings;
 use crate::engine::Engine;
 use crate::images::defect::Defect;
 use crate::run::featurizer::Featurizer;
+use crate::run::gate::Gate;
+use crate::run::observe::Observer;
+use crate::run::origins::RowOrigins;
 use crate::run::plan::{FeaturizedBatch, RunPlan};
 use crate::run::report::Report;
 use crate::run::samples::{Windows, epoch_of};
@@ -24,42 +27,6 @@ use crate::run::spec::OnInvalid;
 /// How many computed batches may wait for the consumer. Only one batch of images waits to be computed: pixels take most of
 /// the memory, and readers that gain from it read ahead on their own.
 const WAITING: usize = 2;
-
-/// Which file each row of an input came from. A reader fills it while it reads; clones share it.
-#[derive(Debug, Clone, Default)]
-pub struct RowOrigins(Arc<Mutex<Vec<Stretch>>>);
-
-/// Rows that follow one another in the input and in their file.
-#[derive(Debug)]
-struct Stretch {
-    /// The first of them, counted over the whole input.
-    first: u64,
-    file: Arc<str>,
-    /// Its number in the file.
-    first_in_file: u64,
-}
-
-impl RowOrigins {
-    /// Says that the rows from `first_row` on, counted over the whole input, are those of `file`.
-    pub fn begin(&self, first_row: u64, file: impl Into<Arc<str>>) {
-        self.resume(first_row, file, 0);
-    }
-
-    /// As [`RowOrigins::begin`], where the first of these rows is row `row` of the file.
-    pub fn resume(&self, first_row: u64, file: impl Into<Arc<str>>, row: u64) {
-        let stretch = Stretch { first: first_row, file: file.into(), first_in_file: row };
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(stretch);
-    }
-
-    /// The file of a row and its number in it, from 0.
-    pub fn locate(&self, row: u64) -> (Option<Arc<str>>, u64) {
-        let stretches = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        match stretches[..stretches.partition_point(|stretch| stretch.first <= row)].last() {
-            Some(stretch) => (Some(stretch.file.clone()), row - stretch.first + stretch.first_in_file),
-            None => (None, row),
-        }
-    }
-}
 
 /// A row that could not be featurized, as it is passed to a quarantine.
 #[derive(Debug)]
@@ -91,9 +58,18 @@ pub struct StreamOptions {
     /// Whether a batch without rows says that the input pauses. What the first rows are to tell is then settled by the
     /// rows that have come so far, if any has. Empty batches are not passed on.
     pub empty_is_pause: bool,
+    /// Watch the batches, one after another.
+    pub observers: Vec<Box<dyn Observer>>,
 }
 
 impl StreamOptions {
+    /// Adds an observer to [`observers`](StreamOptions::observers).
+    #[must_use]
+    pub fn with_observer(mut self, observer: Box<dyn Observer>) -> Self {
+        self.observers.push(observer);
+        self
+    }
+
     /// Sets [`origins`](StreamOptions::origins).
     #[must_use]
     pub fn with_origins(self, origins: RowOrigins) -> Self {
@@ -131,6 +107,7 @@ impl fmt::Debug for StreamOptions {
             .field("quarantine", &quarantine)
             .field("warnings", &self.warnings)
             .field("empty_is_pause", &self.empty_is_pause)
+            .field("observers", &self.observers.len())
             .finish()
     }
 }
@@ -230,7 +207,8 @@ impl Featurizer {
             report: Arc::new(Mutex::new(Report::new(plan.shape(), plan.pixel_type()))),
             warnings: options.warnings.clone(),
         };
-        let computing = Computing { plan, engine: self.engine().clone(), options, report: report.clone() };
+        let gate = Gate::new(self.spec().max_invalid);
+        let computing = Computing { plan, engine: self.engine().clone(), options, gate, report: report.clone() };
 
         let (to_compute, read) = sync_channel(1);
         let (to_consumer, batches) = sync_channel(WAITING);
@@ -271,6 +249,7 @@ struct Computing {
     plan: RunPlan,
     engine: Engine,
     options: StreamOptions,
+    gate: Gate,
     report: ReportHandle,
 }
 
@@ -307,6 +286,12 @@ impl Computing {
                 }
             }
         }
+        let judged = self.gate.finish(&self.report.get(), self.plan.original_shape());
+        let observers = &mut self.options.observers;
+        if let Err(error) = judged.and_then(|()| observers.iter_mut().try_for_each(|observer| observer.finish())) {
+            // As above.
+            let _ = out.send(Err(error));
+        }
     }
 
     fn featurize(&mut self, first_row: u64, batch: RecordBatch, again: bool) -> Result<RecordBatch> {
@@ -315,12 +300,19 @@ impl Computing {
             self.set_aside(first_row, &done)?;
         }
         self.count(&done);
-        Ok(done.batch)
+        let StreamOptions { origins, observers, .. } = &mut self.options;
+        let observed = self.plan.observed(first_row, &done, origins);
+        for observer in observers {
+            self.engine.install(|| observer.observe(&observed))?;
+        }
+        self.gate.check(&self.report.lock(), self.plan.original_shape())?;
+        self.plan.keep(done)
     }
 
     fn set_aside(&mut self, first_row: u64, done: &FeaturizedBatch) -> Result<()> {
-        for defect in &done.defects {
+        for defect in done.images.defects() {
             let (file, row) = self.options.origins.locate(first_row + defect.row as u64);
+            self.gate.note(defect, || defect.place(file.as_deref(), row));
             if let Some(quarantine) = &mut self.options.quarantine {
                 quarantine(&InvalidRow { file: file.clone(), row, defect, batch: &done.input })?;
             }
@@ -333,10 +325,11 @@ impl Computing {
 
     fn count(&self, done: &FeaturizedBatch) {
         let mut report = self.report.lock();
-        report.count(done.input.num_rows(), &done.defects);
-        report.other_sizes |= self.plan.could_take_other_sizes()
-            && done.defects.iter().any(|defect| defect.reason == Reason::WrongLength);
-        let computed = done.input.num_rows() - done.defects.len();
+        let defects = done.images.defects();
+        report.count(done.input.num_rows(), defects);
+        report.other_sizes |=
+            self.plan.could_take_other_sizes() && defects.iter().any(|defect| defect.reason == Reason::WrongLength);
+        let computed = done.input.num_rows() - defects.len();
         // Defective rows may have been computed too. They count for neither processor.
         let on_gpu = computed.min(done.shares.gpu);
         report.rows_on_gpu += on_gpu as u64;

@@ -138,7 +138,7 @@ impl<T: JsonPixel> BatchBuilder<T> {
         let mut defect = |reason, detail: String, fits, source: Option<&[u8]>| {
             let (raw, remark) = source.map(raw).unzip();
             let detail = detail + &remark.flatten().unwrap_or_default();
-            self.defects.push(Defect { row: index, reason, detail, fits, line: Some(row.line), raw });
+            self.defects.push(Defect { row: index, reason, detail, fits, values: None, line: Some(row.line), raw });
         };
         let valid = match (&broken, self.image.take()) {
             (Some(message), _) => {

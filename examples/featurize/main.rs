@@ -22,6 +22,10 @@ use pixelfeat::{
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::flag;
 
+mod quality;
+
+use quality::{Quality, QualityArgs};
+
 /// Turn columns of pixel arrays into model-ready features.
 ///
 /// Reads images as arrays of numbers, raw bytes or encoded files, and writes the features of each row next to all other
@@ -78,7 +82,7 @@ struct Args {
     #[arg(long, value_name = "COLUMNS", value_delimiter = ',', help_heading = INPUT)]
     columns: Option<Vec<String>>,
     /// Read the first N rows only
-    #[arg(long, value_name = "N", conflicts_with = "sample", help_heading = INPUT)]
+    #[arg(long, value_name = "N", conflicts_with = "sample", help_heading = INPUT, hide_short_help = true)]
     limit: Option<u64>,
     /// Read N rows drawn at random, in their order
     ///
@@ -116,37 +120,34 @@ struct Args {
     ///
     /// The stages come after those of --stages, with commas between. Adds the columns sample_id and epoch. --keep-image
     /// writes the images.
-    #[arg(long, value_name = "STAGES", help_heading = AUGMENTATION)]
+    #[arg(long, value_name = "STAGES", help_heading = IMAGES)]
     augment: Option<Chain>,
     /// The epochs to write, as 0..3 or 7
     ///
     /// Each has draws of its own; epoch 2 is the same in 2 and in 0..3.
-    #[arg(long, value_name = "EPOCHS", value_parser = epochs, help_heading = AUGMENTATION)]
+    #[arg(long, value_name = "EPOCHS", value_parser = epochs, help_heading = IMAGES, hide_short_help = true)]
     epochs: Option<Range<u32>>,
     /// Mix each image with another one (MixUp), λ being of Beta(ALPHA, ALPHA)
     ///
     /// Adds label_b, lambda and sample_id_b.
-    #[arg(long, value_name = "ALPHA", help_heading = AUGMENTATION, hide_short_help = true)]
+    #[arg(long, value_name = "ALPHA", help_heading = IMAGES, hide_short_help = true)]
     mixup: Option<f64>,
     /// Paste a rectangle of another image into each (CutMix)
     ///
     /// With --mixup as well each image gets one of the two.
-    #[arg(long, value_name = "ALPHA", help_heading = AUGMENTATION, hide_short_help = true)]
+    #[arg(long, value_name = "ALPHA", help_heading = IMAGES, hide_short_help = true)]
     cutmix: Option<f64>,
-    /// The column of labels that --mixup and --cutmix mix
-    #[arg(long, value_name = "COLUMN", default_value = "label", help_heading = AUGMENTATION, hide_short_help = true)]
-    label: String,
     /// Write one column soft_label of N shares instead of label_b and lambda; labels are integers below N
-    #[arg(long, value_name = "N", value_parser = at_least_one, help_heading = AUGMENTATION, hide_short_help = true)]
+    #[arg(long, value_name = "N", value_parser = at_least_one, help_heading = IMAGES, hide_short_help = true)]
     soft_labels: Option<usize>,
     /// A column of masks that move with the images
-    #[arg(long, value_name = "COLUMN", help_heading = AUGMENTATION, hide_short_help = true)]
+    #[arg(long, value_name = "COLUMN", help_heading = IMAGES, hide_short_help = true)]
     mask: Option<String>,
     /// A column of lists of boxes that move with the images: left, top, right and bottom in pixels
-    #[arg(long, value_name = "COLUMN", help_heading = AUGMENTATION, hide_short_help = true)]
+    #[arg(long, value_name = "COLUMN", help_heading = IMAGES, hide_short_help = true)]
     boxes: Option<String>,
     /// Add a column that says what each stage did to the image
-    #[arg(long, help_heading = AUGMENTATION, hide_short_help = true)]
+    #[arg(long, help_heading = IMAGES, hide_short_help = true)]
     augment_log: bool,
 
     /// What to compute of each image, as profiles,gradients
@@ -193,11 +194,14 @@ struct Args {
     #[arg(long, value_name = "COLUMN", help_heading = OUTPUT, hide_short_help = true)]
     partition_by: Option<String>,
 
+    #[command(flatten)]
+    quality: QualityArgs,
+
     /// What computes: auto, cpu, gpu or hybrid (CPU and GPU at once)
     #[arg(long, default_value = "auto", help_heading = RUN)]
     backend: Backend,
     /// Threads to decode and compute with [default: one a core]
-    #[arg(long, value_name = "N", value_parser = at_least_one, help_heading = RUN)]
+    #[arg(long, value_name = "N", value_parser = at_least_one, help_heading = RUN, hide_short_help = true)]
     threads: Option<usize>,
     /// Rows in a batch, at most
     #[arg(long, value_name = "ROWS", default_value_t = 8192, value_parser = at_least_one, help_heading = RUN, hide_short_help = true)]
@@ -214,7 +218,6 @@ struct Args {
 
 const INPUT: &str = "Input";
 const IMAGES: &str = "Images";
-const AUGMENTATION: &str = "Augmentation";
 const FEATURES: &str = "Features";
 const OUTPUT: &str = "Output";
 const RUN: &str = "Run";
@@ -229,7 +232,8 @@ Examples:
 Exit codes:
   0  the output is complete
   1  the run failed; the output does not appear
-  2  the command line is wrong";
+  2  the command line is wrong
+  3  a check failed, or too many columns drifted; the output does not appear";
 
 fn positive(text: &str) -> Result<f64, String> {
     text.parse().ok().filter(|n: &f64| n.is_finite() && *n > 0.0).ok_or_else(|| "not a positive number".to_owned())
@@ -275,7 +279,11 @@ fn main() -> ExitCode {
         }
         Err(error) => {
             eprintln!("error: {}", error.to_string().replace('\n', " "));
-            ExitCode::FAILURE
+            if matches!(error, Error::ChecksFailed { .. } | Error::Drifted { .. }) {
+                ExitCode::from(3)
+            } else {
+                ExitCode::FAILURE
+            }
         }
     }
 }
@@ -302,7 +310,8 @@ fn stop_by_signals(args: &Args) -> Result<io::StopHandle, Error> {
 fn distinct(args: &Args) -> Result<(), String> {
     let mut used: Vec<(&str, &PathBuf)> = args.inputs.iter().map(|path| ("an input", path)).collect();
     used.push(("the output", &args.output));
-    for (option, path) in [("--quarantine", &args.quarantine), ("--report", &args.report)] {
+    let written = [("--quarantine", args.quarantine.as_ref()), ("--report", args.report.as_ref())];
+    for (option, path) in written.into_iter().chain(args.quality.written()) {
         let Some(path) = path else { continue };
         if let Some((other, _)) = used.iter().find(|(_, with)| io::is_same_file(path, with)) {
             return Err(format!("{option} {} is {other} as well", path.display()));
@@ -316,16 +325,33 @@ fn run(args: &Args, options: &io::WriteOptions, late_members: io::LateMembers) -
     let start = Instant::now();
     let quarantine = args.quarantine.as_ref().map(io::Quarantine::create).transpose()?;
     let report_file = args.report.as_ref().map(io::OutputFile::create).transpose()?;
-    let (stream, progress) = open(args, late_members, quarantine.as_ref())?;
+    let mut quality = Quality::new(&args.quality, quarantine.as_ref(), &args.image)?;
+    let (stream, progress) = open(args, late_members, quarantine.as_ref(), &quality)?;
     let report = stream.report_handle();
     let bar = if args.quiet { ProgressBar::hidden() } else { bar(progress.as_ref().and_then(|p| p.bytes_total())) };
     let mut watched = Watched { stream, report: report.clone(), progress, bar, head: None };
-    let output = io::prepare(&args.output, &mut watched, options)?;
+    let output = io::prepare(&args.output, &mut watched, options);
     watched.bar.finish_and_clear();
+    let output = match output {
+        Err(error @ (Error::TooManyInvalid { .. } | Error::ChecksFailed { .. } | Error::Drifted { .. })) => {
+            // There is no output, but the rows that are to blame.
+            if let Some(quarantine) = &quarantine {
+                quarantine.finish()?;
+            }
+            if !matches!(error, Error::TooManyInvalid { .. }) {
+                quality.finish_reports()?;
+                quality.told()?.into_iter().for_each(|told| eprintln!("{told}"));
+            }
+            return Err(error);
+        }
+        output => output?,
+    };
     // The output comes last: as long as it is not there, the run was no success.
     if let Some(quarantine) = &quarantine {
         quarantine.finish()?;
     }
+    let told = quality.told()?;
+    quality.finish()?;
     let (report, elapsed) = (report.get(), start.elapsed());
     if let (Some(mut file), Some(path)) = (report_file, &args.report) {
         let failed = |source| Error::Io { action: "write", path: path.clone(), source };
@@ -334,7 +360,8 @@ fn run(args: &Args, options: &io::WriteOptions, late_members: io::LateMembers) -
     }
     let written = output.finish()?;
     if !args.quiet {
-        let text = summary(args, &report, &written, elapsed, watched.head.as_ref());
+        let told = told.map(|told| told + "\n").unwrap_or_default();
+        let text = told + &summary(args, &report, &written, elapsed, watched.head.as_ref());
         // Stdout may carry the features. That nobody listens does not undo the run.
         let _ = if args.output.as_os_str() == "-" {
             std::io::stderr().write_all(text.as_bytes())
@@ -349,9 +376,11 @@ fn open(
     args: &Args,
     late_members: io::LateMembers,
     quarantine: Option<&io::Quarantine>,
+    quality: &Quality,
 ) -> Result<(FeatureStream, Option<io::Progress>), Error> {
     let threads = args.threads.unwrap_or(0);
     let engine = Engine::new(EngineOptions::backend(args.backend).with_threads(threads))?;
+    let label = args.quality.label.clone().unwrap_or_else(|| "label".to_owned());
     let spec = FeatureSpec::default()
         .with_image(&args.image)
         .with_shape(args.shape)
@@ -365,15 +394,16 @@ fn open(
         .with_seed(args.seed)
         .with_mixing(Mixing::new(args.mixup, args.cutmix)?)
         .with_labels(match args.soft_labels {
-            Some(classes) => MixedLabels::Soft(args.label.clone(), classes),
-            None => MixedLabels::Pair(args.label.clone()),
+            Some(classes) => MixedLabels::Soft(label, classes),
+            None => MixedLabels::Pair(label),
         })
         .with_augment_log(args.augment_log)
         .with_mask(args.mask.clone())
         .with_boxes(args.boxes.clone())
         .with_ragged(args.ragged)
         .with_keep_image(args.keep_image)
-        .with_on_invalid(args.on_invalid);
+        .with_on_invalid(args.on_invalid)
+        .with_max_invalid(args.quality.max_invalid.unwrap_or_default());
     let featurizer = Featurizer::new(engine, spec);
     let augments = args.augment.is_some() || args.mixup.is_some() || args.cutmix.is_some();
     let epochs = args.epochs.clone().or(augments.then_some(0..1));
@@ -382,6 +412,7 @@ fn open(
         let digits = move || synthetic::Digits::new(10_000, 1, batch_size);
         let mut options = StreamOptions::default();
         options.quarantine = quarantine.map(|q| q.sink(&args.image));
+        options.observers = quality.observers();
         let stream = match epochs {
             Some(epochs) => {
                 let epochs = Epochs::new(epochs, move |_| Ok(Box::new(digits())))?;
@@ -410,6 +441,9 @@ fn open(
     }
     if let Some(quarantine) = quarantine {
         files = files.with_quarantine(quarantine);
+    }
+    for observer in quality.observers() {
+        files = files.with_observer(observer);
     }
     let (stream, progress) = files.open(&args.inputs)?;
     Ok((stream, Some(progress)))

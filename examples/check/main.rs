@@ -1,0 +1,119 @@
+//! Looks at the rows of files without writing features: a profile, checks. Exit code 3 if a check fails.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use arrow_array::RecordBatchReader;
+use clap::Parser;
+use pixelfeat::{Engine, EngineOptions, Error, FeatureSpec, Featurizer, ImageShape, StreamOptions, io};
+
+#[path = "../featurize/quality.rs"]
+mod quality;
+
+use quality::{Quality, QualityArgs};
+
+/// Look at the rows of files: profile them, and hold them to checks.
+///
+/// The exit code is 0 if all is well, 3 if a check of severity error fails or too much has drifted, 2 if the options are wrong and 1 if the files
+/// cannot be read.
+#[derive(Parser)]
+#[command(name = "check", version, max_term_width = 110)]
+struct Args {
+    /// Files to read, their folders, patterns such as 'data/**/*.parquet', or - for stdin.
+    #[arg(value_name = "INPUT", required = true)]
+    inputs: Vec<PathBuf>,
+    /// The column that holds images. A table without it has no images, and all its columns are ordinary ones.
+    #[arg(long, value_name = "COLUMN", default_value = "image")]
+    image: String,
+    /// The image shape; by default the rows tell.
+    #[arg(long, value_name = "HxW[xC]")]
+    shape: Option<ImageShape>,
+    /// Take images of different sizes as they are.
+    #[arg(long)]
+    ragged: bool,
+    /// Write rows to blame to this file, as NDJSON.
+    #[arg(long, value_name = "FILE")]
+    quarantine: Option<PathBuf>,
+    #[command(flatten)]
+    quality: QualityArgs,
+    /// Threads to decode and compute with [default: one a core].
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    threads: usize,
+    /// Print nothing but errors.
+    #[arg(short, long)]
+    quiet: bool,
+}
+
+fn main() -> ExitCode {
+    match run(&Args::parse()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {}", error.to_string().replace('\n', " "));
+            ExitCode::from(if matches!(error, Error::ChecksFailed { .. } | Error::Drifted { .. }) { 3 } else { 1 })
+        }
+    }
+}
+
+fn run(args: &Args) -> Result<(), Error> {
+    let written = [("--quarantine", args.quarantine.as_ref())];
+    for (option, path) in written.into_iter().chain(args.quality.written()) {
+        if let Some(path) = path.filter(|path| args.inputs.iter().any(|input| io::is_same_file(input, path))) {
+            return Err(Error::InvalidOption { option, why: format!("{} is an input as well", path.display()) });
+        }
+    }
+    let quarantine = args.quarantine.as_ref().map(io::Quarantine::create).transpose()?;
+    let mut quality = Quality::new(&args.quality, quarantine.as_ref(), &args.image)?;
+    let read = io::ReadOptions::image(&args.image).with_threads(args.threads);
+    let result = look(args, &quality, &read, quarantine.as_ref());
+    if let Some(quarantine) = &quarantine {
+        quarantine.finish()?;
+    }
+    if let Err(error) = &result
+        && !matches!(error, Error::ChecksFailed { .. } | Error::Drifted { .. })
+    {
+        return result;
+    }
+    if let Some(told) = quality.told()?.filter(|_| !args.quiet) {
+        println!("{told}");
+    }
+    quality.finish_reports()?;
+    result?;
+    quality.finish()
+}
+
+fn look(
+    args: &Args,
+    quality: &Quality,
+    read: &io::ReadOptions,
+    quarantine: Option<&io::Quarantine>,
+) -> Result<(), Error> {
+    let reader = io::open_all(&args.inputs, read)?;
+    if reader.schema().column_with_name(&args.image).is_none() {
+        let (origins, mut row) = (reader.origins(), 0);
+        for batch in reader {
+            let batch = batch.map_err(Error::from)?;
+            if let Some(profiler) = &quality.profiler {
+                profiler.add_table(&batch)?;
+            }
+            if let Some(checker) = &quality.checker {
+                checker.check_table(&batch, row, &origins)?;
+            }
+            row += batch.num_rows() as u64;
+        }
+        // What a stream would say at its end.
+        quality.checker.as_ref().map_or(Ok(()), |checker| checker.verdict())?;
+        return quality.drift.as_ref().map_or(Ok(()), |drift| drift.report()?.verdict());
+    }
+    let engine = Engine::new(EngineOptions::default().with_threads(args.threads))?;
+    let spec = FeatureSpec::default()
+        .with_image(&args.image)
+        .with_shape(args.shape)
+        .with_ragged(args.ragged)
+        .with_max_invalid(args.quality.max_invalid.unwrap_or_default());
+    let featurizer = Featurizer::new(engine, spec);
+    let mut options = StreamOptions::default().with_origins(reader.origins()).with_warnings(reader.warnings());
+    options.quarantine = quarantine.map(|quarantine| quarantine.sink(&args.image));
+    options.observers = quality.observers();
+    let stream = featurizer.stream_with(reader, options)?;
+    stream.into_iter().try_for_each(|batch| batch.map(drop)).map_err(Error::from)
+}

@@ -1,0 +1,178 @@
+//! The options of `featurize` and `check` that look at the data: what they watch, and the files that they write.
+
+use std::fs;
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+use pixelfeat::quality::{Checker, Checks, DriftOptions, DriftWatch, MaxDrift, Profile, Profiler, Severity};
+use pixelfeat::{Error, MaxInvalid, Observer, io};
+
+#[derive(Args)]
+#[command(next_help_heading = "Quality")]
+pub struct QualityArgs {
+    /// How many rows may be without features, as 10 or 1% [default: all but one]
+    ///
+    /// With more of them the run fails and no output appears; what went to stdout cannot be taken back. 100% lets all pass.
+    #[arg(long, value_name = "N|N%")]
+    pub max_invalid: Option<MaxInvalid>,
+    /// Write a profile of all columns, pixels and features to this file, as JSON
+    #[arg(long, value_name = "FILE", hide_short_help = true)]
+    profile: Option<PathBuf>,
+    /// The column of the labels
+    ///
+    /// The profile tells the sizes and means of its classes. --mixup and --cutmix mix it [default for these: label].
+    #[arg(long, value_name = "COLUMN", hide_short_help = true)]
+    pub label: Option<String>,
+    /// Hold the rows to the checks in this file, as JSON
+    ///
+    /// If a check of severity error fails, no output appears and the exit code is 3.
+    #[arg(long, value_name = "FILE")]
+    check: Option<PathBuf>,
+    /// Write what the checks found to this file
+    ///
+    /// It is JSON if its name ends in .json, JUnit XML if in .xml, else text.
+    #[arg(long, value_name = "FILE", requires = "check", hide_short_help = true)]
+    check_report: Option<PathBuf>,
+    /// Write the rows that fail a check to the quarantine as well
+    #[arg(long, requires_all = ["check", "quarantine"], hide_short_help = true)]
+    quarantine_failed: bool,
+    /// Tell how far the rows are from those of this profile, which --profile wrote
+    #[arg(long, value_name = "FILE", hide_short_help = true)]
+    reference: Option<PathBuf>,
+    /// How many columns may have drifted from --reference, as a number or a share
+    ///
+    /// With more of them no output appears and the exit code is 3.
+    #[arg(long, value_name = "N|N%", requires = "reference", hide_short_help = true)]
+    max_drift: Option<MaxDrift>,
+    /// From which distance on (or below which probability) a column counts as drifted [default: 0.1 or 0.05]
+    ///
+    /// May be repeated.
+    #[arg(long, value_name = "COLUMN=N", value_parser = threshold, requires = "reference", hide_short_help = true)]
+    drift_threshold: Vec<(String, f64)>,
+    /// Write how far each column is from --reference to this file, as JSON
+    #[arg(long, value_name = "FILE", requires = "reference", hide_short_help = true)]
+    drift_report: Option<PathBuf>,
+}
+
+impl QualityArgs {
+    /// The files that are written, by their options.
+    pub fn written(&self) -> impl Iterator<Item = (&'static str, Option<&PathBuf>)> {
+        [
+            ("--profile", self.profile.as_ref()),
+            ("--check-report", self.check_report.as_ref()),
+            ("--drift-report", self.drift_report.as_ref()),
+        ]
+        .into_iter()
+    }
+}
+
+fn threshold(text: &str) -> Result<(String, f64), String> {
+    let (column, value) = text.rsplit_once('=').ok_or("not COLUMN=N")?;
+    let value = value.parse().ok().filter(|value: &f64| *value >= 0.0).ok_or("not a number from 0 on")?;
+    Ok((column.to_owned(), value))
+}
+
+/// What the options ask for, while a run goes on.
+pub struct Quality<'a> {
+    args: &'a QualityArgs,
+    pub profiler: Option<Profiler>,
+    pub checker: Option<Checker>,
+    pub drift: Option<DriftWatch>,
+    profile: Option<io::OutputFile>,
+    check_report: Option<io::OutputFile>,
+    drift_report: Option<io::OutputFile>,
+}
+
+impl<'a> Quality<'a> {
+    /// Reads what is to be read and creates what is to be written, before any work is done.
+    pub fn new(args: &'a QualityArgs, quarantine: Option<&io::Quarantine>, image: &str) -> Result<Self, Error> {
+        let create = |path: &Option<PathBuf>| path.as_ref().map(io::OutputFile::create).transpose();
+        let checks: Option<Checks> = args.check.as_deref().map(|path| text_of(path)?.parse()).transpose()?;
+        let reference = args.reference.as_deref().map(profile_of).transpose()?;
+        let needs_profile =
+            args.profile.is_some() || reference.is_some() || checks.as_ref().is_some_and(Checks::need_profile);
+        let profiler = needs_profile.then(|| Profiler::new(args.label.as_deref()));
+        let checker = checks.map(|checks| Checker::with_profiler(checks, profiler.clone().unwrap_or_default()));
+        let quarantine = quarantine.filter(|_| args.quarantine_failed);
+        let checker = checker.map(|checker| match quarantine {
+            Some(quarantine) => checker.with_quarantine(quarantine.sink(image)),
+            None => checker,
+        });
+        let mut options = DriftOptions::default();
+        options.thresholds = args.drift_threshold.iter().cloned().collect();
+        // Without a limit drift is told and stops nothing.
+        options.max_drift = args.max_drift.unwrap_or(MaxDrift::Columns(usize::MAX));
+        let profile = profiler.clone().unwrap_or_default();
+        let drift = reference.map(|reference| DriftWatch::new(profile, reference, options));
+        let (profile, check_report) = (create(&args.profile)?, create(&args.check_report)?);
+        Ok(Self { args, profiler, checker, drift, profile, check_report, drift_report: create(&args.drift_report)? })
+    }
+
+    /// What watches the run.
+    pub fn observers(&self) -> Vec<Box<dyn Observer>> {
+        let profiler = self.profiler.iter().map(|profiler| Box::new(profiler.clone()) as Box<dyn Observer>);
+        let checker = self.checker.iter().map(|checker| Box::new(checker.clone()) as Box<dyn Observer>);
+        let drift = self.drift.iter().map(|drift| Box::new(drift.clone()) as Box<dyn Observer>);
+        profiler.chain(checker).chain(drift).collect()
+    }
+
+    /// Completes the files of a run that has come to its end.
+    pub fn finish(mut self) -> Result<(), Error> {
+        if let (Some(file), Some(path), Some(profiler)) = (self.profile.take(), &self.args.profile, &self.profiler) {
+            write(file, path, &profiler.profile().to_json().to_string())?;
+        }
+        self.finish_reports()
+    }
+
+    /// Completes the reports, which are written whether all is well or not.
+    pub fn finish_reports(&mut self) -> Result<(), Error> {
+        if let (Some(drift), Some(file), Some(path)) = (&self.drift, self.drift_report.take(), &self.args.drift_report)
+        {
+            write(file, path, &format!("{:#}", drift.report()?.to_json()))?;
+        }
+        let (Some(checker), Some(file), Some(path)) =
+            (&self.checker, self.check_report.take(), &self.args.check_report)
+        else {
+            return Ok(());
+        };
+        let report = checker.report();
+        let text = match path.extension().and_then(|ending| ending.to_str()) {
+            Some("json") => format!("{:#}", report.to_json()),
+            Some("xml") => report.to_junit(),
+            _ => report.to_string(),
+        };
+        write(file, path, &text)
+    }
+
+    /// What checks and drift found, for people.
+    pub fn told(&self) -> Result<Option<String>, Error> {
+        let checks = self.checker.as_ref().map(|checker| {
+            let report = checker.report();
+            let is_fine = [Severity::Warning, Severity::Error].iter().all(|of| report.failed(*of).next().is_none());
+            if is_fine { format!("all {} checks hold", report.results.len()) } else { report.to_string() }
+        });
+        let drift = self.drift.as_ref().map(|drift| drift.report().map(|report| report.to_string())).transpose()?;
+        let told: Vec<String> = checks.into_iter().chain(drift).collect();
+        Ok((!told.is_empty()).then(|| told.join("\n")))
+    }
+}
+
+fn profile_of(path: &Path) -> Result<Profile, Error> {
+    let value = serde_json::from_str(&text_of(path)?)
+        .map_err(|e| Error::InvalidOption { option: "reference", why: format!("{}: not JSON: {e}", path.display()) })?;
+    Profile::from_json(&value)
+}
+
+fn text_of(path: &Path) -> Result<String, Error> {
+    fs::read_to_string(path).map_err(|source| Error::Io { action: "read", path: path.to_owned(), source })
+}
+
+fn write(mut file: io::OutputFile, path: &Path, text: &str) -> Result<(), Error> {
+    writeln!(file, "{}", text.trim_end()).map_err(|source| Error::Io {
+        action: "write",
+        path: path.to_owned(),
+        source,
+    })?;
+    file.finish().map(drop)
+}

@@ -1,0 +1,220 @@
+//! The cells of a column, a feature or a measure: as text, as numbers, as hashes.
+
+use std::borrow::Cow;
+
+use arrow_array::cast::AsArray;
+use arrow_array::types::{Int8Type, Int16Type, Int32Type, Int64Type, UInt8Type, UInt16Type, UInt32Type, UInt64Type};
+use arrow_array::{Array, ArrayRef, Float32Array, RecordBatch};
+use arrow_schema::DataType;
+use arrow_select::take::take;
+
+use super::column::floats;
+use super::distinct::{hash_bytes, key, mixed};
+use super::images::MEASURES;
+use crate::base::error::{Error, Result};
+use crate::run::observe::Observed;
+
+/// The rows that checks look at.
+pub(super) struct Rows<'a> {
+    pub input: &'a RecordBatch,
+    /// The batch of a run, with its features.
+    pub observed: Option<&'a Observed<'a>>,
+    /// The measures of each row's image; of rows without an image they are no numbers.
+    pub measures: &'a [[f64; MEASURES.len()]],
+}
+
+/// The cells of some rows.
+pub(super) struct Cells<'a> {
+    /// The column; of features and measures their numbers alone.
+    array: Option<Cow<'a, ArrayRef>>,
+    numbers: Option<Vec<Option<f64>>>,
+}
+
+impl<'a> Rows<'a> {
+    pub fn len(&self) -> usize {
+        self.input.num_rows()
+    }
+
+    pub fn column_names(&self) -> Vec<String> {
+        self.input.schema_ref().fields().iter().map(|field| field.name().clone()).collect()
+    }
+
+    /// The cells of a column, a feature or a measure of the images.
+    ///
+    /// # Errors
+    /// [`Error::NoSuchColumn`] if there is none.
+    pub fn cells(&self, name: &str) -> Result<Cells<'a>> {
+        if let Some(column) = self.input.column_by_name(name) {
+            return Cells::of(column);
+        }
+        if let Some(at) = name.strip_prefix("image.").and_then(|name| MEASURES.iter().position(|known| *known == name))
+            && self.measures.len() == self.len()
+        {
+            let numbers = self.measures.iter().map(|of| Some(of[at]).filter(|value| !value.is_nan())).collect();
+            return Ok(Cells { array: None, numbers: Some(numbers) });
+        }
+        self.feature(name).ok_or_else(|| {
+            let mut available = self.column_names();
+            if let Some(of) = self.observed {
+                available.extend(MEASURES.map(|name| format!("image.{name}")));
+                available.extend(of.layout.columns().map(|(name, _)| name.to_owned()));
+                available.extend(of.layout.list_names());
+            }
+            Error::NoSuchColumn { column: name.to_owned(), available }
+        })
+    }
+
+    fn feature(&self, name: &str) -> Option<Cells<'a>> {
+        let of = self.observed?;
+        let from = of.output.num_columns() - of.feature_columns;
+        let fields = &of.output.schema_ref().fields()[from..];
+        if let Some(at) = fields.iter().position(|field| field.name() == name) {
+            return Cells::of(of.output.column(from + at)).ok();
+        }
+        let at = of.layout.list_names().iter().position(|known| known == name)?;
+        let list = of.output.columns().last()?.as_fixed_size_list_opt()?;
+        let (values, stride) = (list.values().as_any().downcast_ref::<Float32Array>()?, list.value_length() as usize);
+        let value = |row: usize| list.is_valid(row).then(|| f64::from(values.value(row * stride + at)));
+        Some(Cells { array: None, numbers: Some((0..list.len()).map(value).collect()) })
+    }
+}
+
+impl<'a> Cells<'a> {
+    fn of(column: &'a ArrayRef) -> Result<Self> {
+        let array = match column.as_any_dictionary_opt() {
+            Some(of) => Cow::Owned(take(of.values(), of.keys(), None).map_err(Error::from)?),
+            None => Cow::Borrowed(column),
+        };
+        let numbers = floats(&array);
+        Ok(Self { array: Some(array), numbers })
+    }
+
+    pub fn is_null(&self, row: usize) -> bool {
+        match (&self.numbers, &self.array) {
+            (Some(numbers), _) => numbers[row].is_none(),
+            (None, Some(array)) => array.data_type() == &DataType::Null || array.is_null(row),
+            (None, None) => true,
+        }
+    }
+
+    pub fn number(&self, row: usize) -> Option<f64> {
+        self.numbers.as_ref()?[row]
+    }
+
+    /// Text; `None` for other types.
+    pub fn text(&self, row: usize) -> Option<Cow<'_, str>> {
+        let array = self.array.as_ref()?;
+        Some(Cow::Borrowed(match array.data_type() {
+            DataType::Utf8 => array.as_string::<i32>().value(row),
+            DataType::LargeUtf8 => array.as_string::<i64>().value(row),
+            DataType::Utf8View => array.as_string_view().value(row),
+            _ => return None,
+        }))
+    }
+
+    /// The characters of a text, the items of a list, the bytes of bytes.
+    pub fn length(&self, row: usize) -> Option<usize> {
+        if let Some(text) = self.text(row) {
+            return Some(text.chars().count());
+        }
+        self.bytes(row).map(<[u8]>::len).or_else(|| self.items(row).map(|items| items.len()))
+    }
+
+    fn bytes(&self, row: usize) -> Option<&[u8]> {
+        let array = self.array.as_ref()?;
+        Some(match array.data_type() {
+            DataType::Binary => array.as_binary::<i32>().value(row),
+            DataType::LargeBinary => array.as_binary::<i64>().value(row),
+            DataType::BinaryView => array.as_binary_view().value(row),
+            DataType::FixedSizeBinary(_) => array.as_fixed_size_binary().value(row),
+            _ => return None,
+        })
+    }
+
+    fn items(&self, row: usize) -> Option<ArrayRef> {
+        let array = self.array.as_ref()?;
+        Some(match array.data_type() {
+            DataType::List(_) => array.as_list::<i32>().value(row),
+            DataType::LargeList(_) => array.as_list::<i64>().value(row),
+            DataType::FixedSizeList(..) => array.as_fixed_size_list().value(row),
+            _ => return None,
+        })
+    }
+
+    /// A hash that equal cells share. Nulls are equal, and so are cells of types that have no other form than their text.
+    pub fn hash(&self, row: usize) -> u64 {
+        if self.is_null(row) {
+            return 1;
+        }
+        if let Some(text) = self.text(row) {
+            return hash_bytes(text.as_bytes());
+        }
+        if let Some(bytes) = self.bytes(row) {
+            return hash_bytes(bytes);
+        }
+        if let Some(items) = self.items(row) {
+            if let Some(bytes) = items.as_primitive_opt::<UInt8Type>().filter(|bytes| bytes.null_count() == 0) {
+                return hash_bytes(bytes.values());
+            }
+            let floats = floats(&items).unwrap_or_default();
+            let hash = |all: u64, value: &Option<f64>| mixed(all ^ value.map_or(2, key));
+            return floats.iter().fold(mixed(items.len() as u64), hash);
+        }
+        // Integers beyond 2^53 are the same as floats, but not as text.
+        let number = self.number(row).map_or(3, key);
+        match self.array.as_ref().filter(|array| array.data_type().is_integer()) {
+            Some(array) => hash_bytes(text(array, row).unwrap_or_default().as_bytes()),
+            None => mixed(number),
+        }
+    }
+
+    /// The cell for people, shortened.
+    pub fn told(&self, row: usize) -> String {
+        const SHOWN: usize = 80;
+        if self.is_null(row) {
+            return "null".to_owned();
+        }
+        let whole = match (&self.array, self.number(row)) {
+            (Some(array), number) => match (text(array, row), number) {
+                (Some(text), None) => format!("{text:?}"),
+                (Some(text), Some(_)) => text,
+                (None, Some(number)) => number.to_string(),
+                (None, None) => self.length(row).map_or_else(|| "…".to_owned(), |length| format!("{length} items")),
+            },
+            (None, number) => number.unwrap_or(f64::NAN).to_string(),
+        };
+        if whole.chars().count() <= SHOWN { whole } else { whole.chars().take(SHOWN).collect::<String>() + "…" }
+    }
+
+    /// The error of a check that needs other values than the cells have.
+    pub fn unsupported(&self, name: &str, needed: &str) -> Error {
+        let data_type = self.array.as_ref().map_or(DataType::Float64, |array| array.data_type().clone());
+        Error::UnsupportedColumn { column: name.to_owned(), data_type, why: format!("a check needs {needed}") }
+    }
+}
+
+/// The text of an integer, boolean or text; `None` for a null, and for other types.
+pub(super) fn text(array: &ArrayRef, row: usize) -> Option<String> {
+    if let Some(dictionary) = array.as_any_dictionary_opt() {
+        let key = dictionary.keys().is_valid(row).then(|| dictionary.normalized_keys()[row])?;
+        return text(dictionary.values(), key);
+    }
+    if array.is_null(row) {
+        return None;
+    }
+    Some(match array.data_type() {
+        DataType::Boolean => array.as_boolean().value(row).to_string(),
+        DataType::Int8 => array.as_primitive::<Int8Type>().value(row).to_string(),
+        DataType::Int16 => array.as_primitive::<Int16Type>().value(row).to_string(),
+        DataType::Int32 => array.as_primitive::<Int32Type>().value(row).to_string(),
+        DataType::Int64 => array.as_primitive::<Int64Type>().value(row).to_string(),
+        DataType::UInt8 => array.as_primitive::<UInt8Type>().value(row).to_string(),
+        DataType::UInt16 => array.as_primitive::<UInt16Type>().value(row).to_string(),
+        DataType::UInt32 => array.as_primitive::<UInt32Type>().value(row).to_string(),
+        DataType::UInt64 => array.as_primitive::<UInt64Type>().value(row).to_string(),
+        DataType::Utf8 => array.as_string::<i32>().value(row).to_owned(),
+        DataType::LargeUtf8 => array.as_string::<i64>().value(row).to_owned(),
+        DataType::Utf8View => array.as_string_view().value(row).to_owned(),
+        _ => return None,
+    })
+}

@@ -1,0 +1,380 @@
+//! Checks at work: batch after batch, and the verdict at the end.
+
+use std::collections::{BTreeMap, HashMap};
+use std::hash::BuildHasherDefault;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use arrow_array::RecordBatch;
+use serde_json::{Value, json};
+
+use super::parse::{Checks, is_of_images};
+use super::report::{CheckReport, CheckResult, FailedRow};
+use super::rule::{Check, Condition, Require, RowRule, Rule, Set, SetRule, Severity, Statistic};
+use crate::base::error::{Error, Result};
+use crate::base::reason::Reason;
+use crate::images::defect::Defect;
+use crate::quality::cells::{Cells, Rows};
+use crate::quality::distinct::Quick;
+use crate::quality::numbers::{Numbers, quantiles};
+use crate::quality::profile::{Profile, Profiler};
+use crate::run::observe::{Observed, Observer};
+use crate::run::origins::RowOrigins;
+use crate::run::stream::{InvalidRow, OnInvalidRow};
+
+/// How many rows to blame are told for each check.
+const TOLD: usize = 10;
+
+/// Checks the rows of a run while it runs, or those of a table. Clones share their findings.
+///
+/// Rows are counted and told as they come; numbers come from the profile of all rows. A check for duplicates keeps 16 bytes for
+/// each different value, all others need memory that does not depend on the number of rows. If a check of severity error fails,
+/// the run ends with [`Error::ChecksFailed`] behind its last batch, so a file that is written from it does not appear.
+#[derive(Clone)]
+pub struct Checker {
+    state: Arc<Mutex<State>>,
+    profiler: Profiler,
+    /// Whether this checker has to feed the profiler.
+    is_own: bool,
+}
+
+struct State {
+    checks: Vec<Check>,
+    counts: Vec<RowCounts>,
+    /// The names of the input's columns, once a batch has come.
+    columns: Option<Vec<String>>,
+    quarantine: Option<OnInvalidRow>,
+}
+
+/// What the rows said so far.
+#[derive(Default)]
+struct RowCounts {
+    elements: u64,
+    missing: u64,
+    unexpected: u64,
+    told: Vec<FailedRow>,
+    /// How often each value occurred, by its hash.
+    seen: HashMap<u64, u32, BuildHasherDefault<Quick>>,
+}
+
+impl std::fmt::Debug for Checker {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Checker").field("checks", &self.lock().checks).finish_non_exhaustive()
+    }
+}
+
+impl Checker {
+    /// A checker that makes the profile it needs itself.
+    pub fn new(checks: Checks) -> Self {
+        let is_own = checks.need_profile();
+        Self { is_own, ..Self::with_profiler(checks, Profiler::default()) }
+    }
+
+    /// A checker that takes numbers from a profiler, which must watch the same run before it.
+    pub fn with_profiler(checks: Checks, profiler: Profiler) -> Self {
+        let checks = checks.all().to_vec();
+        let counts = checks.iter().map(|_| RowCounts::default()).collect();
+        let state = State { checks, counts, columns: None, quarantine: None };
+        Self { state: Arc::new(Mutex::new(state)), profiler, is_own: false }
+    }
+
+    /// Passes every row to blame on, once for each batch. Its defect has [`Reason::FailedCheck`] and names the checks.
+    #[must_use]
+    pub fn with_quarantine(self, quarantine: OnInvalidRow) -> Self {
+        self.lock().quarantine = Some(quarantine);
+        self
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Checks some rows of a table without images. `first_row` is the number of its first row.
+    ///
+    /// # Errors
+    /// - [`Error::NoSuchColumn`] if a check names a column that is not there.
+    /// - [`Error::UnsupportedColumn`] if a column has no values that a check could be about.
+    /// - As [`Profile::add_table`], and what the quarantine says.
+    pub fn check_table(&self, batch: &RecordBatch, first_row: u64, origins: &RowOrigins) -> Result<()> {
+        if self.is_own {
+            self.profiler.add_table(batch)?;
+        }
+        self.check_rows(&Rows { input: batch, observed: None, measures: &[] }, first_row, origins)
+    }
+
+    fn check_rows(&self, rows: &Rows<'_>, first_row: u64, origins: &RowOrigins) -> Result<()> {
+        let State { checks, counts, columns, quarantine } = &mut *self.lock();
+        columns.get_or_insert_with(|| rows.column_names());
+        let mut blamed: BTreeMap<usize, Vec<String>> = BTreeMap::new();
+        for (check, counts) in checks.iter().zip(counts) {
+            let mut blame = |row: usize, value: String| {
+                if counts.told.len() < TOLD {
+                    let (file, row) = origins.locate(first_row + row as u64);
+                    counts.told.push(FailedRow { file: file.as_deref().map(str::to_owned), row, value: value.clone() });
+                }
+                if quarantine.is_some() {
+                    blamed.entry(row).or_default().push(format!("{}: {value}", check.name));
+                }
+            };
+            match (&check.rule, &check.target) {
+                (Rule::Row(rule), Some(target)) => {
+                    let cells = rows.cells(target)?;
+                    counts.elements += rows.len() as u64;
+                    for row in 0..rows.len() {
+                        match judge(rule, &cells, row, target)? {
+                            Verdict::Missing => counts.missing += 1,
+                            Verdict::Expected => {}
+                            Verdict::Unexpected => {
+                                counts.unexpected += 1;
+                                blame(row, cells.told(row));
+                            }
+                        }
+                    }
+                }
+                (Rule::Duplicates(columns), _) => {
+                    let cells = columns.iter().map(|name| rows.cells(name)).collect::<Result<Vec<_>>>()?;
+                    counts.elements += rows.len() as u64;
+                    for row in 0..rows.len() {
+                        let hashes = cells.iter().map(|cells| cells.hash(row));
+                        if cells.iter().all(|cells| cells.is_null(row)) {
+                            counts.missing += 1;
+                            continue;
+                        }
+                        let hash = hashes.fold(0, |all, hash| crate::quality::distinct::mixed(all ^ hash));
+                        let times = counts.seen.entry(hash).or_default();
+                        *times = times.saturating_add(1);
+                        if *times > 1 {
+                            // The second tells on the first as well: every copy counts.
+                            counts.unexpected += if *times == 2 { 2 } else { 1 };
+                            blame(row, cells.iter().map(|cells| cells.told(row)).collect::<Vec<_>>().join(", "));
+                        }
+                    }
+                }
+                (_, Some(target)) if !is_of_images(target) => drop(rows.cells(target)?),
+                _ => {}
+            }
+        }
+        let Some(quarantine) = quarantine else { return Ok(()) };
+        for (row, checks) in blamed {
+            let (file, number) = origins.locate(first_row + row as u64);
+            let defect = Defect::new(row, Reason::FailedCheck, checks.join("; "));
+            quarantine(&InvalidRow { file, row: number, defect: &defect, batch: rows.input })?;
+        }
+        Ok(())
+    }
+
+    /// What the checks found in the rows so far.
+    pub fn report(&self) -> CheckReport {
+        let (state, profile) = (self.lock(), self.profiler.profile());
+        let results = state.checks.iter().zip(&state.counts);
+        CheckReport {
+            results: results.map(|(check, counts)| result(check, counts, &profile, &state.columns)).collect(),
+        }
+    }
+
+    /// Fails if a check of severity error does.
+    ///
+    /// # Errors
+    /// [`Error::ChecksFailed`].
+    pub fn verdict(&self) -> Result<()> {
+        let report = self.report();
+        let failed: Vec<&CheckResult> = report.failed(Severity::Error).collect();
+        if failed.is_empty() {
+            return Ok(());
+        }
+        let told: Vec<String> = failed.iter().take(3).map(|result| result.sentence()).collect();
+        let more = if failed.len() > 3 { "; …" } else { "" };
+        let message = format!("{} of {} checks failed: {}{more}", failed.len(), report.results.len(), told.join("; "));
+        Err(Error::ChecksFailed { failed: failed.len(), message })
+    }
+}
+
+impl Observer for Checker {
+    fn observe(&mut self, batch: &Observed<'_>) -> Result<()> {
+        if self.is_own {
+            self.profiler.observe(batch)?;
+        }
+        let measures = self.profiler.measures();
+        let rows = Rows { input: batch.input, observed: Some(batch), measures: &measures };
+        self.check_rows(&rows, batch.first_row, batch.origins)
+    }
+
+    fn finish(&mut self) -> Result<()> {
+        self.verdict()
+    }
+}
+
+enum Verdict {
+    Missing,
+    Expected,
+    Unexpected,
+}
+
+fn judge(rule: &RowRule, cells: &Cells<'_>, row: usize, target: &str) -> Result<Verdict> {
+    let is_null = cells.is_null(row);
+    let within = |set: &Set| match (cells.number(row), cells.text(row)) {
+        (Some(value), _) => Ok(set.has_number(value)),
+        (None, Some(text)) => Ok(set.texts.contains(&*text)),
+        (None, None) => Err(cells.unsupported(target, "numbers or text")),
+    };
+    let expected = match rule {
+        RowRule::Null => !is_null,
+        RowRule::Missing(set) => !is_null && !within(set)?,
+        _ if is_null => return Ok(Verdict::Missing),
+        RowRule::Outside(bounds) => bounds.hold(cells.number(row).ok_or_else(|| cells.unsupported(target, "numbers"))?),
+        RowRule::NotIn(set) => within(set)?,
+        RowRule::In(set) => !within(set)?,
+        RowRule::Pattern(must_match, regex) => {
+            let text = cells.text(row).ok_or_else(|| cells.unsupported(target, "text"))?;
+            regex.is_match(&text) == *must_match
+        }
+        RowRule::Length(bounds) => {
+            let length = cells.length(row).ok_or_else(|| cells.unsupported(target, "text or lists"))?;
+            bounds.hold(length as f64)
+        }
+    };
+    Ok(if expected { Verdict::Expected } else { Verdict::Unexpected })
+}
+
+fn result(check: &Check, counts: &RowCounts, profile: &Profile, columns: &Option<Vec<String>>) -> CheckResult {
+    let mut result = CheckResult {
+        check: check.name.clone(),
+        target: check.target.clone(),
+        severity: check.severity,
+        passed: true,
+        observed: Value::Null,
+        expected: String::new(),
+        elements: counts.elements,
+        missing: counts.missing,
+        unexpected: counts.unexpected,
+        rows: counts.told.clone(),
+    };
+    match (&check.rule, &check.require) {
+        (Rule::Row(rule), Require::Mostly(share)) => {
+            let considered = if matches!(rule, RowRule::Null | RowRule::Missing(_)) {
+                counts.elements
+            } else {
+                counts.elements - counts.missing
+            };
+            mostly(&mut result, considered, *share);
+        }
+        (Rule::Duplicates(_), Require::Mostly(share)) => mostly(&mut result, counts.elements - counts.missing, *share),
+        (Rule::Row(_) | Rule::Duplicates(_), Require::Unexpected(conditions, is_percent)) => {
+            let percent = 100.0 * counts.unexpected as f64 / counts.elements.max(1) as f64;
+            let observed = if *is_percent { percent } else { counts.unexpected as f64 };
+            result.observed = json!(observed);
+            result.expected = told(conditions, if *is_percent { "percent unexpected" } else { "unexpected rows" });
+            result.passed = conditions.iter().all(|condition| condition.holds(observed));
+        }
+        (Rule::Number(statistic), Require::Number(conditions)) => {
+            let observed = observed_number(*statistic, check.target.as_deref(), profile, columns);
+            result.observed = json!(observed);
+            result.expected = told(conditions, "");
+            result.passed = observed.is_some_and(|value| conditions.iter().all(|condition| condition.holds(value)));
+        }
+        (Rule::Values(rule, set), _) => values(&mut result, *rule, set, profile),
+        (Rule::Columns(expected), _) => {
+            let columns: Vec<String> = columns.iter().flatten().cloned().collect();
+            result.passed = columns.len() == expected.len() && columns.iter().all(|name| expected.contains(name));
+            result.observed = json!(columns);
+            result.expected = json!(expected).to_string();
+        }
+        // A rule has no other requirement.
+        _ => {}
+    }
+    result
+}
+
+fn mostly(result: &mut CheckResult, considered: u64, share: f64) {
+    let held = considered - result.unexpected;
+    let observed = if considered == 0 { 1.0 } else { held as f64 / considered as f64 };
+    result.observed = json!(observed);
+    result.expected = format!("a share of {share} or more as expected");
+    result.passed = observed >= share;
+}
+
+fn told(conditions: &[Condition], what: &str) -> String {
+    let conditions: Vec<String> = conditions.iter().map(Condition::to_string).collect();
+    format!("{} {what}", conditions.join(" and ")).trim().to_owned()
+}
+
+/// Numbers of a target: themselves, and their values in order with counts.
+fn numbers(target: &str, profile: &Profile) -> Option<(Numbers, Vec<(f64, u64)>)> {
+    if let Some(measure) = target.strip_prefix("image.") {
+        let numbers = profile.images()?.measure(measure)?;
+        return Some((numbers.clone(), numbers.bins()));
+    }
+    if is_of_images(target) {
+        let channels = profile.images()?.pixels();
+        let numbers = match target.strip_prefix("pixels.") {
+            Some(channel) => channels.get(channel.parse::<usize>().ok()?)?.clone(),
+            None => channels.into_iter().reduce(|mut all, more| {
+                all.merge(&more);
+                all
+            })?,
+        };
+        let bins = numbers.bins();
+        return Some((numbers, bins));
+    }
+    let column = profile.column(target)?;
+    Some((column.numbers()?.clone(), column.sorted_numbers()?))
+}
+
+fn observed_number(
+    statistic: Statistic,
+    target: Option<&str>,
+    profile: &Profile,
+    columns: &Option<Vec<String>>,
+) -> Option<f64> {
+    match (statistic, target) {
+        (Statistic::Rows, _) => Some(profile.rows() as f64),
+        (Statistic::Columns, _) => Some(columns.as_ref().map_or(0, Vec::len) as f64),
+        (Statistic::Distinct, Some(target)) => profile.column(target)?.distinct_count().map(|count| count as f64),
+        (Statistic::DistinctShare, Some(target)) => {
+            let column = profile.column(target)?;
+            let values = column.rows() - column.nulls();
+            column.distinct_count().filter(|_| values > 0).map(|count| count as f64 / values as f64)
+        }
+        (statistic, Some(target)) => {
+            let (numbers, sorted) = numbers(target, profile)?;
+            match statistic {
+                Statistic::Mean => numbers.mean(),
+                Statistic::Std => numbers.std(),
+                Statistic::Min => numbers.min(),
+                Statistic::Max => numbers.max(),
+                Statistic::Sum => Some(numbers.sum()),
+                Statistic::Quantile(share) => quantiles(&sorted, &[share]).map(|found| found[0]),
+                Statistic::Rows | Statistic::Columns | Statistic::Distinct | Statistic::DistinctShare => None,
+            }
+        }
+        (_, None) => None,
+    }
+}
+
+fn values(result: &mut CheckResult, rule: SetRule, set: &Set, profile: &Profile) {
+    let column = result.target.as_deref().and_then(|target| profile.column(target));
+    let Some(found) = column.and_then(|column| column.counted_values()) else {
+        result.observed = json!("more than 1,000 different values, or none that can be counted");
+        result.passed = false;
+        return;
+    };
+    let is_known = |value: &Value| match value {
+        Value::String(text) => set.texts.contains(text),
+        value => value.as_f64().is_some_and(|value| set.has_number(value)),
+    };
+    let all = set.numbers.len() + set.texts.len();
+    let known = found.iter().filter(|(value, _)| is_known(value)).count();
+    (result.passed, result.expected) = match rule {
+        SetRule::Within => (known == found.len(), "no value outside the set".to_owned()),
+        SetRule::Contain => (known == all, "every value of the set".to_owned()),
+        SetRule::Equal => (known == all && known == found.len(), "the values of the set".to_owned()),
+        SetRule::MostCommonWithin => {
+            (found.first().is_none_or(|(value, _)| is_known(value)), "the most common value in the set".to_owned())
+        }
+    };
+    let strangers = found.iter().filter(|(value, _)| !is_known(value));
+    result.observed = match rule {
+        SetRule::MostCommonWithin => json!(found.first().map(|(value, _)| value)),
+        SetRule::Contain => json!({ "known": known, "of": all }),
+        _ => json!({ "values": found.len(), "unexpected": strangers.take(TOLD).collect::<Vec<_>>() }),
+    };
+}

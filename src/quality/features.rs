@@ -1,0 +1,156 @@
+//! The features of a batch, wherever its layout puts them.
+
+use std::ops::Range;
+
+use arrow_array::cast::AsArray;
+use arrow_array::types::Float32Type;
+use arrow_array::{Array, ArrayRef};
+use arrow_schema::{DataType, FieldRef};
+
+use crate::base::error::Result;
+use crate::features::FeatureLayout;
+use crate::run::observe::Observed;
+
+/// So many values of a feature list get a profile of their own each. Of longer lists each block gets one, such as `row_sums`.
+const SINGLE_VALUES: usize = 256;
+
+/// Values of features that share a profile: some places of the feature list, or a column.
+pub(super) struct Unit {
+    pub name: String,
+    from: Source,
+}
+
+enum Source {
+    /// A column of the output.
+    Column(usize),
+    /// Places of the list.
+    Places(Range<usize>),
+    /// Several columns of the output.
+    Columns(Range<usize>),
+    /// A block of lists of different lengths, by its place among the blocks.
+    Block(usize),
+}
+
+/// The features of a batch.
+pub(super) struct FeatureValues<'a> {
+    pub units: Vec<Unit>,
+    /// Whether features of different images stand in one unit.
+    pub is_by_block: bool,
+    columns: Vec<&'a [f32]>,
+    list: &'a [f32],
+    /// Values in each list.
+    stride: usize,
+    /// For each row of lists of different lengths: where its list begins, and the layout of its blocks.
+    ragged: Vec<Option<(usize, usize)>>,
+    layouts: Vec<Vec<Range<usize>>>,
+}
+
+impl<'a> FeatureValues<'a> {
+    pub fn of(batch: &Observed<'a>, columns: &'a [ArrayRef], fields: &[FieldRef]) -> Result<Self> {
+        let mut own = Self {
+            units: Vec::new(),
+            is_by_block: batch.ragged || batch.layout.list_values() > SINGLE_VALUES,
+            columns: Vec::new(),
+            list: &[],
+            stride: 0,
+            ragged: Vec::new(),
+            layouts: Vec::new(),
+        };
+        let singles = batch.layout.columns().count();
+        for (at, (column, field)) in columns.iter().zip(fields).enumerate() {
+            match column.data_type() {
+                DataType::Float32 => {
+                    own.columns.push(column.as_primitive::<Float32Type>().values());
+                    if at < singles {
+                        own.units.push(Unit { name: field.name().clone(), from: Source::Column(at) });
+                    }
+                }
+                DataType::FixedSizeList(_, length) => {
+                    own.stride = *length as usize;
+                    own.list = column.as_fixed_size_list().values().as_primitive::<Float32Type>().values();
+                }
+                DataType::List(_) => {
+                    let lists = column.as_list::<i32>();
+                    own.list = lists.values().as_primitive::<Float32Type>().values();
+                    own.ragged =
+                        lists.offsets().iter().take(lists.len()).map(|&start| Some((start as usize, 0))).collect();
+                }
+                // Heights and widths stand in the profile of images.
+                _ => {}
+            }
+        }
+        if batch.ragged {
+            own.lay_out_ragged(batch)?;
+        } else {
+            own.lay_out(batch.layout, singles);
+        }
+        Ok(own)
+    }
+
+    fn lay_out(&mut self, layout: &FeatureLayout, singles: usize) {
+        let is_list = self.stride > 0;
+        let mut start = 0;
+        for block in layout.blocks().into_iter().filter(|block| !block.is_column) {
+            let end = start + block.range.len();
+            let source = |range: Range<usize>| match is_list {
+                true => Source::Places(range),
+                false => Source::Columns(singles + range.start..singles + range.end),
+            };
+            if self.is_by_block {
+                self.units.push(Unit { name: block.name, from: source(start..end) });
+            } else {
+                let values = block.values.into_iter().zip(start..);
+                self.units.extend(values.map(|(name, at)| Unit { name, from: source(at..at + 1) }));
+            }
+            start = end;
+        }
+    }
+
+    fn lay_out_ragged(&mut self, batch: &Observed<'_>) -> Result<()> {
+        for (number, (rows, images)) in batch.images().into_iter().enumerate() {
+            let layout = batch.layout.set().layout(images.shape(), batch.layout.scale())?;
+            let mut start = 0;
+            let blocks = layout.blocks().into_iter().filter(|block| !block.is_column);
+            self.layouts.push(
+                blocks
+                    .map(|block| {
+                        let range = start..start + block.range.len();
+                        start = range.end;
+                        range
+                    })
+                    .collect(),
+            );
+            for &row in rows.unwrap_or_default() {
+                if let Some(Some((_, layout))) = self.ragged.get_mut(row) {
+                    *layout = number;
+                }
+            }
+        }
+        let blocks = batch.layout.blocks().into_iter().filter(|block| !block.is_column).enumerate();
+        self.units.extend(blocks.map(|(at, block)| Unit { name: block.name, from: Source::Block(at) }));
+        Ok(())
+    }
+
+    /// Calls `take` with each value of a unit in these rows.
+    pub fn each(&self, unit: &Unit, rows: &[usize], mut take: impl FnMut(f32)) {
+        match &unit.from {
+            Source::Column(at) => rows.iter().for_each(|&row| take(self.columns[*at][row])),
+            Source::Columns(range) => {
+                let columns = &self.columns[range.clone()];
+                rows.iter().for_each(|&row| columns.iter().for_each(|column| take(column[row])));
+            }
+            Source::Places(range) => {
+                for &row in rows {
+                    self.list[row * self.stride..][range.clone()].iter().for_each(|&value| take(value));
+                }
+            }
+            Source::Block(at) => {
+                for &row in rows {
+                    let Some((start, layout)) = self.ragged[row] else { continue };
+                    let range = self.layouts[layout][*at].clone();
+                    self.list[start..][range].iter().for_each(|&value| take(value));
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,250 @@
+//! How often each number occurs, exactly as long as there are few, and else in cells of equal width.
+//!
+//! The width is a power of two: the least for which at most 1,000 cells are in use. It follows from the numbers alone, not
+//! from their order, since more numbers never need narrower cells. So parts can be merged, and merged parts equal the whole.
+
+use std::collections::HashMap;
+use std::hash::BuildHasherDefault;
+
+use super::distinct::{COUNTED, Quick, key};
+use super::exact;
+
+/// The exponent of the least float: cells of this width hold one float each.
+const LEAST: i32 = -1074;
+
+/// Some numbers in cells.
+#[derive(Debug, Clone)]
+pub(super) struct Grid {
+    /// The width of cells as a power of two.
+    level: i32,
+    /// Whether each cell is a value, and all values are there.
+    is_exact: bool,
+    /// Whether numbers go into wider cells when there are too many for exact ones. If not, they are forgotten.
+    widens: bool,
+    /// By the bits of the lower end of the cell.
+    cells: HashMap<u64, u64, BuildHasherDefault<Quick>>,
+}
+
+impl Default for Grid {
+    fn default() -> Self {
+        Self { level: LEAST, is_exact: true, widens: true, cells: HashMap::default() }
+    }
+}
+
+/// The lower end of the cell of a finite number.
+#[inline]
+fn cell(value: f64, level: i32) -> u64 {
+    // Below the normal floats a power of two may round to zero.
+    if level < -1000 {
+        return key(value);
+    }
+    let width = f64::from_bits(((level + 1023).max(1) as u64) << 52);
+    let cells = value / width;
+    // From 2^53 cells on, the cell is narrower than the last bit of the value.
+    if cells.abs() < 9_007_199_254_740_992.0 { key(cells.floor() * width) } else { key(value) }
+}
+
+impl Grid {
+    /// One that knows few numbers or none.
+    pub fn exact_only() -> Self {
+        Self { widens: false, ..Self::default() }
+    }
+
+    /// One of these parts.
+    pub fn restore(level: i32, is_exact: bool, widens: bool, cells: Vec<(f64, u64)>) -> Self {
+        let cells = cells.into_iter().map(|(value, count)| (key(value), count)).collect();
+        Self { level: level.clamp(LEAST, 1023), is_exact, widens, cells }
+    }
+
+    /// Its width as a power of two, whether it is exact, and whether its cells widen.
+    pub fn about(&self) -> (i32, bool, bool) {
+        (self.level, self.is_exact, self.widens)
+    }
+
+    /// Whether there is nothing to add to any more.
+    #[inline]
+    pub fn is_closed(&self) -> bool {
+        !self.is_exact && !self.widens
+    }
+
+    #[inline]
+    pub fn add(&mut self, value: f64, times: u64) {
+        if self.is_closed() || times == 0 || !self.is_exact && !value.is_finite() {
+            return;
+        }
+        let cell = if self.is_exact { key(value) } else { cell(value, self.level) };
+        *self.cells.entry(cell).or_default() += times;
+        if self.cells.len() > COUNTED {
+            self.widen();
+        }
+    }
+
+    /// Says that different values look the same here.
+    pub fn blur(&mut self) {
+        if self.is_exact {
+            self.leave_exact();
+        }
+    }
+
+    fn leave_exact(&mut self) {
+        self.is_exact = false;
+        if self.widens {
+            self.cells.retain(|bits, _| f64::from_bits(*bits).is_finite());
+        } else {
+            self.cells = HashMap::default();
+        }
+    }
+
+    /// Takes the least width for which there are few enough cells.
+    fn widen(&mut self) {
+        if self.is_exact {
+            self.leave_exact();
+        }
+        if self.cells.len() <= COUNTED {
+            return;
+        }
+        // Narrower cells than the last bit of the least number change nothing.
+        let numbers = self.cells.keys().map(|bits| f64::from_bits(*bits)).filter(|value| *value != 0.0);
+        let finest = numbers.map(|value| exact::parts(value).2 as i32 + LEAST).min().unwrap_or(LEAST);
+        let mut level = self.level.max(finest.min(1022));
+        while self.cells.len() > COUNTED && level < 1023 {
+            level += 1;
+            self.set_level(level);
+        }
+    }
+
+    fn set_level(&mut self, level: i32) {
+        let mut cells = HashMap::with_capacity_and_hasher(COUNTED, BuildHasherDefault::default());
+        for (bits, count) in &self.cells {
+            *cells.entry(cell(f64::from_bits(*bits), level)).or_default() += count;
+        }
+        (self.cells, self.level) = (cells, level);
+    }
+
+    pub fn merge(&mut self, other: &Self) {
+        if self.is_closed() || other.is_closed() {
+            self.is_exact = false;
+            self.widens = false;
+            self.cells = HashMap::default();
+            return;
+        }
+        if !other.is_exact {
+            self.blur();
+        }
+        if other.level > self.level {
+            self.set_level(other.level);
+        }
+        for (bits, count) in &other.cells {
+            let value = f64::from_bits(*bits);
+            if self.is_exact || value.is_finite() {
+                let cell = if self.is_exact { *bits } else { cell(value, self.level) };
+                *self.cells.entry(cell).or_default() += count;
+            }
+        }
+        if self.cells.len() > COUNTED {
+            self.widen();
+        }
+    }
+
+    /// The cells in their order: the lower end of each and its count.
+    pub fn cells(&self) -> Vec<(f64, u64)> {
+        let mut cells: Vec<(f64, u64)> =
+            self.cells.iter().map(|(bits, count)| (f64::from_bits(*bits), *count)).collect();
+        cells.sort_by(|a, b| a.0.total_cmp(&b.0));
+        cells
+    }
+
+    /// The finite values in their order and their counts, if all are known.
+    pub fn sorted(&self) -> Option<Vec<(f64, u64)>> {
+        let is_finite = |(value, _): &(f64, u64)| value.is_finite();
+        self.is_exact.then(|| self.cells().into_iter().filter(is_finite).collect())
+    }
+
+    /// The most common values, the most common first; of those that are as common, the lower ones first.
+    pub fn most_common(&self, how_many: usize) -> Option<Vec<(f64, u64)>> {
+        let mut cells = self.is_exact.then(|| self.cells())?;
+        cells.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
+        cells.truncate(how_many);
+        Some(cells)
+    }
+
+    /// How many different values there are, if all are known.
+    pub fn len(&self) -> Option<usize> {
+        self.is_exact.then_some(self.cells.len())
+    }
+
+    /// How many cells are in use.
+    pub fn used(&self) -> usize {
+        self.cells.len()
+    }
+
+    /// The middles of the cells in their order and their counts, with cells of this width, which must not be less than its own.
+    pub fn middles(&self, level: i32) -> Vec<(f64, u64)> {
+        let mut wider = self.clone();
+        if level > self.level {
+            wider.set_level(level);
+        }
+        let half = if level < -1000 { 0.0 } else { exact::scaled(0.5, level) };
+        // A value that is finer than its cell stands for itself.
+        let middle = |low: f64| if low + half < low + 2.0 * half { low + half } else { low };
+        wider.cells().into_iter().map(|(low, count)| (middle(low), count)).collect()
+    }
+
+    pub fn level(&self) -> i32 {
+        self.level
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::random::Random;
+
+    fn of(values: &[f64]) -> Grid {
+        let mut grid = Grid::default();
+        values.iter().for_each(|&value| grid.add(value, 1));
+        grid
+    }
+
+    #[test]
+    fn few_values_are_exact_and_many_are_within_a_cell() {
+        let few = of(&[3.0, -0.0, 0.0, f64::NAN, 3.0]);
+        assert_eq!((few.sorted(), few.len()), (Some(vec![(0.0, 2), (3.0, 2)]), Some(3)));
+        let values: Vec<f64> = (0..5_000).map(|i| 1e9 + f64::from(i) * 1e-3).collect();
+        let grid = of(&values);
+        assert!(grid.len().is_none() && grid.used() > COUNTED / 2 - 1 && grid.used() <= COUNTED, "{}", grid.used());
+        let middles = grid.middles(grid.level());
+        assert_eq!(middles.iter().map(|(_, count)| count).sum::<u64>(), 5_000);
+        assert!((middles[middles.len() / 2].0 - (1e9 + 2.5)).abs() < 0.02);
+    }
+
+    #[test]
+    fn the_width_does_not_depend_on_order_or_parts() {
+        let mut random = Random::new(4, 0);
+        for power in [1, 9] {
+            let values: Vec<f64> = (0..4_000).map(|_| random.between(-2.0, 3.0).powi(power)).collect();
+            let whole = of(&values);
+            let backwards = of(&values.iter().rev().copied().collect::<Vec<_>>());
+            for at in [10, 1_500, 3_990] {
+                let (mut forth, mut back) = (of(&values[..at]), of(&values[at..]));
+                let last = back.clone();
+                back.merge(&forth);
+                forth.merge(&last);
+                for other in [&forth, &back, &backwards] {
+                    assert_eq!((other.about(), other.cells()), (whole.about(), whole.cells()), "{power} {at}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn one_that_does_not_widen_forgets() {
+        let mut grid = Grid::exact_only();
+        (0..1_001).for_each(|i| grid.add(f64::from(i), 1));
+        assert!(grid.is_closed() && grid.used() == 0);
+        let mut other = Grid::exact_only();
+        other.add(1.0, 1);
+        other.merge(&grid);
+        assert!(other.is_closed() && other.sorted().is_none());
+    }
+}

@@ -1,0 +1,459 @@
+//! Profiles as JSON: what people read beside the state that the profile is restored from.
+
+use std::fmt::Write as _;
+
+use serde_json::{Map, Value, json};
+
+use super::classes::{Class, Classes};
+use super::column::{ColumnProfile, ListValues, NumberValues, TextValues, Values};
+use super::distinct::{Counts, Distinct, REGISTERS};
+use super::exact::FloatSum;
+use super::grid::Grid;
+use super::images::{ImageProfile, MEASURES, PixelCounts};
+use super::numbers::{Numbers, Page, Restored, histogram, quantiles};
+use super::profile::Profile;
+use crate::base::error::{Error, Result};
+use crate::base::shape::PixelType;
+
+/// The version of the file. Files of other versions are refused.
+const VERSION: u64 = 1;
+/// The shares at which quantiles are told.
+const SHARES: [(&str, f64); 7] =
+    [("1%", 0.01), ("5%", 0.05), ("25%", 0.25), ("50%", 0.5), ("75%", 0.75), ("95%", 0.95), ("99%", 0.99)];
+/// Steps of a histogram.
+const STEPS: usize = 20;
+/// How many of the most common values are told.
+const MOST_COMMON: usize = 10;
+/// A register is one of these characters, by its value.
+const DIGITS: &[u8; 64] = b"0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ-_";
+
+impl Profile {
+    /// The profile as JSON. Equal profiles give the same text.
+    ///
+    /// Beside `version` and `rows` it has `columns`, `features`, `images` and `classes`. What is under `state` restores the
+    /// profile ([`Profile::from_json`]); all else is for people and other programs. Quantiles are those of NumPy's method
+    /// `nearest`: exact if there are at most 1,000 different values, else within 0.4 % of the value or, if that is finer, within the
+    /// width of a cell, of which there are up to 1,000 between the least and the largest value. `distinct` is exact up to
+    /// 1,000 and an estimate with a standard error of 1.6 % beyond. `most_common` is null beyond 1,000 different values.
+    pub fn to_json(&self) -> Value {
+        json!({
+            "version": VERSION,
+            "rows": self.rows,
+            "invalid": self.invalid,
+            "columns": self.columns.iter().map(column).collect::<Vec<_>>(),
+            "features": self.features.iter().map(column).collect::<Vec<_>>(),
+            "images": self.images.as_ref().map(images),
+            "classes": self.classes.as_ref().map(|of| classes(of, &self.features)),
+        })
+    }
+
+    /// Restores a profile from its JSON. It is equal to the one that was written.
+    ///
+    /// # Errors
+    /// [`Error::InvalidOption`] if it is no profile of this version.
+    pub fn from_json(value: &Value) -> Result<Self> {
+        let refuse = |why: String| Error::InvalidOption { option: "profile", why };
+        match value["version"].as_u64() {
+            Some(VERSION) => {}
+            Some(other) => return Err(refuse(format!("its version is {other}, not {VERSION}"))),
+            None => return Err(refuse("it is not the JSON of a profile: it has no version".to_owned())),
+        }
+        let list = |name: &str| -> Result<Vec<ColumnProfile>> {
+            let all = value[name].as_array().ok_or_else(|| refuse(format!("it has no list of {name}")))?;
+            all.iter()
+                .enumerate()
+                .map(|(at, of)| {
+                    let name = of["name"].as_str().map_or_else(|| at.to_string(), |name| format!("`{name}`"));
+                    to_column(of).ok_or_else(|| refuse(format!("column {name} is damaged")))
+                })
+                .collect()
+        };
+        let invalid = value["invalid"].as_object().into_iter().flatten();
+        Ok(Self {
+            rows: value["rows"].as_u64().ok_or_else(|| refuse("it has no number of rows".to_owned()))?,
+            invalid: invalid.filter_map(|(reason, rows)| Some((reason.clone(), rows.as_u64()?))).collect(),
+            columns: list("columns")?,
+            features: list("features")?,
+            images: match &value["images"] {
+                Value::Null => None,
+                of => Some(to_images(of).ok_or_else(|| refuse("its images are damaged".to_owned()))?),
+            },
+            classes: match &value["classes"] {
+                Value::Null => None,
+                of => Some(to_classes(of).ok_or_else(|| refuse("its classes are damaged".to_owned()))?),
+            },
+        })
+    }
+}
+
+/// A float as text that leads back to the same bits; serde_json may round when it reads numbers.
+fn exact(value: f64) -> Value {
+    Value::from(format!("{value:?}"))
+}
+
+fn to_exact(value: &Value) -> Option<f64> {
+    value.as_str()?.parse().ok()
+}
+
+fn to_counts(value: &Value) -> Option<Vec<u64>> {
+    value.as_array()?.iter().map(Value::as_u64).collect()
+}
+
+/// A finite number, or null.
+fn number(value: Option<f64>) -> Value {
+    value.filter(|value| value.is_finite()).map_or(Value::Null, |value| json!(value))
+}
+
+fn summary(numbers: &Numbers, sorted: &[(f64, u64)], about: &mut Map<String, Value>) {
+    let mut set = |name: &str, value: Value| drop(about.insert(name.to_owned(), value));
+    set("not_finite", numbers.not_finite().into());
+    set("min", number(numbers.min()));
+    set("max", number(numbers.max()));
+    set("mean", number(numbers.mean()));
+    set("std", number(numbers.std()));
+    let found = quantiles(sorted, &SHARES.map(|(_, share)| share));
+    set(
+        "quantiles",
+        found.map_or(Value::Null, |values| {
+            SHARES.iter().zip(values).map(|((name, _), value)| ((*name).to_owned(), json!(value))).collect()
+        }),
+    );
+    let found = histogram(sorted, numbers.min().zip(numbers.max()), STEPS);
+    set("histogram", found.map_or(Value::Null, |(edges, counts)| json!({ "edges": edges, "counts": counts })));
+}
+
+fn numbers_state(numbers: &Numbers) -> Value {
+    let page = |(of, page): (usize, &Page)| {
+        let counts = page.counts.iter().enumerate().filter(|(_, count)| **count > 0);
+        let counts: Vec<u64> = counts.flat_map(|(bin, &count)| [bin as u64, count]).collect();
+        json!([of, page.sum.to_string(), page.squares, counts])
+    };
+    json!({
+        "nan": numbers.nan,
+        "infinite": numbers.infinite,
+        "range": numbers.min().zip(numbers.max()).map(|(min, max)| [exact(min), exact(max)]),
+        "pages": numbers.pages().map(page).collect::<Vec<_>>(),
+    })
+}
+
+fn to_numbers(value: &Value) -> Option<Numbers> {
+    let page = |value: &Value| {
+        let mut page = Page { sum: value[1].as_str()?.parse().ok()?, ..Page::default() };
+        page.squares = to_counts(&value[2])?.try_into().ok()?;
+        let counts = to_counts(&value[3])?;
+        for pair in counts.chunks(2) {
+            *page.counts.get_mut(usize::try_from(pair[0]).ok()?)? = *pair.get(1)?;
+        }
+        Some((usize::try_from(value[0].as_u64()?).ok()?, page))
+    };
+    let pages = value["pages"].as_array()?.iter().map(page).collect::<Option<Vec<_>>>()?;
+    let range = match &value["range"] {
+        Value::Null => None,
+        range => Some((to_exact(&range[0])?, to_exact(&range[1])?)),
+    };
+    let infinite = to_counts(&value["infinite"])?.try_into().ok()?;
+    Numbers::restore(pages.into_iter(), &Restored { nan: value["nan"].as_u64()?, infinite, range })
+}
+
+fn distinct_state(distinct: &Distinct) -> Value {
+    // Most columns have few different values, so most registers are empty.
+    let registers = distinct.registers();
+    let used = registers.iter().filter(|rank| **rank > 0).count();
+    if used * 4 > REGISTERS {
+        return registers.iter().map(|&rank| char::from(DIGITS[usize::from(rank)])).collect::<String>().into();
+    }
+    let used = registers.iter().enumerate().filter(|(_, rank)| **rank > 0);
+    used.flat_map(|(at, &rank)| [at as u64, u64::from(rank)]).collect::<Vec<u64>>().into()
+}
+
+fn to_distinct(value: &Value) -> Option<Distinct> {
+    let registers = match value {
+        Value::String(text) => {
+            let rank = |byte: u8| DIGITS.iter().position(|digit| *digit == byte).map(|rank| rank as u8);
+            text.bytes().map(rank).collect::<Option<Vec<u8>>>()?
+        }
+        pairs => {
+            let mut registers = vec![0; REGISTERS];
+            for pair in to_counts(pairs)?.chunks(2) {
+                *registers.get_mut(usize::try_from(pair[0]).ok()?)? = u8::try_from(*pair.get(1)?).ok()?;
+            }
+            registers
+        }
+    };
+    Distinct::from_registers(registers)
+}
+
+fn grid_state(grid: &Grid) -> Value {
+    let (level, is_exact, widens) = grid.about();
+    let cells: Vec<Value> = grid.cells().into_iter().map(|(value, count)| json!([exact(value), count])).collect();
+    json!({ "level": level, "exact": is_exact, "widens": widens, "cells": cells })
+}
+
+fn to_grid(value: &Value) -> Option<Grid> {
+    let cell = |value: &Value| Some((to_exact(&value[0])?, value[1].as_u64()?));
+    let cells = value["cells"].as_array()?.iter().map(cell).collect::<Option<_>>()?;
+    let level = i32::try_from(value["level"].as_i64()?).ok()?;
+    Some(Grid::restore(level, value["exact"].as_bool()?, value["widens"].as_bool()?, cells))
+}
+
+fn text_counts(counts: &Counts<String>) -> Value {
+    counts.sorted().map_or(Value::Null, |counts| counts.into_iter().map(|(text, count)| json!([text, count])).collect())
+}
+
+fn to_text_counts(value: &Value) -> Option<Counts<String>> {
+    if value.is_null() {
+        return Some(Counts::from_sorted(None));
+    }
+    let pair = |value: &Value| Some((value[0].as_str()?.to_owned(), value[1].as_u64()?));
+    Some(Counts::from_sorted(Some(value.as_array()?.iter().map(pair).collect::<Option<_>>()?)))
+}
+
+fn column(column: &ColumnProfile) -> Value {
+    let mut about = Map::new();
+    let mut set = |name: &str, value: Value| drop(about.insert(name.to_owned(), value));
+    set("name", column.name.clone().into());
+    set("type", column.data_type.clone().into());
+    set("count", column.rows.into());
+    set("nulls", column.nulls.into());
+    set("distinct", column.distinct_count().into());
+    let state = match &column.values {
+        Values::Number(of) | Values::Time(of) => {
+            let kind = if matches!(column.values, Values::Time(_)) { "time" } else { "number" };
+            set("kind", kind.into());
+            let common = of.grid.most_common(MOST_COMMON);
+            let pair = |(value, count)| json!([number(Some(value)), count]);
+            set("most_common", common.map_or(Value::Null, |common| common.into_iter().map(pair).collect()));
+            summary(&of.numbers, &of.sorted(), &mut about);
+            if kind == "time" {
+                let ends = [of.numbers.min(), of.numbers.max()].map(|end| end.map(instant));
+                about.insert("range".to_owned(), json!(ends));
+            }
+            json!({
+                "numbers": numbers_state(&of.numbers),
+                "distinct": distinct_state(&of.distinct),
+                "grid": grid_state(&of.grid),
+            })
+        }
+        Values::Text(of) => {
+            set("kind", "text".into());
+            let common = of.counts.most_common(MOST_COMMON);
+            set("most_common", common.map_or(Value::Null, |common| json!(common)));
+            let mut lengths = Map::new();
+            summary(&of.lengths, &of.lengths.bins(), &mut lengths);
+            set("lengths", lengths.into());
+            json!({
+                "lengths": numbers_state(&of.lengths),
+                "distinct": distinct_state(&of.distinct),
+                "counts": text_counts(&of.counts),
+            })
+        }
+        Values::List(of) => {
+            set("kind", "list".into());
+            let (mut lengths, mut items) = (Map::new(), Map::new());
+            summary(&of.lengths, &of.lengths.bins(), &mut lengths);
+            summary(&of.items, &of.items.bins(), &mut items);
+            items.insert("nulls".to_owned(), of.null_items.into());
+            set("lengths", lengths.into());
+            set("items", items.into());
+            json!({
+                "lengths": numbers_state(&of.lengths),
+                "items": numbers_state(&of.items),
+                "null_items": of.null_items,
+            })
+        }
+        Values::Other => {
+            set("kind", "other".into());
+            Value::Null
+        }
+    };
+    about.insert("state".to_owned(), state);
+    about.into()
+}
+
+fn to_column(value: &Value) -> Option<ColumnProfile> {
+    let state = &value["state"];
+    let numbers = || {
+        Some(NumberValues {
+            numbers: to_numbers(&state["numbers"])?,
+            distinct: to_distinct(&state["distinct"])?,
+            grid: to_grid(&state["grid"])?,
+        })
+    };
+    let values = match value["kind"].as_str()? {
+        "number" => Values::Number(numbers()?),
+        "time" => Values::Time(numbers()?),
+        "text" => Values::Text(TextValues {
+            lengths: to_numbers(&state["lengths"])?,
+            distinct: to_distinct(&state["distinct"])?,
+            counts: to_text_counts(&state["counts"])?,
+        }),
+        "list" => Values::List(ListValues {
+            lengths: to_numbers(&state["lengths"])?,
+            items: to_numbers(&state["items"])?,
+            null_items: state["null_items"].as_u64()?,
+        }),
+        "other" => Values::Other,
+        _ => return None,
+    };
+    Some(ColumnProfile {
+        name: value["name"].as_str()?.to_owned(),
+        data_type: value["type"].as_str()?.to_owned(),
+        rows: value["count"].as_u64()?,
+        nulls: value["nulls"].as_u64()?,
+        values,
+    })
+}
+
+fn images(images: &ImageProfile) -> Value {
+    let channel = |counts: &PixelCounts| {
+        let mut about = Map::new();
+        let numbers = counts.numbers();
+        summary(&numbers, &counts.sorted(), &mut about);
+        about.insert("count".to_owned(), numbers.count().into());
+        let state = match counts {
+            // Runs of values from the first to the last that occurs.
+            PixelCounts::Integers(counts) => {
+                let first = counts.iter().position(|count| *count > 0).unwrap_or(0);
+                let end = counts.iter().rposition(|count| *count > 0).map_or(first, |last| last + 1);
+                json!({ "first": first, "counts": counts[first..end] })
+            }
+            PixelCounts::Floats(numbers) => numbers_state(numbers),
+        };
+        about.insert("state".to_owned(), state);
+        Value::from(about)
+    };
+    let measures = MEASURES.iter().zip(&images.measures).map(|(name, numbers)| {
+        let mut about = Map::new();
+        summary(numbers, &numbers.bins(), &mut about);
+        about.insert("state".to_owned(), numbers_state(numbers));
+        ((*name).to_owned(), about.into())
+    });
+    json!({
+        "count": images.count,
+        "pixel_type": images.pixel_type.to_string(),
+        "shapes": images.shapes.most_common(MOST_COMMON),
+        "channels": images.channels.iter().map(channel).collect::<Vec<_>>(),
+        "measures": measures.collect::<Map<_, _>>(),
+        "state": { "shapes": text_counts(&images.shapes) },
+    })
+}
+
+fn to_images(value: &Value) -> Option<ImageProfile> {
+    let pixel_type: PixelType = value["pixel_type"].as_str()?.parse().ok()?;
+    let mut images = ImageProfile::new(pixel_type);
+    images.count = value["count"].as_u64()?;
+    images.shapes = to_text_counts(&value["state"]["shapes"])?;
+    for channel in value["channels"].as_array()? {
+        let state = &channel["state"];
+        let counts = match PixelCounts::new(pixel_type) {
+            PixelCounts::Integers(mut all) => {
+                let (first, counts) = (usize::try_from(state["first"].as_u64()?).ok()?, to_counts(&state["counts"])?);
+                all.get_mut(first..first.checked_add(counts.len())?)?.copy_from_slice(&counts);
+                PixelCounts::Integers(all)
+            }
+            PixelCounts::Floats(_) => PixelCounts::Floats(to_numbers(state)?),
+        };
+        images.channels.push(counts);
+    }
+    for (name, measure) in MEASURES.iter().zip(&mut images.measures) {
+        *measure = to_numbers(&value["measures"][name]["state"])?;
+    }
+    Some(images)
+}
+
+fn classes(classes: &Classes, features: &[ColumnProfile]) -> Value {
+    let class = |class: &Class| {
+        let means: Map<String, Value> = features
+            .iter()
+            .zip(1..class.sums.len())
+            .map(|(of, at)| (of.name.clone(), number(class.mean(at))))
+            .collect();
+        let sums: Vec<String> = class.sums.iter().map(|sum| hexadecimal(sum.limbs())).collect();
+        json!({
+            "rows": class.rows,
+            "featurized": class.featurized,
+            "brightness": number(class.mean(0)),
+            "means": means,
+            "state": sums,
+        })
+    };
+    let all = classes.classes.as_ref();
+    json!({
+        "label": classes.label,
+        "classes": all.map(|all| all.iter().map(|(name, of)| (name.clone(), class(of))).collect::<Map<_, _>>()),
+    })
+}
+
+fn to_classes(value: &Value) -> Option<Classes> {
+    let class = |value: &Value| {
+        let sum = |value: &Value| FloatSum::from_limbs(&limbs(value.as_str()?)?);
+        let sums = value["state"].as_array()?.iter().map(sum).collect::<Option<_>>()?;
+        Some(Class { rows: value["rows"].as_u64()?, featurized: value["featurized"].as_u64()?, sums })
+    };
+    let classes = match &value["classes"] {
+        Value::Null => None,
+        all => Some(all.as_object()?.iter().map(|(name, of)| Some((name.clone(), class(of)?))).collect::<Option<_>>()?),
+    };
+    Some(Classes { label: value["label"].as_str()?.to_owned(), classes })
+}
+
+/// Limbs as digits, the lowest limb first, with a dot between limbs and nothing for limbs of zero.
+fn hexadecimal(limbs: &[u64]) -> String {
+    let mut text = String::new();
+    for (at, limb) in limbs.iter().enumerate() {
+        if at > 0 {
+            text.push('.');
+        }
+        if *limb != 0 {
+            let _ = write!(text, "{limb:x}");
+        }
+    }
+    text
+}
+
+fn limbs(text: &str) -> Option<Vec<u64>> {
+    text.split('.').map(|limb| if limb.is_empty() { Some(0) } else { u64::from_str_radix(limb, 16).ok() }).collect()
+}
+
+/// Seconds since 1970 as text: `2026-11-21T19:30:00Z`, with fractions if there are any.
+pub(super) fn instant(seconds: f64) -> String {
+    let whole = seconds.floor();
+    let (days, second) = ((whole / 86_400.0).floor() as i64, whole.rem_euclid(86_400.0) as u64);
+    // Civil from days, by Hinnant: years begin in March, so that the day that some have comes last.
+    let shifted = days + 719_468;
+    let (era, day) = (shifted.div_euclid(146_097), shifted.rem_euclid(146_097));
+    let year = (day - day / 1_460 + day / 36_524 - day / 146_096) / 365;
+    let day = day - (365 * year + year / 4 - year / 100);
+    let month = (5 * day + 2) / 153;
+    let (of_month, month) = (day - (153 * month + 2) / 5 + 1, if month < 10 { month + 3 } else { month - 9 });
+    let year = year + era * 400 + i64::from(month <= 2);
+    let micros = ((seconds - whole) * 1e6).round() as u64;
+    let fraction = if micros > 0 { format!(".{micros:06}") } else { String::new() };
+    let (hour, minute, second) = (second / 3_600, second / 60 % 60, second % 60);
+    format!("{year:04}-{month:02}-{of_month:02}T{hour:02}:{minute:02}:{second:02}{fraction}Z")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn instants_are_dates_of_the_calendar() {
+        for (seconds, expected) in [
+            (0.0, "1970-01-01T00:00:00Z"),
+            (951_782_400.0, "2000-02-29T00:00:00Z"),
+            (-1.5, "1969-12-31T23:59:58.500000Z"),
+            (4_107_542_399.0, "2100-02-28T23:59:59Z"),
+            (1_763_753_400.0, "2025-11-21T19:30:00Z"),
+        ] {
+            assert_eq!(instant(seconds), expected);
+        }
+    }
+
+    #[test]
+    fn limbs_lead_back() {
+        for all in [vec![0, 1, u64::MAX, 0], vec![7, 0, 0, 0, 0, 1]] {
+            assert_eq!(limbs(&hexadecimal(&all)), Some(all));
+        }
+    }
+}

@@ -1,0 +1,31 @@
+//! What a run knows of its data: a profile that is made in the same pass as the features.
+//!
+//! - [`Profiler`] watches a run ([`StreamOptions::with_observer`](crate::StreamOptions::with_observer),
+//!   [`FeatureFiles::with_observer`](crate::io::FeatureFiles::with_observer)) and makes a [`Profile`] of it.
+//! - A [`Profile`] holds counts and exact sums alone. So it does not depend on batches, threads or the order of rows, profiles
+//!   of parts can be merged, and it is written as JSON and read again without loss.
+//! - [`Profile::drift_from`] tells how far a data set is from a reference, from their profiles alone.
+//! - A [`Checker`] holds the rows to [`Checks`] and tells what was observed, and which rows are to blame.
+
+mod cells;
+mod checks;
+mod classes;
+mod column;
+mod distinct;
+mod drift;
+mod exact;
+mod features;
+mod grid;
+mod images;
+mod json;
+mod numbers;
+mod profile;
+
+pub use checks::{Check, CheckReport, CheckResult, Checker, Checks, FailedRow, RULES, RuleNames, Severity};
+pub use classes::Classes;
+pub use column::ColumnProfile;
+pub use distinct::Distinct;
+pub use drift::{ColumnDrift, DriftOptions, DriftReport, DriftTest, DriftWatch, MaxDrift};
+pub use images::{ImageProfile, MEASURES};
+pub use numbers::Numbers;
+pub use profile::{Profile, Profiler};

@@ -1,0 +1,376 @@
+//! The distribution of some numbers, in a form that does not depend on their order: counts in bins, and exact sums.
+//!
+//! A bin is all floats that share the upper 19 bits: sign, exponent and 7 bits of the mantissa. So a value taken from the
+//! middle of a bin is within 0.4 % of every value in it. A page is the 128 bins of one sign and exponent. It also has the sum
+//! of the mantissas and of their squares as integers, from which mean and deviation follow with one rounding each.
+
+use std::collections::BTreeMap;
+
+use super::exact;
+
+/// Bins of a page.
+const BINS: usize = 128;
+/// The bits of a mantissa below those that choose the bin.
+const BELOW: u32 = 45;
+/// The units of sums of squares: 2^-2148.
+const LEAST: i32 = -1074;
+
+/// The numbers of one sign and exponent.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Page {
+    pub counts: [u64; BINS],
+    /// The sum of mantissas.
+    pub sum: u128,
+    /// The sum of their squares.
+    pub squares: [u64; 3],
+}
+
+impl Default for Page {
+    fn default() -> Self {
+        Self { counts: [0; BINS], sum: 0, squares: [0; 3] }
+    }
+}
+
+/// Some numbers. Two of them that were made of the same numbers are equal, whatever the order.
+#[derive(Debug, Clone)]
+pub struct Numbers {
+    pub(super) finite: u64,
+    pub(super) nan: u64,
+    pub(super) infinite: [u64; 2],
+    min: f64,
+    max: f64,
+    /// For each sign and exponent which page it has, plus one.
+    index: Vec<u16>,
+    pages: Vec<Page>,
+}
+
+impl Default for Numbers {
+    fn default() -> Self {
+        Self {
+            finite: 0,
+            nan: 0,
+            infinite: [0; 2],
+            min: f64::INFINITY,
+            max: f64::NEG_INFINITY,
+            index: vec![0; 1 << 12],
+            pages: Vec::new(),
+        }
+    }
+}
+
+impl Numbers {
+    /// Adds a number.
+    #[inline]
+    pub fn add(&mut self, value: f64) {
+        self.add_times(value, 1);
+    }
+
+    /// Adds a number so many times.
+    #[inline]
+    pub fn add_times(&mut self, value: f64, times: u64) {
+        // Both zeros are one.
+        let value = value + 0.0;
+        if !value.is_finite() {
+            match value {
+                f64::INFINITY => self.infinite[1] += times,
+                f64::NEG_INFINITY => self.infinite[0] += times,
+                _ => self.nan += times,
+            }
+            return;
+        }
+        if times == 0 {
+            return;
+        }
+        self.finite += times;
+        self.min = self.min.min(value);
+        self.max = self.max.max(value);
+        let bits = value.to_bits();
+        let (_, mantissa, _) = exact::parts(value);
+        let page = self.page((bits >> 52) as usize);
+        page.counts[(bits >> BELOW) as usize % BINS] += times;
+        page.sum += u128::from(mantissa) * u128::from(times);
+        let square = u128::from(mantissa) * u128::from(mantissa);
+        if times == 1 {
+            let (low, carry) = page.squares[0].overflowing_add(square as u64);
+            let (middle, first) = page.squares[1].overflowing_add((square >> 64) as u64);
+            let (middle, second) = middle.overflowing_add(u64::from(carry));
+            page.squares = [low, middle, page.squares[2] + u64::from(first || second)];
+        } else {
+            exact::add(&mut page.squares, u128::from(square as u64) * u128::from(times), 0);
+            exact::add(&mut page.squares, (square >> 64) * u128::from(times), 64);
+        }
+    }
+
+    #[inline]
+    fn page(&mut self, of: usize) -> &mut Page {
+        if self.index[of] == 0 {
+            self.pages.push(Page::default());
+            self.index[of] = self.pages.len() as u16;
+        }
+        &mut self.pages[usize::from(self.index[of]) - 1]
+    }
+
+    /// Adds the numbers of the other.
+    pub fn merge(&mut self, other: &Self) {
+        self.finite += other.finite;
+        self.nan += other.nan;
+        self.infinite = [0, 1].map(|i| self.infinite[i] + other.infinite[i]);
+        self.min = self.min.min(other.min);
+        self.max = self.max.max(other.max);
+        for (of, page) in other.pages() {
+            self.merge_page(of, page);
+        }
+    }
+
+    fn merge_page(&mut self, of: usize, page: &Page) {
+        let own = self.page(of);
+        own.counts.iter_mut().zip(&page.counts).for_each(|(own, more)| *own += more);
+        own.sum += page.sum;
+        exact::merge(&mut own.squares, &page.squares);
+    }
+
+    /// The numbers of a stored page, if they are consistent.
+    pub(super) fn restore(parts: impl Iterator<Item = (usize, Page)>, about: &Restored) -> Option<Self> {
+        let mut numbers = Self { nan: about.nan, infinite: about.infinite, ..Self::default() };
+        for (of, page) in parts {
+            if of >= 1 << 12 || of % (1 << 11) == 0x7ff || numbers.index[of] != 0 {
+                return None;
+            }
+            numbers.finite += page.counts.iter().sum::<u64>();
+            numbers.merge_page(of, &page);
+        }
+        if let Some((min, max)) = about.range.filter(|_| numbers.finite > 0) {
+            (numbers.min, numbers.max) = (min, max);
+        }
+        ((numbers.finite > 0) == about.range.is_some()).then_some(numbers)
+    }
+
+    /// The pages there are, with their sign and exponent, in the order of these bits.
+    pub(super) fn pages(&self) -> impl Iterator<Item = (usize, &Page)> {
+        let used = self.index.iter().enumerate().filter(|(_, place)| **place != 0);
+        used.map(|(of, &place)| (of, &self.pages[usize::from(place) - 1]))
+    }
+
+    /// How many there are, those that are no numbers and infinities included.
+    pub fn count(&self) -> u64 {
+        self.finite + self.nan + self.infinite[0] + self.infinite[1]
+    }
+
+    /// How many are NaN or infinite.
+    pub fn not_finite(&self) -> u64 {
+        self.count() - self.finite
+    }
+
+    /// The least finite number.
+    pub fn min(&self) -> Option<f64> {
+        (self.finite > 0).then_some(self.min)
+    }
+
+    /// The largest finite number.
+    pub fn max(&self) -> Option<f64> {
+        (self.finite > 0).then_some(self.max)
+    }
+
+    /// The sum of the finite numbers in units of 2^-1074.
+    fn exact_sum(&self) -> Vec<u64> {
+        let mut sum = vec![0; 36];
+        for (of, page) in self.pages() {
+            let shift = (of % (1 << 11)).max(1) - 1;
+            if of >> 11 == 1 {
+                exact::subtract(&mut sum, page.sum, shift)
+            } else {
+                exact::add(&mut sum, page.sum, shift)
+            }
+        }
+        sum
+    }
+
+    /// The sum of the finite numbers, rounded once.
+    pub fn sum(&self) -> f64 {
+        let (is_negative, sum) = exact::magnitude(&self.exact_sum());
+        let (m, e) = exact::float(&sum);
+        exact::scaled(if is_negative { -m } else { m }, e + LEAST)
+    }
+
+    /// The mean of the finite numbers, within one unit in the last place.
+    pub fn mean(&self) -> Option<f64> {
+        let (is_negative, sum) = exact::magnitude(&self.exact_sum());
+        let (m, e) = exact::float(&sum);
+        let mean = exact::scaled(m / self.finite as f64, e + LEAST);
+        (self.finite > 0).then_some(if is_negative { -mean } else { mean })
+    }
+
+    /// The sample standard deviation (n − 1) of the finite numbers, within two units in the last place; `None` for fewer
+    /// than two.
+    pub fn std(&self) -> Option<f64> {
+        if self.finite < 2 {
+            return None;
+        }
+        // n Σx² − (Σx)², without rounding.
+        let mut squares = vec![0; 72];
+        for (of, page) in self.pages() {
+            let shift = 2 * ((of % (1 << 11)).max(1) - 1);
+            for (at, &limb) in page.squares.iter().enumerate() {
+                exact::add(&mut squares, u128::from(limb), shift + 64 * at);
+            }
+        }
+        let mut spread = exact::product(&squares, &[self.finite]);
+        let (_, sum) = exact::magnitude(&self.exact_sum());
+        let sum = exact::product(&sum, &sum);
+        for (at, &limb) in sum.iter().enumerate() {
+            exact::subtract(&mut spread, u128::from(limb), 64 * at);
+        }
+        let (m, e) = exact::float(&spread);
+        let n = self.finite as f64;
+        let (m, e) = (m / (n * (n - 1.0)), e + 2 * LEAST);
+        // An even exponent, half of which the root has.
+        let odd = e.rem_euclid(2);
+        Some(exact::scaled((m * f64::from(1 + odd)).sqrt(), (e - odd) / 2))
+    }
+
+    /// The bins in the order of their values: the middle of each, within the range of the numbers, and its count.
+    pub fn bins(&self) -> Vec<(f64, u64)> {
+        let mut bins = self.middles();
+        bins.iter_mut().for_each(|(middle, _)| *middle = middle.clamp(self.min, self.max));
+        bins
+    }
+
+    /// How many bins are in use.
+    pub(super) fn used_bins(&self) -> usize {
+        self.pages.iter().map(|page| page.counts.iter().filter(|count| **count > 0).count()).sum()
+    }
+
+    /// The middle of each bin and its count, in the order of values. The same bin has the same middle in other numbers.
+    pub(super) fn middles(&self) -> Vec<(f64, u64)> {
+        let mut bins = Vec::new();
+        for (of, page) in self.pages() {
+            for (bin, &count) in page.counts.iter().enumerate().filter(|(_, count)| **count > 0) {
+                let bits = (of as u64) << 52 | (bin as u64) << BELOW;
+                let middle = match bits {
+                    // The bin of zero holds zeros in practice, and numbers below 1e-310.
+                    0 => 0.0,
+                    bits => f64::from_bits(bits | 1 << (BELOW - 1)),
+                };
+                bins.push((middle, count));
+            }
+        }
+        bins.sort_by(|a, b| a.0.total_cmp(&b.0));
+        bins
+    }
+}
+
+/// What a stored form tells beside the pages.
+pub(super) struct Restored {
+    pub nan: u64,
+    pub infinite: [u64; 2],
+    pub range: Option<(f64, f64)>,
+}
+
+/// The values at these shares of a sorted list of values and their counts: those of NumPy's method `nearest`. `None` for an
+/// empty list.
+pub(super) fn quantiles(values: &[(f64, u64)], shares: &[f64]) -> Option<Vec<f64>> {
+    let count: u64 = values.iter().map(|(_, count)| count).sum();
+    let mut ends = Vec::with_capacity(values.len());
+    let mut end = 0;
+    for (_, count) in values {
+        end += count;
+        ends.push(end);
+    }
+    let at = |share: &f64| {
+        let rank = (share * (count - 1) as f64).round_ties_even() as u64;
+        values[ends.partition_point(|end| *end <= rank)].0
+    };
+    (count > 0).then(|| shares.iter().map(at).collect())
+}
+
+/// A histogram of equal steps over a range, of a sorted list of values and their counts. Without a range it goes from the least
+/// to the largest value.
+pub(super) fn histogram(
+    values: &[(f64, u64)],
+    range: Option<(f64, f64)>,
+    steps: usize,
+) -> Option<(Vec<f64>, Vec<u64>)> {
+    let (low, high) = range.or_else(|| Some((values.first()?.0, values.last()?.0)))?;
+    let steps = if low == high { 1 } else { steps };
+    let width = (high / steps as f64) - (low / steps as f64);
+    let edges: Vec<f64> = (0..=steps).map(|i| if i == steps { high } else { low + width * i as f64 }).collect();
+    let mut counts: BTreeMap<usize, u64> = BTreeMap::new();
+    for &(value, count) in values {
+        let step = edges[1..steps].partition_point(|edge| *edge <= value);
+        *counts.entry(step).or_default() += count;
+    }
+    Some((edges, (0..steps).map(|step| counts.get(&step).copied().unwrap_or(0)).collect()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::random::Random;
+
+    fn of(values: &[f64]) -> Numbers {
+        let mut numbers = Numbers::default();
+        values.iter().for_each(|&value| numbers.add(value));
+        numbers
+    }
+
+    #[test]
+    fn mean_and_deviation_are_those_of_exact_arithmetic() {
+        // Where plain sums of squares have no digit left.
+        let far: Vec<f64> = [1.0, 2.0, 3.0, 4.0].iter().map(|v| 1e9 + v * 1e-3).collect();
+        let numbers = of(&far);
+        assert!((numbers.mean().unwrap() - (1e9 + 2.5e-3)).abs() < 2e-7);
+        assert!((numbers.std().unwrap() / 1.290_994_448_735_805_6e-3 - 1.0).abs() < 1e-4);
+        let small = of(&[2.0, 4.0, 4.0, 4.0, 5.0, 5.0, 7.0, 9.0]);
+        assert_eq!(small.mean(), Some(5.0));
+        assert_eq!(small.std(), Some((32.0f64 / 7.0).sqrt()));
+        let huge = of(&[f64::MAX, f64::MAX, -f64::MAX]);
+        assert_eq!(huge.mean(), Some(f64::MAX / 3.0));
+        assert!(of(&[5e-324, 5e-324]).mean() == Some(5e-324) && of(&[5e-324; 3]).std() == Some(0.0));
+        assert_eq!((of(&[]).mean(), of(&[3.0]).std()), (None, None));
+    }
+
+    #[test]
+    fn order_parts_and_repetition_do_not_show() {
+        let mut random = Random::new(9, 0);
+        let values: Vec<f64> = (0..3_000).map(|_| random.between(-3.0, 5.0).powi(7)).collect();
+        let whole = of(&values);
+        let mut backwards = of(&values.iter().rev().take(1_234).copied().collect::<Vec<_>>());
+        backwards.merge(&of(&values[..values.len() - 1_234]));
+        let state = |numbers: &Numbers| {
+            let pages: Vec<_> = numbers.pages().map(|(of, page)| (of, page.clone())).collect();
+            (pages, numbers.mean().map(f64::to_bits), numbers.std().map(f64::to_bits), numbers.finite)
+        };
+        assert_eq!(state(&whole), state(&backwards));
+        let mut repeated = Numbers::default();
+        repeated.add_times(1.7e80, 1_000_003);
+        let mut single = Numbers::default();
+        (0..1_000_003).for_each(|_| single.add(1.7e80));
+        assert_eq!(state(&repeated), state(&single));
+    }
+
+    #[test]
+    fn quantiles_are_within_a_bin() {
+        let mut values: Vec<f64> = (0..1_001).map(|i| f64::from(i - 300).powi(3)).collect();
+        let found = quantiles(&of(&values).bins(), &[0.0, 0.1, 0.3, 0.5, 0.999, 1.0]).unwrap();
+        values.sort_by(f64::total_cmp);
+        for (found, at) in found.iter().zip([0, 100, 300, 500, 999, 1_000]) {
+            assert!((found - values[at]).abs() <= values[at].abs() * 0.004, "{found} at {at}: {}", values[at]);
+        }
+        assert_eq!(quantiles(&[], &[0.5]), None);
+    }
+
+    #[test]
+    fn what_is_no_number_is_counted_apart() {
+        let numbers = of(&[f64::NAN, f64::INFINITY, f64::NEG_INFINITY, f64::INFINITY, -0.0, 0.0, 1.0]);
+        assert_eq!((numbers.count(), numbers.not_finite(), numbers.nan, numbers.infinite), (7, 4, 1, [1, 2]));
+        assert_eq!((numbers.min(), numbers.max(), numbers.bins()[0]), (Some(0.0), Some(1.0), (0.0, 2)));
+    }
+
+    #[test]
+    fn a_histogram_holds_every_value_once() {
+        let (edges, counts) = histogram(&[(0.0, 2), (1.0, 1), (5.0, 3), (10.0, 4)], None, 5).unwrap();
+        assert_eq!((edges, counts), (vec![0.0, 2.0, 4.0, 6.0, 8.0, 10.0], vec![3, 0, 3, 0, 4]));
+        assert_eq!(histogram(&[(7.0, 3)], None, 5), Some((vec![7.0, 7.0], vec![3])));
+        assert_eq!(histogram(&[], None, 5), None);
+    }
+}

@@ -1,0 +1,305 @@
+//! The profile of a data set: a value that grows batch by batch, and that can be merged with others.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use arrow_array::cast::AsArray;
+use arrow_array::{Array, ArrayRef, RecordBatch};
+use arrow_schema::{DataType, Schema};
+use rayon::prelude::*;
+
+use super::classes::Classes;
+use super::column::{ColumnProfile, Values, plain_type};
+use super::features::{FeatureValues, Unit};
+use super::images::{ImageProfile, MEASURES};
+use crate::base::error::{Error, Result};
+use crate::run::observe::{Observed, Observer};
+
+/// What is known of the rows of a data set: each column, the features, the images, and each class.
+///
+/// It does not depend on the order of the rows, on how they are cut into batches, or on threads. Profiles of parts that are
+/// merged in any order equal the profile of the whole, and their files have the same bytes. Its size has a bound that does not
+/// depend on the number of rows.
+///
+/// ```
+/// use pixelfeat::quality::Profile;
+/// use pixelfeat::synthetic;
+///
+/// # fn main() -> pixelfeat::Result<()> {
+/// let mut batches = synthetic::Digits::new(200, 1, 100);
+/// let (first, second) = (batches.next().unwrap()?, batches.next().unwrap()?);
+/// let mut profile = Profile::default();
+/// profile.add_table(&first)?;
+/// let mut other = Profile::default();
+/// other.add_table(&second)?;
+/// profile.merge(&other)?;
+/// assert_eq!((profile.rows(), profile.column("label").and_then(|label| label.distinct_count())), (200, Some(10)));
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Debug, Clone, Default)]
+pub struct Profile {
+    pub(super) rows: u64,
+    pub(super) invalid: BTreeMap<String, u64>,
+    pub(super) columns: Vec<ColumnProfile>,
+    pub(super) features: Vec<ColumnProfile>,
+    pub(super) images: Option<ImageProfile>,
+    pub(super) classes: Option<Classes>,
+}
+
+impl Profile {
+    /// Rows.
+    pub fn rows(&self) -> u64 {
+        self.rows
+    }
+
+    /// Rows without features, by the name of the reason.
+    pub fn invalid(&self) -> &BTreeMap<String, u64> {
+        &self.invalid
+    }
+
+    /// All columns but the images and the features, in their order.
+    pub fn columns(&self) -> &[ColumnProfile] {
+        &self.columns
+    }
+
+    /// A column or a feature by its name.
+    pub fn column(&self, name: &str) -> Option<&ColumnProfile> {
+        self.columns.iter().chain(&self.features).find(|column| column.name() == name)
+    }
+
+    /// The features: the columns of their own such as `pixel_mean`, then the values of the feature list. If the list has more
+    /// than 256 values, or images have different shapes, each block of values is one, such as `row_sums`.
+    pub fn features(&self) -> &[ColumnProfile] {
+        &self.features
+    }
+
+    /// The images.
+    pub fn images(&self) -> Option<&ImageProfile> {
+        self.images.as_ref()
+    }
+
+    /// The classes, if a label column was named.
+    pub fn classes(&self) -> Option<&Classes> {
+        self.classes.as_ref()
+    }
+
+    /// Adds the rows of a table. All its columns are ordinary ones.
+    ///
+    /// # Errors
+    /// [`Error::InvalidOption`] if its columns are not those of the profile.
+    pub fn add_table(&mut self, batch: &RecordBatch) -> Result<()> {
+        let columns: Vec<usize> = (0..batch.num_columns()).collect();
+        self.add_columns(batch, &columns)
+    }
+
+    fn add_columns(&mut self, batch: &RecordBatch, places: &[usize]) -> Result<()> {
+        if self.rows == 0 && self.columns.is_empty() {
+            self.columns = places.iter().map(|&at| of_field(batch.schema_ref(), at)).collect();
+        }
+        let fits = self.columns.len() == places.len()
+            && self
+                .columns
+                .iter()
+                .zip(places)
+                .all(|(column, &at)| column.name() == batch.schema_ref().field(at).name());
+        if !fits {
+            let why = "the columns of a batch are not those of the batches before".to_owned();
+            return Err(Error::InvalidOption { option: "profile", why });
+        }
+        self.rows += batch.num_rows() as u64;
+        self.columns.par_iter_mut().zip(places).try_for_each(|(column, &at)| column.add(batch.column(at)))
+    }
+
+    /// Adds a batch of a run.
+    ///
+    /// # Errors
+    /// As [`Profile::add_table`].
+    pub fn add(&mut self, batch: &Observed<'_>, label: Option<&str>) -> Result<()> {
+        self.add_observed(batch, label).map(drop)
+    }
+
+    /// As [`Profile::add`]; returns the measures of the image of each row, which are no numbers where there is none.
+    fn add_observed(&mut self, batch: &Observed<'_>, label: Option<&str>) -> Result<Vec<[f64; MEASURES.len()]>> {
+        let (input, output) = (batch.input, batch.output);
+        let is_image = |at: &usize| input.schema_ref().field(*at).name() == batch.image;
+        let columns: Vec<usize> = (0..input.num_columns()).filter(|at| !is_image(at)).collect();
+        self.add_columns(input, &columns)?;
+        for defect in batch.defects {
+            *self.invalid.entry(defect.reason.name().to_owned()).or_default() += 1;
+        }
+        let from = output.num_columns() - batch.feature_columns;
+        let features = FeatureValues::of(batch, &output.columns()[from..], &output.schema_ref().fields()[from..])?;
+        let valid: Vec<usize> = valid_rows(input.num_rows(), batch);
+        if self.features.is_empty() {
+            let new = |unit: &Unit| ColumnProfile::of_numbers(&unit.name, "Float32");
+            self.features = features.units.iter().map(new).collect();
+        }
+        self.features.par_iter_mut().zip(&features.units).for_each(|(profile, unit)| {
+            let Values::Number(to) = &mut profile.values else { return };
+            profile.rows += input.num_rows() as u64;
+            profile.nulls += (input.num_rows() - valid.len()) as u64;
+            features.each(unit, &valid, |value| to.add(f64::from(value)));
+        });
+        let images = self.images.get_or_insert_with(|| ImageProfile::new(batch.pixel_type));
+        let mut measures = vec![[f64::NAN; MEASURES.len()]; input.num_rows()];
+        for (rows, of_shape) in batch.images() {
+            let measured = images.add(of_shape, batch.layout.scale());
+            let places = of_shape.places().enumerate().filter(|(_, place)| place.is_some());
+            for ((row, _), measured) in places.zip(measured) {
+                measures[rows.map_or(row, |rows| rows[row])] = measured;
+            }
+        }
+        if let Some(label) = label {
+            let column = input.column_by_name(label).ok_or_else(|| Error::NoSuchColumn {
+                column: label.to_owned(),
+                available: columns.iter().map(|&at| input.schema_ref().field(at).name().clone()).collect(),
+            })?;
+            let classes = self.classes.get_or_insert_with(|| Classes::new(label));
+            let names = Labels::of(column, label)?;
+            let mut values = Vec::new();
+            let mut valid = valid.iter().copied().peekable();
+            for (row, measured) in measures.iter().enumerate() {
+                let is_valid = valid.next_if_eq(&row).is_some();
+                values.clear();
+                values.push(measured[0] as f32);
+                // Means of lists of different lengths mean nothing.
+                if is_valid && !features.is_by_block {
+                    features.units.iter().for_each(|unit| features.each(unit, &[row], |value| values.push(value)));
+                }
+                names.with(row, |name| classes.add(name, is_valid.then_some(&values[..])));
+            }
+        }
+        Ok(measures)
+    }
+
+    /// Adds the rows of another profile.
+    ///
+    /// # Errors
+    /// [`Error::InvalidOption`] if it has other columns, features, pixels or classes.
+    pub fn merge(&mut self, other: &Self) -> Result<()> {
+        if other.rows == 0 {
+            return Ok(());
+        }
+        if self.rows == 0 {
+            *self = other.clone();
+            return Ok(());
+        }
+        let refuse = |why: &str| Err(Error::InvalidOption { option: "profile", why: why.to_owned() });
+        let sizes = |profile: &Self| (profile.columns.len(), profile.features.len());
+        if sizes(self) != sizes(other) {
+            return refuse("profiles of other columns or features cannot be merged");
+        }
+        let columns = self.columns.iter_mut().chain(&mut self.features);
+        columns.zip(other.columns.iter().chain(&other.features)).try_for_each(|(own, other)| own.merge(other))?;
+        match (&mut self.images, &other.images) {
+            (Some(own), Some(other)) => own.merge(other)?,
+            (None, None) => {}
+            _ => return refuse("a profile with images cannot be merged with one without"),
+        }
+        match (&mut self.classes, &other.classes) {
+            (Some(own), Some(other)) => own.merge(other)?,
+            (None, None) => {}
+            _ => return refuse("a profile with classes cannot be merged with one without"),
+        }
+        self.rows += other.rows;
+        for (reason, rows) in &other.invalid {
+            *self.invalid.entry(reason.clone()).or_default() += rows;
+        }
+        Ok(())
+    }
+}
+
+fn of_field(schema: &Schema, at: usize) -> ColumnProfile {
+    ColumnProfile::new(schema.field(at).name(), schema.field(at).data_type())
+}
+
+/// The rows with features.
+fn valid_rows(rows: usize, batch: &Observed<'_>) -> Vec<usize> {
+    let mut defects = batch.defects.iter().map(|defect| defect.row).peekable();
+    (0..rows).filter(|row| defects.next_if_eq(row).is_none()).collect()
+}
+
+/// The values of a label column as text.
+enum Labels<'a> {
+    Text(&'a ArrayRef),
+    Numbers(ArrayRef),
+}
+
+impl<'a> Labels<'a> {
+    fn of(column: &'a ArrayRef, name: &str) -> Result<Self> {
+        let refuse = || Error::UnsupportedColumn {
+            column: name.to_owned(),
+            data_type: column.data_type().clone(),
+            why: "labels are text, integers or booleans".to_owned(),
+        };
+        match plain_type(column.data_type()) {
+            DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View if column.as_any_dictionary_opt().is_none() => {
+                Ok(Self::Text(column))
+            }
+            of if of.is_integer() || matches!(of, DataType::Boolean | DataType::Utf8 | DataType::LargeUtf8) => {
+                Ok(Self::Numbers(column.clone()))
+            }
+            _ => Err(refuse()),
+        }
+    }
+
+    /// Calls `take` with the label of a row; that of a null is empty.
+    fn with(&self, row: usize, take: impl FnOnce(&str)) {
+        match self {
+            Self::Text(column) if column.is_null(row) => take(""),
+            Self::Text(column) => match column.data_type() {
+                DataType::Utf8 => take(column.as_string::<i32>().value(row)),
+                DataType::LargeUtf8 => take(column.as_string::<i64>().value(row)),
+                _ => take(column.as_string_view().value(row)),
+            },
+            Self::Numbers(column) => take(&super::cells::text(column, row).unwrap_or_default()),
+        }
+    }
+}
+
+/// Makes a profile of a run while it runs. Clones share it.
+#[derive(Debug, Clone, Default)]
+pub struct Profiler {
+    profile: Arc<Mutex<Profile>>,
+    /// The measures of the images of the last batch.
+    measures: Arc<Mutex<Arc<Vec<[f64; MEASURES.len()]>>>>,
+    label: Option<String>,
+}
+
+impl Profiler {
+    /// A profiler that tells the classes of `label` apart, if that is named.
+    pub fn new(label: Option<&str>) -> Self {
+        Self { label: label.map(str::to_owned), ..Self::default() }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Profile> {
+        self.profile.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Adds the rows of a table ([`Profile::add_table`]).
+    ///
+    /// # Errors
+    /// As [`Profile::add_table`].
+    pub fn add_table(&self, batch: &RecordBatch) -> Result<()> {
+        self.lock().add_table(batch)
+    }
+
+    /// The measures of the images of the last batch, for each row.
+    pub(super) fn measures(&self) -> Arc<Vec<[f64; MEASURES.len()]>> {
+        self.measures.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// The profile of all batches so far.
+    pub fn profile(&self) -> Profile {
+        self.lock().clone()
+    }
+}
+
+impl Observer for Profiler {
+    fn observe(&mut self, batch: &Observed<'_>) -> Result<()> {
+        let measures = self.lock().add_observed(batch, self.label.as_deref())?;
+        *self.measures.lock().unwrap_or_else(PoisonError::into_inner) = Arc::new(measures);
+        Ok(())
+    }
+}
