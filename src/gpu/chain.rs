@@ -3,82 +3,112 @@
 use std::ops::Range;
 
 use arrow_buffer::{Buffer, MutableBuffer, ScalarBuffer};
+use rayon::prelude::*;
 
 use super::command::{Command, Dispatch, read_mapped, run, submit};
 use super::context::{Context, HEAD_BYTES};
 use super::fault::GpuError;
-use super::layout::{StageParams, VECTOR_BYTES, WORKGROUP_SIZE};
+use super::layout::{
+    APPLY_ENTRY, HALF_WORDS, MEASURE_ENTRIES, MEASURED_PIXELS, MEASURES, PART_WORDS, StepParams, VECTOR_BYTES,
+    WHOLE_STEPS_ENTRY, WORKGROUP_SIZE,
+};
 use super::resident::{Held, Images};
 use super::ring::Ring;
+use super::shader::StepFrame;
+use super::step_kernels::StepBindings;
 use crate::base::pixels::Pixels;
 use crate::base::shape::{ImageShape, PixelType};
-use crate::stages::{Chain, Pipeline};
-use crate::steps::RECORD_WORDS;
+use crate::stages::Pipeline;
+use crate::steps::device::{Kinds, Tables};
+use crate::steps::{RECORD_WORDS, Step};
 
 const WORD: usize = size_of::<u32>();
-/// Bytes of pixels that a dispatch of a stage writes, about.
+/// Bytes of pixels that a dispatch writes, about.
 const BATCH_BYTES: usize = 64 << 20;
-/// Draws of all stages for the images of a batch, about: 4 MiB.
-const BATCH_DRAWS: usize = 256 << 10;
-/// The images of a batch are a multiple of this, so that the first value of every batch begins a word.
-const BATCH_MULTIPLE: usize = WORD;
-
-/// A stage on its way over images of one shape.
-struct StageStep {
-    pipeline: wgpu::ComputePipeline,
-    from: ImageShape,
-    to: ImageShape,
-}
-
-/// Images of one part that go through all stages in one submission.
-struct Batch<'a> {
-    pixels: &'a wgpu::Buffer,
-    results: &'a wgpu::Buffer,
-    /// Counted from the start of the part.
-    images: Range<usize>,
-    /// For each stage, the first four words of the record of what it drew for each image.
-    draws: Vec<[u32; 4]>,
-}
+/// Records of a batch at most: 4 MiB.
+const BATCH_RECORDS: usize = 128 << 10;
+/// Images of a batch at most where they are measured: about 6 MiB of measures.
+const BATCH_MEASURED: usize = 2 << 10;
+/// Words of tables from which on a batch ends.
+const BATCH_TABLE_WORDS: usize = 512 << 10;
 
 impl Images {
-    /// Applies a chain of stages on the device and gives the new images, which stay there. Image `i` is the one of row
-    /// `first_row + i`: the stages draw for it what they draw for that row of a run with this seed, and its values are the
-    /// same as on the CPU. These images stay as they are. A chain of no stages gives images in the same buffers. Returns
-    /// without waiting: what is submitted to the same queue comes after.
+    /// Applies a chain of stages on the device and gives the new images, which stay there. Image `i` is that of sample
+    /// `ids[i]`: its values are the same as those of [`Pipeline::apply`]. The draws are made on the host, and these images
+    /// stay as they are, so that the next epoch can begin with them. A chain of no stages gives images in the same buffers.
+    /// Returns without waiting: what is submitted to the same queue comes after.
     ///
     /// # Errors
-    /// [`GpuError::NoDeviceForm`] if a stage cannot run on the device for these pixels. [`GpuError::Shape`] if a stage
-    /// gives images of this shape none. [`GpuError::TooLarge`] if one image, or one buffer of images, is larger before or
-    /// after a stage than a buffer can be. None of these harms the device. Any other error is the device's last.
-    pub fn apply(&self, chain: &Chain, seed: u64, first_row: u64) -> Result<Self, GpuError> {
-        let gpu = &*self.gpu;
-        let ring = gpu.ring()?;
-        let shapes = self.shapes(chain)?;
+    /// [`GpuError::OtherImages`] if the pipeline is one for images of another shape or type. [`GpuError::NotThere`] if there
+    /// are not as many images as numbers. [`GpuError::NoDeviceForm`] if a stage cannot run on the device for these pixels.
+    /// [`GpuError::TooLarge`] if one image, or one buffer of images, is larger before or after a step than a buffer can be.
+    /// None of these harms the device. Any other error is the device's last.
+    ///
+    /// # Examples
+    /// ```
+    /// use std::sync::Arc;
+    /// use pixelfeat::PixelType;
+    /// use pixelfeat::gpu::{Gpu, GpuError};
+    /// use pixelfeat::stages::Pipeline;
+    ///
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let gpu = match Gpu::open(true) {
+    ///     Ok(gpu) => Arc::new(gpu),
+    ///     Err(GpuError::NoAdapter(_)) => return Ok(()),
+    ///     Err(error) => return Err(error.into()),
+    /// };
+    /// let pipeline = Pipeline::new("crop(pad=1),hflip(0.5)".parse()?, 7, "4x4".parse()?, PixelType::U8)?;
+    /// let digits = gpu.upload("4x4".parse()?, &[9u8; 2 * 16])?;
+    /// for epoch in 0..3 {
+    ///     // The samples 40 and 41.
+    ///     let augmented = digits.apply(&pipeline, &[40, 41], epoch)?;
+    ///     assert_eq!(augmented.len(), 2);
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn apply(&self, pipeline: &Pipeline, ids: &[u64], epoch: u32) -> Result<Self, GpuError> {
+        self.gpu.ring()?;
         let pixel_type = self.pixel_type;
-        let new = |held, parts| {
-            let shape = shapes.last().copied().unwrap_or(self.shape);
-            Self { gpu: self.gpu.clone(), pixel_type, shape, images: self.images, held, parts }
-        };
-        if chain.is_empty() {
-            return Ok(new(self.held, self.parts.clone()));
+        let (shapes, wanted) = pipeline.slots();
+        if (shapes[0], wanted) != (self.shape, pixel_type) {
+            let (shape, wanted_shape) = (self.shape, shapes[0]);
+            return Err(GpuError::OtherImages(format!(
+                "it takes {wanted_shape} {wanted} images, and these are {shape} {pixel_type}"
+            )));
         }
-        let part_images = self.part_images(ring, &shapes)?;
-        let parts = self.steps(ring, chain, &shapes).and_then(|steps| {
-            let pipeline = Pipeline::new(chain.clone(), seed, self.shape, pixel_type);
-            let pipeline = pipeline.map_err(|error| GpuError::Shape(error.to_string()))?;
-            ring.context.scoped(|| self.run_steps(ring, &pipeline, &steps, first_row, part_images))
-        });
-        Ok(new(Held::Images(part_images), parts.map_err(|error| gpu.failed(error))?))
+        if ids.len() != self.images {
+            return Err(GpuError::NotThere { start: 0, end: ids.len(), images: self.images });
+        }
+        if pipeline.chain().is_empty() {
+            return Ok(Self { gpu: self.gpu.clone(), parts: self.parts.clone(), ..*self });
+        }
+        if let Some(stage) = pipeline.chain().stages().iter().find(|stage| !stage.on_device(pixel_type)) {
+            return Err(GpuError::NoDeviceForm { stage: stage.name(), pixel_type });
+        }
+        self.apply_drawn(&shapes, ids, &pipeline.drawing(epoch), Work::frame(pixel_type, &shapes))
     }
 
-    /// The shape of the images, and that after each stage.
-    fn shapes(&self, chain: &Chain) -> Result<Vec<ImageShape>, GpuError> {
-        let mut shapes = vec![self.shape];
-        for stage in chain.stages() {
-            let shape = stage.shape(shapes[shapes.len() - 1]);
-            shapes.push(shape.map_err(|error| GpuError::Shape(error.to_string()))?);
-        }
-        Ok(shapes)
+    /// Applies what is drawn. The shapes are those of images before each slot, and after the last one.
+    pub(super) fn apply_drawn(
+        &self,
+        shapes: &[ImageShape],
+        ids: &[u64],
+        draw: Draw<'_>,
+        frame: StepFrame,
+    ) -> Result<Self, GpuError> {
+        let ring = self.gpu.ring()?;
+        let part_images = self.part_images(ring, shapes)?;
+        let work = Work { ring, images: self, shapes, frame, part_images };
+        let parts = ring.context.scoped(|| work.run(ids, draw)).map_err(|error| self.gpu.failed(error))?;
+        Ok(Self {
+            gpu: self.gpu.clone(),
+            pixel_type: self.pixel_type,
+            shape: shapes[shapes.len() - 1],
+            images: self.images,
+            held: Held::Images(part_images),
+            parts,
+        })
     }
 
     fn image_bytes(&self, shape: ImageShape) -> usize {
@@ -88,8 +118,9 @@ impl Images {
     /// How many images each part has, if so many of every shape fit a buffer.
     fn part_images(&self, ring: &Ring, shapes: &[ImageShape]) -> Result<usize, GpuError> {
         let limits = &ring.context.limits;
-        // Kernels count bytes in 32 bits.
-        let max = limits.max_storage_buffer_binding_size.min(limits.max_buffer_size).min(u64::from(u32::MAX));
+        // Kernels count bytes in 32 bits, and look a word ahead.
+        let max = limits.max_storage_buffer_binding_size.min(limits.max_buffer_size);
+        let max = max.min(u64::from(u32::MAX) - VECTOR_BYTES as u64);
         let largest = shapes.iter().map(|&shape| self.image_bytes(shape)).max().unwrap_or(0);
         let one = self.gpu.part_bytes(&ring.context) as u64;
         let Held::Images(images) = self.held else {
@@ -103,130 +134,6 @@ impl Images {
         } else {
             Ok(images)
         }
-    }
-
-    fn steps(&self, ring: &Ring, chain: &Chain, shapes: &[ImageShape]) -> Result<Vec<StageStep>, GpuError> {
-        let pixel_type = self.pixel_type;
-        let forms = chain.stages().iter().map(|stage| {
-            stage
-                .device(pixel_type)
-                .filter(|_| stage.slots() == 1)
-                .ok_or(GpuError::NoDeviceForm { stage: stage.name(), pixel_type })
-        });
-        // Nothing is compiled for a chain that cannot run.
-        let forms = forms.collect::<Result<Vec<_>, _>>()?;
-        let steps = forms.iter().zip(shapes.windows(2)).map(|(form, shapes)| {
-            Ok(StageStep { pipeline: ring.stages.of(&ring.context, form, pixel_type)?, from: shapes[0], to: shapes[1] })
-        });
-        steps.collect()
-    }
-
-    /// Applies the steps part by part, and batch by batch. Between stages the images of a batch are in two buffers that
-    /// alternate.
-    fn run_steps(
-        &self,
-        ring: &Ring,
-        pipeline: &Pipeline,
-        steps: &[StageStep],
-        first_row: u64,
-        part_images: usize,
-    ) -> Result<Vec<wgpu::Buffer>, GpuError> {
-        use wgpu::BufferUsages as Use;
-        let context = &ring.context;
-        let buffer = |label, images: usize, image_bytes: usize, usage| {
-            let bytes = (images * image_bytes).next_multiple_of(VECTOR_BYTES);
-            context.buffer(label, bytes as u64, usage, false)
-        };
-        let Some((last, inner)) = steps.split_last() else { return Ok(Vec::new()) };
-        let largest = steps.iter().flat_map(|step| [step.from, step.to]).map(|shape| self.image_bytes(shape)).max();
-        let batch_bytes = BATCH_BYTES.min(self.gpu.part_bytes(context));
-        let batch_images = (batch_bytes / largest.unwrap_or(1)).min(BATCH_DRAWS / steps.len()).max(1);
-        let batch_images = batch_images.next_multiple_of(BATCH_MULTIPLE);
-        // As large as the largest image that each of the two holds.
-        let between = (0..inner.len().min(2)).map(|first| {
-            let images = batch_images.min(part_images).min(self.images);
-            let bytes = inner.iter().skip(first).step_by(2).map(|step| self.image_bytes(step.to)).max();
-            buffer("between stages", images, bytes.unwrap_or(0), Use::STORAGE)
-        });
-        let between: Vec<_> = between.collect();
-        let mut parts = Vec::with_capacity(self.parts.len());
-        for (number, pixels) in self.parts.iter().enumerate() {
-            let start = number * part_images;
-            let images = part_images.min(self.images - start);
-            let results = buffer("images", images, self.image_bytes(last.to), Use::STORAGE | Use::COPY_SRC);
-            for first in (0..images).step_by(batch_images) {
-                let range = first..images.min(first + batch_images);
-                let rows = start + range.start..start + range.end;
-                let records: Vec<_> =
-                    rows.map(|row| pipeline.parameters(first_row.wrapping_add(row as u64), 0).records()).collect();
-                let first = |record: &[u32; RECORD_WORDS]| [record[0], record[1], record[2], record[3]];
-                let of_stage = |stage: usize| records.iter().map(move |records| first(&records[stage]));
-                let draws = (0..steps.len()).flat_map(of_stage).collect();
-                let batch = Batch { pixels, results: &results, images: range, draws };
-                self.run_batch(ring, steps, &between, &batch)?;
-            }
-            parts.push(results);
-        }
-        Ok(parts)
-    }
-
-    fn run_batch(
-        &self,
-        ring: &Ring,
-        steps: &[StageStep],
-        between: &[wgpu::Buffer],
-        batch: &Batch<'_>,
-    ) -> Result<(), GpuError> {
-        use wgpu::BufferUsages as Use;
-        let (context, images) = (&ring.context, batch.images.len());
-        let words = |images: usize, shape| (images * self.image_bytes(shape)).div_ceil(WORD);
-        let last = steps.len() - 1;
-        let params: Vec<_> = steps
-            .iter()
-            .enumerate()
-            .map(|(at, step)| StageParams {
-                first: if at == 0 { batch.images.start as u32 } else { 0 },
-                images: images as u32,
-                height: step.from.height() as u32,
-                width: step.from.width() as u32,
-                channels: step.from.channels() as u32,
-                to_height: step.to.height() as u32,
-                to_width: step.to.width() as u32,
-                to_channels: step.to.channels() as u32,
-                first_draw: (at * images) as u32,
-                first_word: if at == last { words(batch.images.start, step.to) as u32 } else { 0 },
-            })
-            .collect();
-        // The params of each stage have a head of their own, and the draws follow the heads.
-        let heads = steps.len() as u64 * HEAD_BYTES;
-        let draw_bytes: &[u8] = bytemuck::cast_slice(&batch.draws);
-        let told = context.buffer("stages", heads + draw_bytes.len() as u64, Use::UNIFORM | Use::STORAGE, true);
-        let part = |offset, bytes| {
-            wgpu::BindingResource::Buffer(wgpu::BufferBinding {
-                buffer: &told,
-                offset,
-                size: wgpu::BufferSize::new(bytes),
-            })
-        };
-        let bindings: Vec<_> = (0..steps.len())
-            .map(|at| {
-                let pixels = if at == 0 { batch.pixels } else { &between[(at - 1) % 2] };
-                let results = if at == last { batch.results } else { &between[at % 2] };
-                let (params, draws) = (part(at as u64 * HEAD_BYTES, HEAD_BYTES), part(heads, draw_bytes.len() as u64));
-                ring.stages.bind(&context.device, params, draws, pixels, results)
-            })
-            .collect();
-        let heads_at =
-            params.iter().enumerate().map(|(at, params)| (at as u64 * HEAD_BYTES, bytemuck::bytes_of(params)));
-        let pieces = heads_at.chain([(heads, draw_bytes)]).collect();
-        let dispatches = steps.iter().zip(&bindings).map(|(step, bindings)| Dispatch {
-            pipeline: &step.pipeline,
-            bindings,
-            groups: words(images, step.to).div_ceil(WORKGROUP_SIZE as usize),
-        });
-        let compute = Command::Compute { dispatches: dispatches.collect(), timestamps: None };
-        submit(context, &[Command::Upload { to: &told, pieces, threads: 1 }, compute])?;
-        Ok(())
     }
 
     /// Copies the images back to the host: the values of all of them, image after image, in their type. Waits until they
@@ -265,6 +172,241 @@ impl Images {
                 bands.map(|rows| rows * row_bytes).collect()
             }
         }
+    }
+}
+
+/// What draws the steps of a sample.
+pub(super) type Draw<'a> = &'a (dyn Fn(u64, &mut Vec<Step>) + Sync);
+
+/// The records of some images.
+struct Records {
+    images: usize,
+    /// Slot by slot of image by image.
+    words: Vec<u32>,
+    tables: Tables,
+    /// The kinds of steps in each slot.
+    kinds: Vec<Kinds>,
+}
+
+impl Records {
+    /// Of the first of these samples: of all of them, unless they need too many tables.
+    fn drawn(ids: &[u64], draw: Draw<'_>, shapes: &[ImageShape], pixel_type: PixelType) -> Self {
+        let slots = shapes.len() - 1;
+        let none = || vec![Kinds::default(); slots];
+        let mut words = vec![0; ids.len() * slots * RECORD_WORDS];
+        let images = words.par_chunks_exact_mut(slots * RECORD_WORDS).zip(ids).with_min_len(64);
+        let drawn = images.fold(
+            || (none(), Vec::with_capacity(slots)),
+            |(mut kinds, mut steps), (records, id)| {
+                steps.clear();
+                draw(*id, &mut steps);
+                let slots = records.chunks_exact_mut(RECORD_WORDS).zip(&steps).zip(&mut kinds);
+                slots.for_each(|((record, step), kinds)| {
+                    record.copy_from_slice(&step.record());
+                    kinds.add(record);
+                });
+                (kinds, steps)
+            },
+        );
+        let kinds = drawn.map(|(kinds, _)| kinds).reduce(none, |mut one, other| {
+            one.iter_mut().zip(other).for_each(|(one, other)| *one = one.and(other));
+            one
+        });
+        let mut tables = Tables::new(pixel_type);
+        let mut images = ids.len();
+        if kinds.iter().any(|kinds| kinds.need_tables(pixel_type)) {
+            for (at, records) in words.chunks_exact_mut(slots * RECORD_WORDS).enumerate() {
+                if tables.words().len() > BATCH_TABLE_WORDS {
+                    images = at;
+                    break;
+                }
+                let records = records.chunks_exact_mut(RECORD_WORDS).zip(shapes);
+                records.for_each(|(record, from)| tables.complete(record, *from));
+            }
+        }
+        words.truncate(images * slots * RECORD_WORDS);
+        Self { images, words, tables, kinds }
+    }
+}
+
+/// Images on their way through steps.
+struct Work<'a> {
+    ring: &'a Ring,
+    images: &'a Images,
+    /// The shape of images before each slot, and after the last one.
+    shapes: &'a [ImageShape],
+    frame: StepFrame,
+    part_images: usize,
+}
+
+/// Images of one part that go through all slots in one submission.
+struct Batch<'a> {
+    pixels: &'a wgpu::Buffer,
+    results: &'a wgpu::Buffer,
+    /// The first image, counted from the start of the part.
+    first: usize,
+    records: Records,
+}
+
+/// Buffers that the batches of a run share.
+struct Shared {
+    /// Where images are between two slots, in turn.
+    between: [wgpu::Buffer; 2],
+    /// `None` for small images, which need neither.
+    measures: Option<wgpu::Buffer>,
+}
+
+impl Work<'_> {
+    /// The frame for images that have these shapes on their way.
+    fn frame(pixel_type: PixelType, shapes: &[ImageShape]) -> StepFrame {
+        let fits = |shape: &ImageShape| shape.values() * pixel_type.bytes() <= HALF_WORDS * WORD;
+        if shapes.iter().all(fits) { StepFrame::Whole } else { StepFrame::Wide }
+    }
+
+    fn slots(&self) -> usize {
+        self.shapes.len() - 1
+    }
+
+    /// Words of an image that begins a word.
+    fn words(&self, shape: ImageShape) -> usize {
+        self.images.image_bytes(shape).div_ceil(WORD)
+    }
+
+    /// Applies the steps part by part, and batch by batch.
+    fn run(&self, ids: &[u64], draw: Draw<'_>) -> Result<Vec<wgpu::Buffer>, GpuError> {
+        use wgpu::BufferUsages as Use;
+        let (context, images) = (&self.ring.context, self.images);
+        let buffer = |label, bytes: usize, usage| {
+            let bytes = bytes.next_multiple_of(VECTOR_BYTES).max(VECTOR_BYTES);
+            context.buffer(label, bytes as u64, usage, false)
+        };
+        let largest = self.shapes.iter().map(|&shape| self.words(shape)).max().unwrap_or(1);
+        let whole = self.frame == StepFrame::Whole;
+        let batch_bytes = BATCH_BYTES.min(images.gpu.part_bytes(context));
+        let batch = (batch_bytes / (largest * WORD)).min(BATCH_RECORDS / self.slots());
+        let batch = batch.min(if whole { usize::MAX } else { BATCH_MEASURED }).max(1);
+        let batch = batch.min(self.part_images).min(images.images);
+        let inner = if self.slots() > 1 && !whole { batch * largest * WORD } else { 0 };
+        let shared = Shared {
+            between: [(); 2].map(|()| buffer("between steps", inner, Use::STORAGE)),
+            measures: (!whole).then(|| buffer("measures", batch * MEASURES * WORD, Use::STORAGE)),
+        };
+        let last = self.shapes[self.slots()];
+        let mut parts = Vec::with_capacity(images.parts.len());
+        for (pixels, ids) in images.parts.iter().zip(ids.chunks(self.part_images)) {
+            let results = buffer("images", ids.len() * images.image_bytes(last), Use::STORAGE | Use::COPY_SRC);
+            let mut first = 0;
+            while first < ids.len() {
+                let ids = &ids[first..ids.len().min(first + batch)];
+                let records = Records::drawn(ids, draw, self.shapes, images.pixel_type);
+                let batch = Batch { pixels, results: &results, first, records };
+                self.submit(&batch, &shared)?;
+                first += batch.records.images;
+            }
+            parts.push(results);
+        }
+        Ok(parts)
+    }
+
+    /// The slots that a batch needs a dispatch for.
+    fn dispatched(&self, kinds: &[Kinds]) -> Vec<usize> {
+        if self.frame == StepFrame::Whole {
+            return vec![0];
+        }
+        let slots: Vec<usize> = (0..self.slots()).filter(|&slot| !kinds[slot].are_identity()).collect();
+        // Images that all stay as they are have to be copied once.
+        if slots.is_empty() { vec![self.slots() - 1] } else { slots }
+    }
+
+    fn submit(&self, batch: &Batch<'_>, shared: &Shared) -> Result<(), GpuError> {
+        use wgpu::BufferUsages as Use;
+        let (context, kernels, pixel_type) = (&self.ring.context, &self.ring.steps, self.images.pixel_type);
+        let Batch { pixels, results, first, records: Records { images, words, tables, kinds } } = batch;
+        let slots = self.dispatched(kinds);
+        let params = self.params(&slots, *first..*first + images);
+        // Every dispatch has a head of its own, and what all are told follows the heads.
+        let heads = (slots.len() as u64) * HEAD_BYTES;
+        let shapes: Vec<[u32; 4]> =
+            self.shapes.iter().map(|s| [s.height() as u32, s.width() as u32, s.channels() as u32, 0]).collect();
+        let mut pieces: Vec<(u64, &[u8])> = Vec::new();
+        for (at, params) in params.iter().enumerate() {
+            pieces.push((at as u64 * HEAD_BYTES, bytemuck::bytes_of(params)));
+        }
+        let mut end = heads;
+        for words in [bytemuck::cast_slice(&shapes), words, tables.words()] {
+            let bytes: &[u8] = bytemuck::cast_slice::<u32, u8>(words);
+            pieces.push((end, bytes));
+            end += bytes.len().next_multiple_of(VECTOR_BYTES) as u64;
+        }
+        let told = context.buffer("steps", end, Use::UNIFORM | Use::STORAGE, true);
+        let part = |offset, bytes| {
+            let size = wgpu::BufferSize::new(bytes);
+            wgpu::BindingResource::Buffer(wgpu::BufferBinding { buffer: &told, offset, size })
+        };
+        let last = slots.len() - 1;
+        let bindings: Vec<_> = (0..slots.len())
+            .map(|at| {
+                let bindings = StepBindings {
+                    params: part(at as u64 * HEAD_BYTES, HEAD_BYTES),
+                    pixels: if at == 0 { pixels } else { &shared.between[(at - 1) % 2] },
+                    results: if at == last { results } else { &shared.between[at % 2] },
+                    told: part(heads, end - heads),
+                    measures: shared.measures.as_ref(),
+                };
+                kernels.bind(&context.device, bindings)
+            })
+            .collect();
+        let kernel = |entry| kernels.of(context, self.frame, pixel_type, entry);
+        let whole = self.frame == StepFrame::Whole;
+        let apply = kernel(if whole { WHOLE_STEPS_ENTRY } else { APPLY_ENTRY })?;
+        let measured = |slot: usize| !whole && kinds[slot].are_measured();
+        let measure = match slots.iter().any(|slot| measured(*slot)) {
+            true => MEASURE_ENTRIES.iter().map(|entry| kernel(entry)).collect::<Result<Vec<_>, _>>()?,
+            false => Vec::new(),
+        };
+        let mut dispatches = Vec::new();
+        for (&slot, bindings) in slots.iter().zip(&bindings) {
+            if measured(slot) {
+                let groups = [
+                    (images * MEASURES).div_ceil(WORKGROUP_SIZE as usize),
+                    images * self.shapes[slot].pixels().div_ceil(MEASURED_PIXELS),
+                    *images,
+                ];
+                let three = measure.iter().zip(groups);
+                dispatches.extend(three.map(|(pipeline, groups)| Dispatch { pipeline, bindings, groups }));
+            }
+            // An image that begins within a word reaches into one more.
+            let parts = if whole { 1 } else { self.words(self.shapes[slot + 1]) / PART_WORDS + 1 };
+            dispatches.push(Dispatch { pipeline: &apply, bindings, groups: images * parts });
+        }
+        let compute = Command::Compute { dispatches, timestamps: None };
+        submit(context, &[Command::Upload { to: &told, pieces, threads: 1 }, compute])?;
+        Ok(())
+    }
+
+    /// What each dispatch is told. Between two of them every image begins a word; before and after them images have no
+    /// gaps.
+    fn params(&self, slots: &[usize], images: Range<usize>) -> Vec<StepParams> {
+        let (all, last) = (self.slots(), slots.len() - 1);
+        let spaced = |shape| self.words(shape) * (WORD / self.images.pixel_type.bytes());
+        let records = 4 * self.shapes.len();
+        let each = slots.iter().enumerate().map(|(at, &slot)| {
+            let after = if self.frame == StepFrame::Whole { all } else { slot + 1 };
+            let (from, to) = (self.shapes[slot], self.shapes[after]);
+            StepParams {
+                images: images.len() as u32,
+                first: if at == 0 { images.start as u32 } else { 0 },
+                stride: if at == 0 { from.values() } else { spaced(from) } as u32,
+                to_first: if at == last { images.start as u32 } else { 0 },
+                to_stride: if at == last { to.values() } else { spaced(to) } as u32,
+                gapless: u32::from(at == last),
+                slot: slot as u32,
+                slots: all as u32,
+                records: records as u32,
+                tables: (records + images.len() * all * RECORD_WORDS) as u32,
+            }
+        });
+        each.collect()
     }
 }
 

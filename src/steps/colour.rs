@@ -7,7 +7,7 @@ use crate::base::shape::PixelType;
 
 /// The weights of ITU-R BT.601 in 65,536ths, which add up to 65,536: gray stays as it is, and no sum of 16-bit values
 /// leaves 32 bits. The weights and the rounding are those of Pillow's `convert("L")`.
-pub(crate) const LUMA_WEIGHTS: [u32; 3] = [19_595, 38_470, 7_471];
+pub(super) const LUMA_WEIGHTS: [u32; 3] = [19_595, 38_470, 7_471];
 
 /// 0.299 R + 0.587 G + 0.114 B, rounded half up.
 #[inline(always)]

@@ -6,6 +6,8 @@
 
 mod affine;
 mod colour;
+#[cfg(feature = "gpu")]
+pub(crate) mod device;
 mod geometry;
 mod neighbours;
 mod noise;
@@ -19,7 +21,8 @@ use crate::base::pixels::Pixel;
 use crate::base::shape::{ImageShape, PixelType};
 use crate::base::simd::{Level, Simd, SimdKernel, run_simd};
 
-pub(crate) use self::colour::LUMA_WEIGHTS;
+#[cfg(feature = "gpu")]
+use self::colour::LUMA_WEIGHTS;
 pub use self::resample::Filter;
 
 /// The words of a step as a device reads them: its code and seven arguments, which are two's complements.
@@ -39,6 +42,10 @@ macro_rules! steps {
         }
 
         impl Step {
+            /// The code and the name of every step.
+            #[cfg(any(feature = "gpu", test))]
+            pub(crate) const TABLE: &[(u32, &str)] = &[$(($code, $name),)*];
+
             /// The name that texts use, such as `flip_x`.
             pub fn name(&self) -> &'static str {
                 match self {
@@ -65,7 +72,7 @@ macro_rules! steps {
             }
 
             /// The number that stands for the operation on a device.
-            pub fn code(&self) -> u32 {
+            pub const fn code(&self) -> u32 {
                 match self {
                     $(Step::$Step { .. } => $code,)*
                 }
@@ -74,7 +81,7 @@ macro_rules! steps {
     };
 }
 
-// The table of steps: code, name, parameters. `shaders/` has the same codes.
+// The table of steps: code, name, parameters. Codes are below 32.
 steps! {
     /// The image stays as it is.
     0 "identity" Identity {},
