@@ -18,6 +18,7 @@ mod shader;
 #[cfg(test)]
 mod shader_tests;
 mod slot;
+mod step_batches;
 mod step_kernels;
 #[cfg(test)]
 mod step_tests;

@@ -1,7 +1,8 @@
 //! Steps and stages on the device against the same ones on the CPU, byte for byte.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
+use super::layout::HALF_WORDS;
 use super::shader::StepFrame;
 use super::tests::{Got, Integer, application_buffer, featurize_to, floats, gpu, layout, oracle_of, random, shape};
 use super::{Gpu, GpuError, Images};
@@ -11,9 +12,15 @@ use crate::base::shape::{ImageShape, PixelType};
 use crate::stages::{Chain, Pipeline, Stage};
 use crate::steps::{Step, Workspace};
 
+/// One device for all tests here, whose kernels take longer to compile than to run.
+fn shared() -> Option<Arc<Gpu>> {
+    static SHARED: OnceLock<Option<Arc<Gpu>>> = OnceLock::new();
+    SHARED.get_or_init(|| gpu().map(|gpu| Arc::new(gpu.with_specialize_bytes(usize::MAX)))).clone()
+}
+
 /// The frames that images can go through: small ones through either.
 fn frames(pixel_type: PixelType, shapes: &[ImageShape]) -> Vec<StepFrame> {
-    let small = shapes.iter().all(|shape| shape.values() * pixel_type.bytes() <= 6400);
+    let small = shapes.iter().all(|shape| shape.values() * pixel_type.bytes() <= 4 * HALF_WORDS);
     if small { vec![StepFrame::Wide, StepFrame::Whole] } else { vec![StepFrame::Wide] }
 }
 
@@ -122,8 +129,7 @@ fn each_step<P: Integer>(gpu: &Arc<Gpu>, shape: ImageShape) {
 
 #[test]
 fn every_step_gives_the_bytes_of_the_cpu() {
-    let Some(gpu) = gpu() else { return };
-    let gpu = Arc::new(gpu);
+    let Some(gpu) = shared() else { return };
     for shape in ["1x1", "3x5", "28x28", "1x1x3", "3x5x3", "32x32x3", "7x5x4", "6x7x2"].map(shape) {
         each_step::<u8>(&gpu, shape);
         each_step::<u16>(&gpu, shape);
@@ -143,8 +149,7 @@ fn steps_follow_each_other() {
         let all: Vec<Vec<Step>> = (0..3 * steps.len()).map(several).collect();
         assert_steps(gpu, &[shape; 5], &all, &images::<P>(shape, steps.len()));
     }
-    let Some(gpu) = gpu() else { return };
-    let gpu = Arc::new(gpu);
+    let Some(gpu) = shared() else { return };
     for shape in ["5x7", "9x6x3", "4x5x4"].map(shape) {
         check::<u8>(&gpu, shape);
         check::<u16>(&gpu, shape);
@@ -162,8 +167,7 @@ fn images_of_several_workgroups_are_measured_as_a_whole() {
         let each: Vec<Vec<Step>> = chosen.iter().flat_map(|step| [vec![*step], vec![*step], vec![*step]]).collect();
         assert_steps(gpu, &[shape; 2], &each, &images::<P>(shape, chosen.len()));
     }
-    let Some(gpu) = gpu() else { return };
-    let gpu = Arc::new(gpu);
+    let Some(gpu) = shared() else { return };
     check::<u8>(&gpu, shape("101x97x3"));
     check::<u16>(&gpu, shape("101x97"));
     // A sum of more than 32 bits.
@@ -184,8 +188,7 @@ fn steps_change_the_shape_of_images() {
         let alone: Vec<Vec<Step>> = changing.iter().flat_map(|step| [vec![*step], vec![*step], vec![*step]]).collect();
         assert_steps(gpu, &[from, to], &alone, &images::<P>(from, changing.len()));
     }
-    let Some(gpu) = gpu() else { return };
-    let gpu = Arc::new(gpu);
+    let Some(gpu) = shared() else { return };
     for (from, [to_height, to_width]) in
         [("9x13", [5, 7]), ("23x14x3", [23, 9]), ("8x70x4", [9, 11]), ("1x1x2", [3, 2])]
     {
@@ -211,8 +214,7 @@ fn steps_change_the_shape_of_images() {
 
 #[test]
 fn a_batch_ends_where_there_are_too_many_tables() {
-    let Some(gpu) = gpu() else { return };
-    let gpu = Arc::new(gpu);
+    let Some(gpu) = shared() else { return };
     let (from, to) = (shape("1x4096"), shape("1x2"));
     let window = |width| Step::CropResize { y: 0, x: 4, height: 1, width, to_height: 1, to_width: 2 };
     let steps: Vec<Vec<Step>> = (0..300).map(|at| vec![window(4000 + at % 90 - at / 90)]).collect();
@@ -259,8 +261,7 @@ fn staged<P: Integer>(gpu: &Arc<Gpu>, shape: ImageShape, count: usize, chains: &
 
 #[test]
 fn chains_on_the_device_give_the_images_of_the_cpu() {
-    let Some(gpu) = gpu() else { return };
-    let gpu = Arc::new(gpu);
+    let Some(gpu) = shared() else { return };
     for shape in ["28x28", "32x32x3", "11x13x4"].map(shape) {
         assert_eq!(staged::<u8>(&gpu, shape, 40, &chains(PixelType::U8)), CHAINS.len());
         assert_eq!(staged::<u16>(&gpu, shape, 40, &chains(PixelType::U16)), CHAINS.len() - 1);
@@ -293,8 +294,7 @@ fn every_stage_runs_on_the_device_or_is_refused() {
         refused.dedup();
         refused
     }
-    let Some(gpu) = gpu() else { return };
-    let gpu = Arc::new(gpu);
+    let Some(gpu) = shared() else { return };
     assert_eq!(check(&gpu, &random::<u8>(12 * 360, 40)), ["normalize"]);
     assert_eq!(check(&gpu, &random::<u16>(12 * 360, 40)), ["resize", "normalize"]);
     let floats = floats(12 * 360, 40, |unit| unit - 0.5);
@@ -329,8 +329,7 @@ fn stages_take_images_in_several_buffers_and_in_several_batches() {
 
 #[test]
 fn what_cannot_be_applied_is_refused_and_the_gpu_goes_on() {
-    let Some(gpu) = gpu() else { return };
-    let gpu = Arc::new(gpu);
+    let Some(gpu) = shared() else { return };
     let size = shape("4x4x3");
     let pipeline = |text: &str, shape, pixel_type| Pipeline::new(text.parse().unwrap(), 0, shape, pixel_type).unwrap();
     let gray = pipeline("gray", size, PixelType::U8);
