@@ -10,7 +10,8 @@ use std::time::{Duration, Instant, SystemTime};
 use arrow_array::{ArrayRef, FixedSizeListArray, UInt8Array};
 use arrow_schema::{DataType, Field};
 use clap::Parser;
-use pixelfeat::gpu::{Gpu, GpuError};
+use pixelfeat::gpu::{Gpu, GpuError, wgpu};
+use pixelfeat::stages::Pipeline;
 use pixelfeat::synthetic::Random;
 use pixelfeat::{
     Backend, Engine, EngineOptions, FeatureLayout, FeatureSet, FeaturesMut, ImageBatch, ImageShape, PixelType,
@@ -18,6 +19,16 @@ use pixelfeat::{
 };
 use serde_json::{Value, json};
 
+/// Chains of stages on images that stay on the device.
+const AUGMENTED: [(&str, &str); 5] = [
+    ("28x28", "crop(pad=4),hflip(0.5)"),
+    ("28x28", "randaugment(2,9)"),
+    ("32x32x3", "crop(pad=4),hflip(0.5),randaugment(2,9)"),
+    ("224x224x3", "hflip(0.5),jitter(0.4,0.4,0.4,0.1)"),
+    ("224x224x3", "resized_crop(224x224),hflip(0.5),randaugment(2,9)"),
+];
+/// Megabytes of pixels of each of them at most: so many and as many new ones are on the device at once.
+const AUGMENTED_MEGABYTES: usize = 256;
 const SHAPES: [(&str, &str); 3] = [("small", "28x28"), ("colour", "64x64x3"), ("large", "4096x4096")];
 /// Images of each case that the oracle checks.
 const CHECKED: usize = 50;
@@ -109,6 +120,11 @@ fn run(args: &Args) -> Result<(), Failure> {
     for (name, shape) in SHAPES {
         cases.push(case(args, name, shape.parse()?, &gpu, &engines)?);
     }
+    println!("\n{:<76}{:>9}{:>9}{:>9}", "million images a second, resident", "copy", "cpu", "device");
+    let mut augmented = Vec::new();
+    for (shape, chain) in AUGMENTED {
+        augmented.push(augment(args, shape.parse()?, chain, &gpu)?);
+    }
     let result = json!({
         "date": date(),
         "adapter": adapter.name, "kind": adapter.kind, "api": adapter.api, "driver": adapter.driver,
@@ -116,6 +132,7 @@ fn run(args: &Args) -> Result<(), Failure> {
         "cpu": { "model": cpu_model(), "level": cpu.level.name(), "threads": cpu.threads },
         "megabytes": args.megabytes, "runs": args.runs,
         "unit": "GB/s of pixels, best of the runs", "cases": cases,
+        "augmented_unit": "million images a second, best of the runs", "augmented": augmented,
     });
     let out = args.out.clone().or_else(|| {
         let name: String = adapter
@@ -232,8 +249,50 @@ fn case(args: &Args, name: &str, shape: ImageShape, gpu: &Arc<Gpu>, engines: &[E
     }))
 }
 
-fn gpu_wait() -> pixelfeat::gpu::wgpu::PollType {
-    pixelfeat::gpu::wgpu::PollType::wait_indefinitely()
+/// An epoch of a chain of stages over resident images, beside a copy of them on the device and the chain on the CPU.
+fn augment(args: &Args, shape: ImageShape, text: &str, gpu: &Arc<Gpu>) -> Result<Value, Failure> {
+    let images = ((args.megabytes.min(AUGMENTED_MEGABYTES) << 20) / shape.values()).max(1);
+    let mut random = Random::new(2, 0);
+    let pixels: Vec<u8> =
+        std::iter::repeat_with(|| random.bits().to_le_bytes()).flatten().take(images * shape.values()).collect();
+    let pipeline = Pipeline::new(text.parse()?, 1, shape, PixelType::U8)?;
+    let ids: Vec<u64> = (0..images as u64).collect();
+    let mut wanted = vec![0; images * pipeline.shape().values()];
+    let on_cpu = best(args.runs, || Ok(pipeline.apply(&ids, 3, &pixels, &mut wanted)?))?;
+    let there = gpu.upload(shape, &pixels)?;
+    if there.apply(&pipeline, &ids, 3)?.read_back()?.as_slice() != wanted.as_slice().into() {
+        return Err(format!("{text}: the device gives other images than the CPU").into());
+    }
+    let (device, queue) = gpu.device()?;
+    let on_device = best(args.runs, || {
+        let new = there.apply(&pipeline, &ids, 3)?;
+        device.poll(gpu_wait())?;
+        assert_eq!(new.len(), images);
+        Ok(())
+    })?;
+    let bytes = pixels.len().next_multiple_of(16) as u64;
+    let usage = wgpu::BufferUsages::COPY_SRC | wgpu::BufferUsages::COPY_DST;
+    let buffer =
+        || device.create_buffer(&wgpu::BufferDescriptor { label: None, size: bytes, usage, mapped_at_creation: false });
+    let (from, to) = (buffer(), buffer());
+    let copied = best(args.runs, || {
+        let mut encoder = device.create_command_encoder(&wgpu::CommandEncoderDescriptor { label: None });
+        encoder.copy_buffer_to_buffer(&from, 0, &to, 0, bytes);
+        queue.submit([encoder.finish()]);
+        device.poll(gpu_wait())?;
+        Ok(())
+    })?;
+    let rate = |took: Duration| images as f64 / took.as_secs_f64() / 1e6;
+    let [copy, cpu, device] = [copied, on_cpu, on_device].map(rate);
+    println!("{:<76}{copy:>9.3}{cpu:>9.3}{device:>9.3}", format!("{shape} {text}"));
+    Ok(json!({
+        "shape": shape.to_string(), "stages": text, "images": images, "copy": copy, "cpu": cpu, "device": device,
+        "checked": "all against the CPU's bytes",
+    }))
+}
+
+fn gpu_wait() -> wgpu::PollType {
+    wgpu::PollType::wait_indefinitely()
 }
 
 /// The first run pays for compilation and fresh memory, and does not count.

@@ -4,93 +4,108 @@ use std::ops::Range;
 
 use arrow_buffer::{Buffer, MutableBuffer, ScalarBuffer};
 
-use super::command::{Command, Dispatch, read_mapped, run, submit};
-use super::context::{Context, HEAD_BYTES};
+use super::command::{Command, read_mapped, run};
+use super::context::Context;
 use super::fault::GpuError;
-use super::layout::{StageParams, VECTOR_BYTES, WORKGROUP_SIZE};
+use super::layout::VECTOR_BYTES;
 use super::plan::{bands, with_halo};
 use super::resident::{Held, Images};
 use super::ring::Ring;
+use super::shader::StepFrame;
+use super::step_batches::{Draw, Work};
 use crate::base::pixels::Pixels;
 use crate::base::shape::{ImageShape, PixelType};
-use crate::stages::{Chain, Pipeline};
-use crate::steps::RECORD_WORDS;
-
-const WORD: usize = size_of::<u32>();
-/// Bytes of pixels that a dispatch of a stage writes, about.
-const BATCH_BYTES: usize = 64 << 20;
-/// Draws of all stages for the images of a batch, about: 4 MiB.
-const BATCH_DRAWS: usize = 256 << 10;
-/// The images of a batch are a multiple of this, so that the first value of every batch begins a word.
-const BATCH_MULTIPLE: usize = WORD;
-
-/// A stage on its way over images of one shape.
-struct StageStep {
-    pipeline: wgpu::ComputePipeline,
-    from: ImageShape,
-    to: ImageShape,
-}
-
-/// Images of one part that go through all stages in one submission.
-struct Batch<'a> {
-    pixels: &'a wgpu::Buffer,
-    results: &'a wgpu::Buffer,
-    /// Counted from the start of the part.
-    images: Range<usize>,
-    /// For each stage, the first four words of the record of what it drew for each image.
-    draws: Vec<[u32; 4]>,
-}
+use crate::stages::Pipeline;
 
 impl Images {
-    /// Applies a chain of stages on the device and gives the new images, which stay there. Image `i` is the one of row
-    /// `first_row + i`: the stages draw for it what they draw for that row of a run with this seed, and its values are the
-    /// same as on the CPU. These images stay as they are. A chain of no stages gives images in the same buffers. Returns
-    /// without waiting: what is submitted to the same queue comes after.
+    /// Applies a chain of stages on the device and gives the new images, which stay there. Image `i` is that of sample
+    /// `ids[i]`: its values are the same as those of [`Pipeline::apply`]. The draws are made on the host, and these images
+    /// stay as they are, so that the next epoch can begin with them. A chain of no stages gives images in the same buffers.
+    /// Returns without waiting: what is submitted to the same queue comes after.
     ///
     /// # Errors
-    /// [`GpuError::NoDeviceForm`] if a stage cannot run on the device for these pixels. [`GpuError::Shape`] if a stage
-    /// gives images of this shape none. [`GpuError::TooLarge`] if one image, or one buffer of images, is larger before or
-    /// after a stage than a buffer can be. None of these harms the device. Any other error is the device's last.
-    pub fn apply(&self, chain: &Chain, seed: u64, first_row: u64) -> Result<Self, GpuError> {
-        let gpu = &*self.gpu;
-        let ring = gpu.ring()?;
-        let shapes = self.shapes(chain)?;
+    /// [`GpuError::OtherImages`] if the pipeline is one for images of another shape or type. [`GpuError::NotThere`] if there
+    /// are not as many images as numbers. [`GpuError::NoDeviceForm`] if a stage cannot run on the device for these pixels.
+    /// [`GpuError::TooLarge`] if one image, or one buffer of images, is larger before or after a step than a buffer can be.
+    /// None of these harms the device. Any other error is the device's last.
+    ///
+    /// # Examples
+    /// ```
+    /// use std::sync::Arc;
+    /// use pixelfeat::PixelType;
+    /// use pixelfeat::gpu::{Gpu, GpuError};
+    /// use pixelfeat::stages::Pipeline;
+    ///
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let gpu = match Gpu::open(true) {
+    ///     Ok(gpu) => Arc::new(gpu),
+    ///     Err(GpuError::NoAdapter(_)) => return Ok(()),
+    ///     Err(error) => return Err(error.into()),
+    /// };
+    /// let pipeline = Pipeline::new("crop(pad=1),hflip(0.5)".parse()?, 7, "4x4".parse()?, PixelType::U8)?;
+    /// let digits = gpu.upload("4x4".parse()?, &[9u8; 2 * 16])?;
+    /// for epoch in 0..3 {
+    ///     // The samples 40 and 41.
+    ///     let augmented = digits.apply(&pipeline, &[40, 41], epoch)?;
+    ///     assert_eq!(augmented.len(), 2);
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn apply(&self, pipeline: &Pipeline, ids: &[u64], epoch: u32) -> Result<Self, GpuError> {
+        self.gpu.ring()?;
         let pixel_type = self.pixel_type;
-        let new = |held, parts| {
-            let shape = shapes.last().copied().unwrap_or(self.shape);
-            Self { gpu: self.gpu.clone(), pixel_type, shape, images: self.images, held, parts }
-        };
-        if chain.is_empty() {
-            return Ok(new(self.held, self.parts.clone()));
+        let (shapes, wanted) = pipeline.slots();
+        if (shapes[0], wanted) != (self.shape, pixel_type) {
+            let (shape, wanted_shape) = (self.shape, shapes[0]);
+            return Err(GpuError::OtherImages(format!(
+                "it takes {wanted_shape} {wanted} images, and these are {shape} {pixel_type}"
+            )));
         }
-        let part_images = self.part_images(ring, &shapes)?;
-        let parts = self.steps(ring, chain, &shapes).and_then(|steps| {
-            let pipeline = Pipeline::new(chain.clone(), seed, self.shape, pixel_type);
-            let pipeline = pipeline.map_err(|error| GpuError::Shape(error.to_string()))?;
-            ring.context.scoped(|| self.run_steps(ring, &pipeline, &steps, first_row, part_images))
-        });
-        Ok(new(Held::Images(part_images), parts.map_err(|error| gpu.failed(error))?))
+        if ids.len() != self.images {
+            return Err(GpuError::NotThere { start: 0, end: ids.len(), images: self.images });
+        }
+        if pipeline.chain().is_empty() {
+            return Ok(Self { gpu: self.gpu.clone(), parts: self.parts.clone(), ..*self });
+        }
+        if let Some(stage) = pipeline.chain().stages().iter().find(|stage| !stage.on_device(pixel_type)) {
+            return Err(GpuError::NoDeviceForm { stage: stage.name(), pixel_type });
+        }
+        self.apply_drawn(&shapes, ids, &pipeline.drawing(epoch), Work::frame(pixel_type, &shapes))
     }
 
-    /// The shape of the images, and that after each stage.
-    fn shapes(&self, chain: &Chain) -> Result<Vec<ImageShape>, GpuError> {
-        let mut shapes = vec![self.shape];
-        for stage in chain.stages() {
-            let shape = stage.shape(shapes[shapes.len() - 1]);
-            shapes.push(shape.map_err(|error| GpuError::Shape(error.to_string()))?);
-        }
-        Ok(shapes)
+    /// Applies what is drawn. The shapes are those of images before each slot, and after the last one.
+    pub(super) fn apply_drawn(
+        &self,
+        shapes: &[ImageShape],
+        ids: &[u64],
+        draw: Draw<'_>,
+        frame: StepFrame,
+    ) -> Result<Self, GpuError> {
+        let ring = self.gpu.ring()?;
+        let part_images = self.part_images(ring, shapes)?;
+        let work = Work { ring, images: self, shapes, frame, part_images };
+        let parts = ring.context.scoped(|| work.run(ids, draw)).map_err(|error| self.gpu.failed(error))?;
+        Ok(Self {
+            gpu: self.gpu.clone(),
+            pixel_type: self.pixel_type,
+            shape: shapes[shapes.len() - 1],
+            images: self.images,
+            held: Held::Images(part_images),
+            parts,
+        })
     }
 
-    fn image_bytes(&self, shape: ImageShape) -> usize {
+    pub(super) fn image_bytes(&self, shape: ImageShape) -> usize {
         shape.values() * self.pixel_type.bytes()
     }
 
     /// How many images each part has, if so many of every shape fit a buffer.
     fn part_images(&self, ring: &Ring, shapes: &[ImageShape]) -> Result<usize, GpuError> {
         let limits = &ring.context.limits;
-        // Kernels count bytes in 32 bits.
-        let max = limits.max_storage_buffer_binding_size.min(limits.max_buffer_size).min(u64::from(u32::MAX));
+        // Kernels count bytes in 32 bits, and look a word ahead.
+        let max = limits.max_storage_buffer_binding_size.min(limits.max_buffer_size);
+        let max = max.min(u64::from(u32::MAX) - VECTOR_BYTES as u64);
         let largest = shapes.iter().map(|&shape| self.image_bytes(shape)).max().unwrap_or(0);
         let one = self.gpu.part_bytes(&ring.context) as u64;
         let Held::Images(images) = self.held else {
@@ -104,130 +119,6 @@ impl Images {
         } else {
             Ok(images)
         }
-    }
-
-    fn steps(&self, ring: &Ring, chain: &Chain, shapes: &[ImageShape]) -> Result<Vec<StageStep>, GpuError> {
-        let pixel_type = self.pixel_type;
-        let forms = chain.stages().iter().map(|stage| {
-            stage
-                .device(pixel_type)
-                .filter(|_| stage.slots() == 1)
-                .ok_or(GpuError::NoDeviceForm { stage: stage.name(), pixel_type })
-        });
-        // Nothing is compiled for a chain that cannot run.
-        let forms = forms.collect::<Result<Vec<_>, _>>()?;
-        let steps = forms.iter().zip(shapes.windows(2)).map(|(form, shapes)| {
-            Ok(StageStep { pipeline: ring.stages.of(&ring.context, form, pixel_type)?, from: shapes[0], to: shapes[1] })
-        });
-        steps.collect()
-    }
-
-    /// Applies the steps part by part, and batch by batch. Between stages the images of a batch are in two buffers that
-    /// alternate.
-    fn run_steps(
-        &self,
-        ring: &Ring,
-        pipeline: &Pipeline,
-        steps: &[StageStep],
-        first_row: u64,
-        part_images: usize,
-    ) -> Result<Vec<wgpu::Buffer>, GpuError> {
-        use wgpu::BufferUsages as Use;
-        let context = &ring.context;
-        let buffer = |label, images: usize, image_bytes: usize, usage| {
-            let bytes = (images * image_bytes).next_multiple_of(VECTOR_BYTES);
-            context.buffer(label, bytes as u64, usage, false)
-        };
-        let Some((last, inner)) = steps.split_last() else { return Ok(Vec::new()) };
-        let largest = steps.iter().flat_map(|step| [step.from, step.to]).map(|shape| self.image_bytes(shape)).max();
-        let batch_bytes = BATCH_BYTES.min(self.gpu.part_bytes(context));
-        let batch_images = (batch_bytes / largest.unwrap_or(1)).min(BATCH_DRAWS / steps.len()).max(1);
-        let batch_images = batch_images.next_multiple_of(BATCH_MULTIPLE);
-        // As large as the largest image that each of the two holds.
-        let between = (0..inner.len().min(2)).map(|first| {
-            let images = batch_images.min(part_images).min(self.images);
-            let bytes = inner.iter().skip(first).step_by(2).map(|step| self.image_bytes(step.to)).max();
-            buffer("between stages", images, bytes.unwrap_or(0), Use::STORAGE)
-        });
-        let between: Vec<_> = between.collect();
-        let mut parts = Vec::with_capacity(self.parts.len());
-        for (number, pixels) in self.parts.iter().enumerate() {
-            let start = number * part_images;
-            let images = part_images.min(self.images - start);
-            let results = buffer("images", images, self.image_bytes(last.to), Use::STORAGE | Use::COPY_SRC);
-            for first in (0..images).step_by(batch_images) {
-                let range = first..images.min(first + batch_images);
-                let rows = start + range.start..start + range.end;
-                let records: Vec<_> =
-                    rows.map(|row| pipeline.parameters(first_row.wrapping_add(row as u64), 0).records()).collect();
-                let first = |record: &[u32; RECORD_WORDS]| [record[0], record[1], record[2], record[3]];
-                let of_stage = |stage: usize| records.iter().map(move |records| first(&records[stage]));
-                let draws = (0..steps.len()).flat_map(of_stage).collect();
-                let batch = Batch { pixels, results: &results, images: range, draws };
-                self.run_batch(ring, steps, &between, &batch)?;
-            }
-            parts.push(results);
-        }
-        Ok(parts)
-    }
-
-    fn run_batch(
-        &self,
-        ring: &Ring,
-        steps: &[StageStep],
-        between: &[wgpu::Buffer],
-        batch: &Batch<'_>,
-    ) -> Result<(), GpuError> {
-        use wgpu::BufferUsages as Use;
-        let (context, images) = (&ring.context, batch.images.len());
-        let words = |images: usize, shape| (images * self.image_bytes(shape)).div_ceil(WORD);
-        let last = steps.len() - 1;
-        let params: Vec<_> = steps
-            .iter()
-            .enumerate()
-            .map(|(at, step)| StageParams {
-                first: if at == 0 { batch.images.start as u32 } else { 0 },
-                images: images as u32,
-                height: step.from.height() as u32,
-                width: step.from.width() as u32,
-                channels: step.from.channels() as u32,
-                to_height: step.to.height() as u32,
-                to_width: step.to.width() as u32,
-                to_channels: step.to.channels() as u32,
-                first_draw: (at * images) as u32,
-                first_word: if at == last { words(batch.images.start, step.to) as u32 } else { 0 },
-            })
-            .collect();
-        // The params of each stage have a head of their own, and the draws follow the heads.
-        let heads = steps.len() as u64 * HEAD_BYTES;
-        let draw_bytes: &[u8] = bytemuck::cast_slice(&batch.draws);
-        let told = context.buffer("stages", heads + draw_bytes.len() as u64, Use::UNIFORM | Use::STORAGE, true);
-        let part = |offset, bytes| {
-            wgpu::BindingResource::Buffer(wgpu::BufferBinding {
-                buffer: &told,
-                offset,
-                size: wgpu::BufferSize::new(bytes),
-            })
-        };
-        let bindings: Vec<_> = (0..steps.len())
-            .map(|at| {
-                let pixels = if at == 0 { batch.pixels } else { &between[(at - 1) % 2] };
-                let results = if at == last { batch.results } else { &between[at % 2] };
-                let (params, draws) = (part(at as u64 * HEAD_BYTES, HEAD_BYTES), part(heads, draw_bytes.len() as u64));
-                ring.stages.bind(&context.device, params, draws, pixels, results)
-            })
-            .collect();
-        let heads_at =
-            params.iter().enumerate().map(|(at, params)| (at as u64 * HEAD_BYTES, bytemuck::bytes_of(params)));
-        let pieces = heads_at.chain([(heads, draw_bytes)]).collect();
-        let dispatches = steps.iter().zip(&bindings).map(|(step, bindings)| Dispatch {
-            pipeline: &step.pipeline,
-            bindings,
-            groups: words(images, step.to).div_ceil(WORKGROUP_SIZE as usize),
-        });
-        let compute = Command::Compute { dispatches: dispatches.collect(), timestamps: None };
-        submit(context, &[Command::Upload { to: &told, pieces, threads: 1 }, compute])?;
-        Ok(())
     }
 
     /// Copies the images back to the host: the values of all of them, image after image, in their type. Waits until they

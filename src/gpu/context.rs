@@ -183,7 +183,7 @@ fn check_limits(limits: &wgpu::Limits) -> Result<(), GpuError> {
     let needed = [
         ("max_storage_buffer_binding_size", MIN_BUFFER_BYTES, limits.max_storage_buffer_binding_size),
         ("max_buffer_size", MIN_BUFFER_BYTES + HEAD_BYTES, limits.max_buffer_size),
-        ("max_storage_buffers_per_shader_stage", 3, limits.max_storage_buffers_per_shader_stage.into()),
+        ("max_storage_buffers_per_shader_stage", 4, limits.max_storage_buffers_per_shader_stage.into()),
         (
             "max_compute_workgroup_storage_size",
             WORKGROUP_BYTES as u64,

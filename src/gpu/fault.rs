@@ -77,9 +77,9 @@ pub enum GpuError {
         /// The type of the pixels.
         pixel_type: PixelType,
     },
-    /// A chain of stages gives images of this shape none that images can have. The device is unharmed.
-    #[error("the stages give these images no shape: {0}")]
-    Shape(String),
+    /// A pipeline of stages is one for images of another shape or type. The device is unharmed.
+    #[error("the pipeline is not for these images: {0}")]
+    OtherImages(String),
     /// The features have no form for the device, or none for these pixels, or their values of one block of images do not
     /// fit a workgroup's memory. The device is unharmed.
     #[error("the device has no form of these features, or they do not fit the memory of a workgroup")]

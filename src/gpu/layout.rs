@@ -18,8 +18,10 @@ pub const INPUT_BINDING: u32 = 1;
 /// What is written: records, or features.
 pub const OUTPUT_BINDING: u32 = 2;
 
-/// For stages: what they drew for each image, four words an image.
-pub const DRAWS_BINDING: u32 = 3;
+/// For steps: shapes, records and tables.
+pub const TOLD_BINDING: u32 = 3;
+/// For steps on images of any size: what was measured over each image.
+pub const MEASURES_BINDING: u32 = 4;
 
 /// The entry point that makes the records of whole images, some a workgroup.
 pub const WHOLE_ENTRY: &str = "whole";
@@ -29,8 +31,13 @@ pub const TILES_ENTRY: &str = "tiles";
 pub const MERGE_ENTRY: &str = "merge";
 /// The entry point that makes features from the records of images.
 pub const FINISH_ENTRY: &str = "finish";
-/// The entry point that makes the images that a stage gives.
-pub const STAGE_ENTRY: &str = "stage";
+/// The entry point that applies one slot of steps to images of any size.
+pub const APPLY_ENTRY: &str = "apply";
+/// The entry points that measure images before that: to set the measures to 0, to count, and to make of the counts what
+/// steps need.
+pub const MEASURE_ENTRIES: [&str; 3] = ["clear", "measure", "prepare"];
+/// The entry point that applies all slots to small images, one a workgroup.
+pub const WHOLE_STEPS_ENTRY: &str = "whole";
 
 /// The numbers of a plan that every kernel has, as the shaders name them and in the order of [`Params::numbers`]. Those of
 /// the feature families follow them.
@@ -81,48 +88,50 @@ pub struct Params {
     pub numbers: [u32; MAX_NUMBERS],
 }
 
-/// What a dispatch of a stage is told: the twin of the shaders' `StageParams`.
+/// Words of workgroup memory that a small image takes in a kernel that applies all steps to it; it lies there twice, and
+/// the measures take what is left.
+pub const HALF_WORDS: usize = 1600;
+/// Words that the measures of an image take.
+pub const MEASURES: usize = 776;
+/// What is left takes the measures and what prepares them.
+const _: () = assert!(2 * HALF_WORDS + MEASURES + 2 * 48 <= WORKGROUP_BYTES / 4);
+/// Words of an image that a workgroup writes.
+pub const PART_WORDS: usize = 8 * WORKGROUP_SIZE as usize;
+/// Pixels of an image that a workgroup measures.
+pub const MEASURED_PIXELS: usize = 8192;
+
+/// What a dispatch of steps is told: the twin of the shaders' `StepParams`.
 #[repr(C)]
 #[derive(Debug, Clone, Copy, PartialEq, Pod, Zeroable)]
-pub struct StageParams {
+pub struct StepParams {
+    /// Images.
+    pub images: u32,
     /// The first image that is read, counted from the start of the pixels.
     pub first: u32,
-    /// Images from there on.
-    pub images: u32,
-    /// The shape of the images that are read.
-    pub height: u32,
-    /// See `height`.
-    pub width: u32,
-    /// See `height`.
-    pub channels: u32,
-    /// The shape of the images that are written.
-    pub to_height: u32,
-    /// See `to_height`.
-    pub to_width: u32,
-    /// See `to_height`.
-    pub to_channels: u32,
-    /// The place of the first image's draw.
-    pub first_draw: u32,
-    /// The first word that is written.
-    pub first_word: u32,
+    /// Values from image to image there.
+    pub stride: u32,
+    /// The first image that is written, counted from the start of the results.
+    pub to_first: u32,
+    /// Values from image to image there.
+    pub to_stride: u32,
+    /// 1 if neighbouring images share words there.
+    pub gapless: u32,
+    /// The slot that is applied, unless all are.
+    pub slot: u32,
+    /// Slots of an image.
+    pub slots: u32,
+    /// Where the records begin in what is told, in words.
+    pub records: u32,
+    /// Where the tables begin in what is told, in words.
+    pub tables: u32,
 }
 
-impl StageParams {
+impl StepParams {
     /// The names of the members, in their order; all are `u32`.
-    pub const NAMES: [&str; 10] = [
-        "first",
-        "images",
-        "height",
-        "width",
-        "channels",
-        "to_height",
-        "to_width",
-        "to_channels",
-        "first_draw",
-        "first_word",
-    ];
+    pub const NAMES: [&str; 10] =
+        ["images", "first", "stride", "to_first", "to_stride", "gapless", "slot", "slots", "records", "tables"];
 }
 
-const _: () = assert!(size_of::<StageParams>() == 4 * StageParams::NAMES.len());
+const _: () = assert!(size_of::<StepParams>() == 4 * StepParams::NAMES.len());
 const _: () = assert!(size_of::<Params>() == 4 * (8 + MAX_NUMBERS));
 const _: () = assert!(align_of::<Params>() == 4);

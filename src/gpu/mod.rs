@@ -18,7 +18,10 @@ mod shader;
 #[cfg(test)]
 mod shader_tests;
 mod slot;
-mod stage_kernels;
+mod step_batches;
+mod step_kernels;
+#[cfg(test)]
+mod step_tests;
 mod stream;
 #[cfg(test)]
 pub(crate) mod tests;
@@ -211,7 +214,7 @@ impl Gpu {
                 | GpuError::Buffer(_)
                 | GpuError::Floats
                 | GpuError::NoDeviceForm { .. }
-                | GpuError::Shape(_)
+                | GpuError::OtherImages(_)
                 | GpuError::Unsupported
         );
         let Some(ring) = self.ring.as_ref().filter(|_| !harmless) else { return error };

@@ -9,7 +9,7 @@ use super::fault::{Fault, GpuError, unpanicked};
 use super::kernels::{Kernel, Kernels};
 use super::plan::{BlockPlan, Chunk};
 use super::slot::{Buffers, Needs, PixelOrigin, TransferMode};
-use super::stage_kernels::StageKernels;
+use super::step_kernels::StepKernels;
 
 /// Slots at most: two for each of the most threads that feed them.
 pub(super) const MAX_SLOTS: usize = 16;
@@ -18,7 +18,7 @@ pub(super) const MAX_SLOTS: usize = 16;
 pub(super) struct Ring {
     pub(super) context: Context,
     pub(super) kernels: Kernels,
-    pub(super) stages: StageKernels,
+    pub(super) steps: StepKernels,
     pool: Mutex<Pool>,
     returned: Condvar,
 }
@@ -33,8 +33,8 @@ struct Pool {
 impl Ring {
     pub(super) fn new(context: Context, checked: bool) -> Result<Self, GpuError> {
         let kernels = Kernels::new(&context, checked)?;
-        let stages = StageKernels::new(&context)?;
-        Ok(Self { context, kernels, stages, pool: Mutex::default(), returned: Condvar::new() })
+        let steps = StepKernels::new(&context)?;
+        Ok(Self { context, kernels, steps, pool: Mutex::default(), returned: Condvar::new() })
     }
 
     /// A slot, if one is free.

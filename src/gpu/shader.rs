@@ -1,14 +1,14 @@
 //! The shaders, composed of their parts. Feature kernels: the numbers of a plan, workgroup memory, the frame, and feature
-//! families. Kernels of stages: a frame and one stage.
+//! families. Kernels of steps: a frame and the steps.
 
 use std::fmt::Write;
 
-use super::layout::{StageParams, WORKGROUP_BYTES};
+use super::layout::{HALF_WORDS, MEASURED_PIXELS, MEASURES, PART_WORDS, StepParams, WORKGROUP_BYTES};
 use super::plan::BlockPlan;
 use crate::base::shape::PixelType;
 use crate::features::FeatureSet;
 use crate::features::family::DeviceForm;
-use crate::stages::DeviceStage;
+use crate::steps::device::shaders;
 
 /// Where kernels have the numbers of a plan from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -21,7 +21,12 @@ pub(super) enum Numbers {
 
 const FRAME: &str = include_str!("../../shaders/frame.wgsl");
 const FINISH: &str = include_str!("../../shaders/finish.wgsl");
-const STAGE: &str = include_str!("../../shaders/stage.wgsl");
+const STEPS: &str = include_str!("../../shaders/steps.wgsl");
+const STEPS_WIDE: &str = include_str!("../../shaders/steps_wide.wgsl");
+const STEPS_WIDE_MEASURES: &str = include_str!("../../shaders/steps_wide_measures.wgsl");
+const STEPS_WHOLE: &str = include_str!("../../shaders/steps_whole.wgsl");
+const STEPS_WHOLE_MEASURES: &str = include_str!("../../shaders/steps_whole_measures.wgsl");
+const STEPS_WHOLE_FLOATS: &str = include_str!("../../shaders/steps_whole_floats.wgsl");
 const MEMORY_SIZED: &str = include_str!("../../shaders/memory_sized.wgsl");
 const MEMORY_FIXED: &str = include_str!("../../shaders/memory_fixed.wgsl");
 
@@ -46,16 +51,34 @@ pub(super) fn compose(set: &FeatureSet, pixel_type: PixelType, numbers: Numbers)
     source
 }
 
-/// The WGSL of the kernel of a stage for a pixel type.
-pub(super) fn compose_stage(stage: &DeviceStage, pixel_type: PixelType) -> String {
-    let members: String = StageParams::NAMES.iter().map(|name| format!("    {name}: u32,\n")).collect();
-    let mut source = format!("struct StageParams {{\n{members}}}\nconst VALUE_BYTES: u32 = {}u;\n", pixel_type.bytes());
-    for (name, value) in &stage.constants {
-        let _ = writeln!(source, "const {name}: u32 = {value}u;");
-    }
-    source.push_str(STAGE);
-    source.push_str(stage.wgsl);
-    source
+/// Which images the kernels of steps are for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) enum StepFrame {
+    /// Images of any size: a slot a dispatch.
+    Wide,
+    /// Images that fit workgroup memory twice: all slots in one dispatch.
+    Whole,
+}
+
+/// The WGSL of the kernels of steps for a pixel type.
+pub(super) fn compose_steps(frame: StepFrame, pixel_type: PixelType) -> String {
+    let members: String = StepParams::NAMES.iter().map(|name| format!("    {name}: u32,\n")).collect();
+    let largest = if pixel_type == PixelType::U8 { 255 } else { 65_535 };
+    let floats = pixel_type == PixelType::F32;
+    let frames: &[&str] = match (frame, floats) {
+        (StepFrame::Wide, false) => &[STEPS_WIDE, STEPS_WIDE_MEASURES],
+        (StepFrame::Wide, true) => &[STEPS_WIDE],
+        (StepFrame::Whole, false) => &[STEPS_WHOLE, STEPS_WHOLE_MEASURES],
+        (StepFrame::Whole, true) => &[STEPS_WHOLE, STEPS_WHOLE_FLOATS],
+    };
+    format!(
+        "struct StepParams {{\n{members}}}\nconst VALUE_BYTES: u32 = {}u;\nconst LARGEST: u32 = {largest}u;\n\
+         const MEASURES: u32 = {MEASURES}u;\nconst HALF_WORDS: u32 = {HALF_WORDS}u;\n\
+         const PART_WORDS: u32 = {PART_WORDS}u;\nconst MEASURED_PIXELS: u32 = {MEASURED_PIXELS}u;\n{STEPS}{}{}",
+        pixel_type.bytes(),
+        frames.concat(),
+        shaders(pixel_type),
+    )
 }
 
 /// `Params`, constants, and a function for each number of the plan.

@@ -5,15 +5,15 @@ use std::collections::BTreeMap;
 use std::mem::offset_of;
 
 use super::layout::{
-    DRAWS_BINDING, FINISH_ENTRY, GROUP, INPUT_BINDING, MERGE_ENTRY, OUTPUT_BINDING, PARAMS_BINDING, Params,
-    STAGE_ENTRY, StageParams, TILES_ENTRY, WHOLE_ENTRY, WORKGROUP_BYTES, WORKGROUP_SIZE,
+    APPLY_ENTRY, FINISH_ENTRY, GROUP, INPUT_BINDING, MEASURE_ENTRIES, MEASURES_BINDING, MERGE_ENTRY, OUTPUT_BINDING,
+    PARAMS_BINDING, Params, StepParams, TILES_ENTRY, TOLD_BINDING, WHOLE_ENTRY, WHOLE_STEPS_ENTRY, WORKGROUP_BYTES,
+    WORKGROUP_SIZE,
 };
 use super::plan::BlockPlan;
-use super::shader::{Numbers, compose, compose_stage};
+use super::shader::{Numbers, StepFrame, compose, compose_steps};
 use crate::base::shape::PixelType;
 use crate::features::FeatureSet;
 use crate::features::family::DeviceForm;
-use crate::stages::Stage;
 use naga::valid::{Capabilities, ValidationFlags, Validator};
 use naga::{AddressSpace, Module, StorageAccess, TypeInner};
 
@@ -43,14 +43,10 @@ fn compositions() -> Vec<Composition> {
     all
 }
 
-/// The names and the WGSL of every stage that has a form for the device, for every pixel type that it has one for.
-fn stage_compositions() -> Vec<(String, String)> {
-    let kinds = Stage::examples().into_iter().flat_map(|stage| PIXEL_TYPES.map(|t| (stage.clone(), t)));
-    let composed = kinds.filter_map(|(stage, pixel_type)| {
-        let form = stage.device(pixel_type)?;
-        Some((format!("{stage}, {pixel_type}"), compose_stage(&form, pixel_type)))
-    });
-    composed.collect()
+/// The kernels of steps for every frame and pixel type: what to call them, and their WGSL.
+fn step_compositions() -> Vec<(String, StepFrame, PixelType, String)> {
+    let kinds = [StepFrame::Wide, StepFrame::Whole].into_iter().flat_map(|frame| PIXEL_TYPES.map(|t| (frame, t)));
+    kinds.map(|(frame, t)| (format!("{frame:?}, {t}"), frame, t, compose_steps(frame, t))).collect()
 }
 
 /// What is bound to each binding of a module.
@@ -78,7 +74,7 @@ fn parse(name: &str, source: &str) -> Module {
 fn every_shader_file_is_part_of_a_composition() {
     let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("shaders");
     let all: Vec<_> = compositions().into_iter().map(|composition| composition.source).collect();
-    let all: Vec<_> = all.into_iter().chain(stage_compositions().into_iter().map(|(_, source)| source)).collect();
+    let all: Vec<_> = all.into_iter().chain(step_compositions().into_iter().map(|(.., source)| source)).collect();
     for file in std::fs::read_dir(folder).unwrap() {
         let path = file.unwrap().path();
         let text = std::fs::read_to_string(&path).unwrap();
@@ -91,41 +87,53 @@ fn compositions_are_valid_and_ask_for_no_feature() {
     for Composition { name, source, .. } in compositions() {
         validate(&name, &source);
     }
-    for (name, source) in stage_compositions() {
+    for (name, .., source) in step_compositions() {
         validate(&name, &source);
     }
 }
 
 #[test]
-fn stages_are_laid_out_as_the_host_believes() {
+fn steps_are_laid_out_as_the_host_believes() {
     let read = AddressSpace::Storage { access: StorageAccess::LOAD };
     let read_write = AddressSpace::Storage { access: StorageAccess::LOAD | StorageAccess::STORE };
-    for (name, source) in stage_compositions() {
+    for (name, frame, pixel_type, source) in step_compositions() {
         let module = parse(&name, &source);
-        let [entry] = module.entry_points.as_slice() else { panic!("{name}: one entry point is wanted") };
-        assert_eq!((entry.name.as_str(), entry.stage), (STAGE_ENTRY, naga::ShaderStage::Compute), "{name}");
-        assert_eq!(entry.workgroup_size, [WORKGROUP_SIZE, 1, 1], "{name}");
+        let entries: Vec<_> = module.entry_points.iter().map(|entry| entry.name.as_str()).collect();
+        let wanted = match (frame, pixel_type) {
+            (StepFrame::Whole, _) => vec![WHOLE_STEPS_ENTRY],
+            (StepFrame::Wide, PixelType::F32) => vec![APPLY_ENTRY],
+            (StepFrame::Wide, _) => [[APPLY_ENTRY].as_slice(), &MEASURE_ENTRIES].concat(),
+        };
+        assert_eq!(entries, wanted, "{name}");
+        for entry in &module.entry_points {
+            assert_eq!(entry.stage, naga::ShaderStage::Compute, "{name}");
+            assert_eq!(entry.workgroup_size, [WORKGROUP_SIZE, 1, 1], "{name}");
+        }
+        let measures = if frame == StepFrame::Wide { Some((MEASURES_BINDING, vec![read_write])) } else { None };
         let wanted = [
             (PARAMS_BINDING, vec![AddressSpace::Uniform]),
             (INPUT_BINDING, vec![read]),
             (OUTPUT_BINDING, vec![read_write]),
-            (DRAWS_BINDING, vec![read]),
+            (TOLD_BINDING, vec![read]),
         ];
-        assert_eq!(bound(&name, &module), wanted.into(), "{name}");
+        assert_eq!(bound(&name, &module), wanted.into_iter().chain(measures).collect(), "{name}");
+        let memory = module.global_variables.iter().filter(|(_, variable)| variable.space == AddressSpace::WorkGroup);
+        let bytes: u32 = memory.map(|(_, variable)| module.types[variable.ty].inner.size(module.to_ctx())).sum();
+        assert!(bytes as usize <= WORKGROUP_BYTES, "{name}: {bytes} bytes of workgroup memory");
     }
     let twin = [
-        offset_of!(StageParams, first),
-        offset_of!(StageParams, images),
-        offset_of!(StageParams, height),
-        offset_of!(StageParams, width),
-        offset_of!(StageParams, channels),
-        offset_of!(StageParams, to_height),
-        offset_of!(StageParams, to_width),
-        offset_of!(StageParams, to_channels),
-        offset_of!(StageParams, first_draw),
-        offset_of!(StageParams, first_word),
+        offset_of!(StepParams, images),
+        offset_of!(StepParams, first),
+        offset_of!(StepParams, stride),
+        offset_of!(StepParams, to_first),
+        offset_of!(StepParams, to_stride),
+        offset_of!(StepParams, gapless),
+        offset_of!(StepParams, slot),
+        offset_of!(StepParams, slots),
+        offset_of!(StepParams, records),
+        offset_of!(StepParams, tables),
     ];
-    assert_eq!(twin, std::array::from_fn(|member| 4 * member), "in the order of `StageParams::NAMES`");
+    assert_eq!(twin, std::array::from_fn(|member| 4 * member), "in the order of `StepParams::NAMES`");
 }
 
 #[test]

@@ -11,9 +11,7 @@ use crate::base::random::Random;
 use crate::base::shape::{ImageShape, PixelType};
 use crate::features::family::DeviceForm;
 use crate::features::{FeatureLayout, FeatureSet, FeaturesMut};
-use crate::images::PixelValue;
 use crate::reference;
-use crate::stages::{Chain, Gray, Pipeline, Stage};
 
 /// The GPU to test on, or `None` where there is none; `PIXELFEAT_REQUIRE_GPU=1` makes that a failure.
 pub(crate) fn gpu() -> Option<Gpu> {
@@ -32,23 +30,23 @@ pub(crate) fn gpu() -> Option<Gpu> {
     }
 }
 
-fn layout(shape: ImageShape, scale: f64) -> FeatureLayout {
+pub(super) fn layout(shape: ImageShape, scale: f64) -> FeatureLayout {
     FeatureSet::default().layout(shape, scale).unwrap()
 }
 
 /// Rows of some images, NaN until something is written.
 #[derive(Debug, Clone, PartialEq)]
-struct Got {
+pub(super) struct Got {
     values: Vec<f32>,
     stride: usize,
 }
 
 impl Got {
-    fn new(images: usize, layout: &FeatureLayout) -> Self {
+    pub(super) fn new(images: usize, layout: &FeatureLayout) -> Self {
         Self { values: vec![f32::NAN; images * layout.stride()], stride: layout.stride() }
     }
 
-    fn out(&mut self) -> FeaturesMut<'_> {
+    pub(super) fn out(&mut self) -> FeaturesMut<'_> {
         FeaturesMut::new(&mut self.values, self.stride).unwrap()
     }
 
@@ -56,7 +54,7 @@ impl Got {
         self.values.chunks(self.stride)
     }
 
-    fn bits(&self) -> Vec<u32> {
+    pub(super) fn bits(&self) -> Vec<u32> {
         self.values.iter().map(|value| value.to_bits()).collect()
     }
 }
@@ -66,13 +64,13 @@ fn featurize<P: Pixel>(gpu: &Gpu, shape: ImageShape, scale: f64, pixels: &[P]) -
     featurize_to(gpu, &layout(shape, scale), pixels)
 }
 
-fn featurize_to<P: Pixel>(gpu: &Gpu, layout: &FeatureLayout, pixels: &[P]) -> Result<Got, GpuError> {
+pub(super) fn featurize_to<P: Pixel>(gpu: &Gpu, layout: &FeatureLayout, pixels: &[P]) -> Result<Got, GpuError> {
     let mut got = Got::new(pixels.len() / layout.shape().values(), layout);
     gpu.featurize(layout, P::slice(pixels), got.out())?;
     Ok(got)
 }
 
-trait Integer: Pixel + Debug {
+pub(super) trait Integer: Pixel + Debug {
     const MAX: Self;
     const SCALE: f64;
     fn truncated(bits: u64) -> Self;
@@ -102,7 +100,7 @@ fn oracle<P: Pixel>(shape: ImageShape, scale: f64, pixels: &[P]) -> Got {
     oracle_of(&layout(shape, scale), pixels)
 }
 
-fn oracle_of<P: Pixel>(layout: &FeatureLayout, pixels: &[P]) -> Got {
+pub(super) fn oracle_of<P: Pixel>(layout: &FeatureLayout, pixels: &[P]) -> Got {
     let images = pixels.chunks(layout.shape().values());
     let rows = images.flat_map(|image| reference::features(layout, P::slice(image)));
     Got { values: rows.collect(), stride: layout.stride() }
@@ -121,7 +119,7 @@ fn assert_exact_of<P: Integer>(gpu: &Gpu, set: &FeatureSet, shape: ImageShape, p
     assert!(got.bits() == oracle_of(&layout, pixels).bits(), "{set}, {} {shape} {what}", P::TYPE);
 }
 
-fn random<P: Integer>(len: usize, seed: u64) -> Vec<P> {
+pub(super) fn random<P: Integer>(len: usize, seed: u64) -> Vec<P> {
     let mut random = Random::new(seed, 0);
     (0..len).map(|_| P::truncated(random.bits() >> 20)).collect()
 }
@@ -131,7 +129,7 @@ fn cycle<P: Integer>(len: usize) -> Vec<P> {
     (0..len).map(|i| P::truncated(i as u64 % 251)).collect()
 }
 
-fn shape(text: &str) -> ImageShape {
+pub(super) fn shape(text: &str) -> ImageShape {
     text.parse().unwrap()
 }
 
@@ -461,7 +459,7 @@ fn resident_floats_are_those_of_the_stream() {
 }
 
 /// A buffer as an application makes one.
-fn application_buffer(gpu: &Gpu, size: usize, usage: wgpu::BufferUsages, bytes: &[u8]) -> wgpu::Buffer {
+pub(super) fn application_buffer(gpu: &Gpu, size: usize, usage: wgpu::BufferUsages, bytes: &[u8]) -> wgpu::Buffer {
     let (device, queue) = gpu.device().unwrap();
     let usage = usage | wgpu::BufferUsages::COPY_DST;
     let descriptor = wgpu::BufferDescriptor { label: None, size: size as u64, usage, mapped_at_creation: false };
@@ -551,129 +549,16 @@ fn resident_images_of_a_lost_device_are_an_error() {
     }
 }
 
-/// Every stage that runs on the device for these pixels alone, all of them in turn, and all again and again.
-fn device_chains(pixel_type: PixelType) -> Vec<Chain> {
-    let stages = Stage::examples().into_iter().filter(|stage| stage.device(pixel_type).is_some());
-    let stages: Vec<Stage> = stages.collect();
-    let mut chains: Vec<Chain> = stages.iter().map(|stage| Chain::new().with(stage.clone())).collect();
-    for times in 2..=3 {
-        let many: Vec<Stage> = (0..times).flat_map(|_| stages.clone()).collect();
-        chains.push(many.iter().rev().cloned().collect());
-        chains.push(many.into_iter().collect());
-    }
-    chains
-}
-
-/// Images through every chain on the device against the same chain on the CPU: the shape and the values of each result.
-fn staged<P: PixelValue>(there: &Images, pixels: &[P], mut check: impl FnMut(&Images, &[P], &str)) {
-    let (shape, pixel_type) = (there.shape(), there.pixel_type);
-    for chain in device_chains(pixel_type) {
-        let what = format!("{chain}, {pixel_type} {} {shape}", there.len());
-        let (seed, first_row) = (9, u64::from(u32::MAX) - 1);
-        let got = there.apply(&chain, seed, first_row).unwrap();
-        assert_eq!((got.len(), got.shape()), (there.len(), chain.shape(shape).unwrap()), "{what}");
-        let ids: Vec<u64> = (first_row..).take(there.len()).collect();
-        let mut want = vec![P::default(); got.len() * got.shape().values()];
-        Pipeline::new(chain, seed, shape, pixel_type).unwrap().apply(&ids, 0, pixels, &mut want).unwrap();
-        assert!(got.read_back().unwrap().as_slice() == P::slice(&want), "{what}");
-        check(&got, &want, &what);
-    }
-    assert!(there.read_back().unwrap().as_slice() == P::slice(pixels), "what went through stages stays as it was");
-}
-
-/// As [`staged`], and the features of the results.
-fn staged_integers<P: Integer + PixelValue>(gpu: &Gpu, there: &Images, pixels: &[P]) {
-    staged(there, pixels, |got, want, what| {
-        let layout = layout(got.shape(), P::SCALE);
-        let mut features = Got::new(got.len(), &layout);
-        got.featurize(&layout, 0..got.len(), features.out()).unwrap();
-        assert!(features.bits() == featurize_to(gpu, &layout, want).unwrap().bits(), "{what}");
-        assert!(features.bits() == oracle_of(&layout, want).bits(), "{what}");
-    });
-}
-
-fn staged_upload<P: Integer + PixelValue>(gpu: &Arc<Gpu>, shape: ImageShape, images: usize) {
-    let pixels = random::<P>(images * shape.values(), 40);
-    let there = gpu.upload(shape, P::slice(&pixels)).unwrap();
-    staged_integers(gpu, &there, &pixels);
-}
-
-#[test]
-fn stages_on_the_device_give_the_images_of_the_cpu() {
-    let Some(gpu) = gpu() else { return };
-    let gpu = Arc::new(gpu.with_specialize_bytes(usize::MAX));
-    for size in ["1x1", "7x7", "28x28", "37x53x3", "17x19x4"].map(shape) {
-        for channels in 1..=4 {
-            let shape = ImageShape::new(size.height(), size.width(), channels).unwrap();
-            staged_upload::<u8>(&gpu, shape, 5);
-            staged_upload::<u16>(&gpu, shape, 5);
-            let pixels = floats(5 * shape.values(), 43, |unit| unit - 0.5);
-            staged(&gpu.upload(shape, &pixels).unwrap(), &pixels, |_, _, _| ());
-        }
-    }
-    staged_upload::<u8>(&gpu, shape("28x28x3"), 0);
-}
-
-#[test]
-fn stages_take_images_in_several_buffers_and_in_several_batches() {
-    let Some(gpu) = gpu() else { return };
-    // Buffers of three images, and batches of four.
-    let gpu = Arc::new(gpu.with_specialize_bytes(usize::MAX).with_chunk_bytes(3 * 5 * 7 * 3));
-    staged_upload::<u8>(&gpu, shape("5x7x3"), 10);
-    staged_upload::<u16>(&gpu, shape("5x7x1"), 10);
-    let shape = shape("5x7x3");
-    let mut pixels = random::<u8>(11 * shape.values(), 41);
-    let bytes = pixels.len().next_multiple_of(16);
-    pixels.resize(bytes, 0);
-    let usage = wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_SRC;
-    let buffer = application_buffer(&gpu, bytes, usage, &pixels);
-    let there = Images::from_buffer(&gpu, shape, PixelType::U8, 11, buffer).unwrap();
-    staged_integers(&gpu, &there, &pixels[..11 * shape.values()]);
-}
-
 #[test]
 fn images_come_back_as_they_are() {
-    let Some(gpu) = gpu() else { return };
     let (shape, pixels) = (shape("5x7x3"), floats(10 * 105, 42, |unit| unit - 0.5));
     // Whole, in buffers of some images, and in bands.
     for bytes in [usize::MAX, 3 * 420, 200] {
-        let Some(gpu) = self::gpu() else { return };
+        let Some(gpu) = gpu() else { return };
         let gpu = Arc::new(gpu.with_chunk_bytes(bytes));
         let there = gpu.upload(shape, &pixels).unwrap();
         assert!(there.read_back().unwrap().as_slice() == f32::slice(&pixels), "{bytes}");
     }
-    let gpu = Arc::new(gpu);
-    let there = gpu.upload(shape, &pixels).unwrap();
-    // No stage, no change, whatever the pixels.
-    let same = there.apply(&Chain::new(), 0, 0).unwrap();
-    assert!(same.shape() == shape && same.read_back().unwrap().as_slice() == f32::slice(&pixels));
-}
-
-#[test]
-fn stages_that_cannot_run_on_the_device_are_refused_and_the_gpu_goes_on() {
-    let Some(gpu) = gpu() else { return };
-    let gpu = Arc::new(gpu);
-    let gray = Chain::new().with(Gray::default());
-    let floats = gpu.upload(shape("4x4x3"), &[0.5f32; 48][..]).unwrap();
-    let refused = floats.apply(&gray, 0, 0).unwrap_err();
-    assert_eq!(refused.to_string(), "the stage `gray` cannot run on the device for f32 pixels");
-    let bytes = gpu.upload(shape("4x4x3"), &[7u8; 48][..]).unwrap();
-    #[cfg(feature = "image")]
-    {
-        let refused = bytes.apply(&"gray,resize(2x2)".parse().unwrap(), 0, 0);
-        assert!(matches!(refused, Err(GpuError::NoDeviceForm { stage: "resize", .. })));
-        let refused = bytes.apply(&"resize(30000x65536)".parse().unwrap(), 0, 0);
-        assert!(matches!(refused, Err(GpuError::Shape(_))));
-    }
-    let buffer = application_buffer(&gpu, 48, wgpu::BufferUsages::STORAGE, &[7; 48]);
-    let there = Images::from_buffer(&gpu, shape("4x4x3"), PixelType::U8, 1, buffer).unwrap();
-    assert!(matches!(there.read_back(), Err(GpuError::Buffer(_))));
-    assert!(there.apply(&gray, 0, 0).unwrap().read_back().unwrap().as_slice() == u8::slice(&[7; 16]));
-    assert!(bytes.apply(&gray, 0, u64::MAX).is_ok());
-    let Some(small) = self::gpu() else { return };
-    let bands = Arc::new(small.with_chunk_bytes(20)).upload(shape("4x4x3"), &[7u8; 48][..]).unwrap();
-    assert!(matches!(bands.apply(&gray, 0, 0), Err(GpuError::TooLarge { .. })));
-    assert!(bands.gpu().error().is_none() && gpu.error().is_none());
 }
 
 #[test]
@@ -776,7 +661,7 @@ fn the_comparison_of_floats_can_fail() {
     assert!(beyond(shape, &pixels, &got, 1e-6).is_some(), "another pixel");
 }
 
-fn floats(len: usize, seed: u64, value: impl Fn(f64) -> f64) -> Vec<f32> {
+pub(super) fn floats(len: usize, seed: u64, value: impl Fn(f64) -> f64) -> Vec<f32> {
     let mut random = Random::new(seed, 0);
     (0..len).map(|_| value(random.unit()) as f32).collect()
 }

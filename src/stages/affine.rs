@@ -80,6 +80,12 @@ impl Operation for Affine {
         steps.push(if self.bilinear { map.bilinear() } else { map.nearest() });
     }
 
+    /// Values only change their places, unless they are interpolated.
+    #[cfg(feature = "gpu")]
+    fn on_device(&self, pixel_type: PixelType) -> bool {
+        !self.bilinear || pixel_type != PixelType::F32
+    }
+
     #[cfg(test)]
     fn examples() -> Vec<&'static str> {
         vec!["rotate=30", "shear=20,translate=0.2,scale=0.5..2", "rotate=90,filter=bilinear,p=0.7"]

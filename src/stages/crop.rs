@@ -3,6 +3,8 @@
 use crate::base::error::{Error, Result};
 use crate::base::philox::Stream;
 use crate::base::shape::ImageShape;
+#[cfg(feature = "gpu")]
+use crate::base::shape::PixelType;
 use crate::stages::grammar::{Span, size};
 use crate::stages::{Arguments, Format, Operation, Written};
 use crate::steps::Step;
@@ -55,6 +57,12 @@ impl Operation for Crop {
         let mut place = |from: usize, to: usize| stream.between(-pad, from as i32 + pad - to as i32);
         let (y, x) = (place(shape.height(), height), place(shape.width(), width));
         steps.push(Step::Crop { y, x, height: height as i32, width: width as i32 });
+    }
+
+    /// Values only change their places.
+    #[cfg(feature = "gpu")]
+    fn on_device(&self, _: PixelType) -> bool {
+        true
     }
 
     #[cfg(test)]

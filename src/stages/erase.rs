@@ -72,6 +72,12 @@ impl Operation for Erase {
         }
     }
 
+    /// Values stay, or become one that is known.
+    #[cfg(feature = "gpu")]
+    fn on_device(&self, _: PixelType) -> bool {
+        true
+    }
+
     #[cfg(test)]
     fn examples() -> Vec<&'static str> {
         vec!["", "0.5,area=0.1..0.2,ratio=1,fill=9"]

@@ -4,13 +4,11 @@ use crate::base::error::Result;
 use crate::base::philox::{Chance, Stream};
 #[cfg(feature = "gpu")]
 use crate::base::shape::PixelType;
-#[cfg(feature = "gpu")]
-use crate::stages::DeviceStage;
 use crate::stages::{Arguments, Format, Operation, Written};
 use crate::steps::Step;
 
 macro_rules! flips {
-    ($($(#[$about:meta])* $Flip:ident, $step:expr, $along_x:literal;)*) => {
+    ($($(#[$about:meta])* $Flip:ident, $step:expr;)*) => {
         $(
             $(#[$about])*
             #[derive(Debug, Clone, Copy, PartialEq, Default)]
@@ -36,11 +34,10 @@ macro_rules! flips {
                     }
                 }
 
-                /// For pixels of any type: values only change their places.
+                /// Values only change their places.
                 #[cfg(feature = "gpu")]
-                fn device(&self, _: PixelType) -> Option<DeviceStage> {
-                    let constants = vec![("ALONG_X", $along_x)];
-                    Some(DeviceStage { wgsl: include_str!("../../shaders/flip.wgsl"), constants })
+                fn on_device(&self, _: PixelType) -> bool {
+                    true
                 }
 
                 #[cfg(test)]
@@ -54,7 +51,7 @@ macro_rules! flips {
 
 flips! {
     /// `hflip(P)`: mirrors an image, left becomes right, with probability P (1).
-    HFlip, Step::FlipX {}, 1;
+    HFlip, Step::FlipX {};
     /// `vflip(P)`: mirrors an image, top becomes bottom, with probability P (1).
-    VFlip, Step::FlipY {}, 0;
+    VFlip, Step::FlipY {};
 }

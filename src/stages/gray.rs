@@ -2,9 +2,7 @@
 
 use crate::base::error::Result;
 use crate::base::philox::{Chance, Stream};
-use crate::base::shape::{ImageShape, PixelType};
-#[cfg(feature = "gpu")]
-use crate::stages::DeviceStage;
+use crate::base::shape::ImageShape;
 use crate::stages::{Arguments, Format, Operation, Written, whole_numbers};
 use crate::steps::Step;
 
@@ -54,14 +52,6 @@ impl Operation for Gray {
             Some(chance) if stream.happens(chance) => steps.push(Step::Luma {}),
             _ => {}
         }
-    }
-
-    /// For integers. Gray of floats is computed in f64, which shaders do not have.
-    #[cfg(feature = "gpu")]
-    fn device(&self, pixel_type: PixelType) -> Option<DeviceStage> {
-        let constants = ["RED", "GREEN", "BLUE"].into_iter().zip(crate::steps::LUMA_WEIGHTS).collect();
-        (pixel_type != PixelType::F32 && self.0.is_none())
-            .then_some(DeviceStage { wgsl: include_str!("../../shaders/gray.wgsl"), constants })
     }
 
     #[cfg(test)]

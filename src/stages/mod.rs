@@ -51,16 +51,6 @@ pub(crate) struct Format {
     pub pixel_type: PixelType,
 }
 
-/// The form of a stage that runs on the device, as data.
-#[cfg(feature = "gpu")]
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct DeviceStage {
-    /// The WGSL of the stage's function. `shaders/stage.wgsl` says which it is and what it can call.
-    pub wgsl: &'static str,
-    /// Constants that the WGSL uses, by their names.
-    pub constants: Vec<(&'static str, u32)>,
-}
-
 /// What a stage does.
 pub(crate) trait Operation: Sized {
     /// Takes the stage's arguments. What it leaves is an error.
@@ -95,10 +85,11 @@ pub(crate) trait Operation: Sized {
     /// Draws the steps of an image and adds them to `steps`.
     fn draw(&self, from: Format, stream: &mut Stream, steps: &mut Vec<Step>);
 
-    /// The form that runs on the device, if there is one that gives the same values as the steps for pixels of this type.
+    /// Whether a device can apply the steps that the stage draws to pixels of this type. Steps on whole numbers have a
+    /// form for devices; of those on floats only the ones that move values do.
     #[cfg(feature = "gpu")]
-    fn device(&self, _pixel_type: PixelType) -> Option<DeviceStage> {
-        None
+    fn on_device(&self, pixel_type: PixelType) -> bool {
+        pixel_type != PixelType::F32
     }
 
     /// A key and a value for the metadata of the output's schema, beside the text of the whole chain.
@@ -190,11 +181,11 @@ macro_rules! stages {
                 }
             }
 
-            /// As [`Operation::device`].
+            /// As [`Operation::on_device`].
             #[cfg(feature = "gpu")]
-            pub(crate) fn device(&self, pixel_type: PixelType) -> Option<DeviceStage> {
+            pub(crate) fn on_device(&self, pixel_type: PixelType) -> bool {
                 match self {
-                    $(Stage::$Stage(stage) => stage.device(pixel_type),)*
+                    $(Stage::$Stage(stage) => stage.on_device(pixel_type),)*
                 }
             }
 

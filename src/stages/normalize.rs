@@ -49,6 +49,12 @@ impl Operation for Normalize {
 
     fn draw(&self, _: Format, _: &mut Stream, _: &mut Vec<Step>) {}
 
+    /// Shaders may fuse the subtraction with the multiplication, which changes the last bit.
+    #[cfg(feature = "gpu")]
+    fn on_device(&self, _: PixelType) -> bool {
+        false
+    }
+
     #[cfg(test)]
     fn examples() -> Vec<&'static str> {
         vec!["mean=0.5,std=0.25"]

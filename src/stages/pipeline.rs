@@ -151,6 +151,30 @@ impl Pipeline {
         Self { level, ..self }
     }
 
+    /// The shape of images before each slot of the records of [`Parameters::records`], and after the last one; and the
+    /// type of their pixels.
+    #[cfg(feature = "gpu")]
+    pub(crate) fn slots(&self) -> (Vec<ImageShape>, PixelType) {
+        let mut shapes = vec![self.first().shape];
+        for (stage, after) in self.chain.stages().iter().zip(&self.formats[1..]) {
+            shapes.extend(std::iter::repeat_n(after.shape, stage.slots()));
+        }
+        (shapes, self.first().pixel_type)
+    }
+
+    /// What draws the steps of a sample in an epoch: one for each slot, `identity` where a stage draws fewer.
+    #[cfg(feature = "gpu")]
+    pub(crate) fn drawing(&self, epoch: u32) -> impl Fn(u64, &mut Vec<Step>) + Sync + '_ {
+        let keys = self.chain.keys(self.seed, epoch);
+        move |id, steps| {
+            for ((stage, key), format) in self.chain.stages().iter().zip(&keys).zip(&self.formats) {
+                let end = steps.len() + stage.slots();
+                stage.draw(*format, &mut Stream::new(*key, id), steps);
+                steps.resize(end, Step::Identity {});
+            }
+        }
+    }
+
     /// Applies the chain to images that lie one after another in `pixels`: image `i` is that of sample `ids[i]`. The
     /// results lie in the same order in `out`. All threads of the current rayon pool work. `normalize` is left out; see
     /// [`Pipeline::apply_normalized`].

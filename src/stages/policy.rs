@@ -229,6 +229,11 @@ impl Operation for OneOf {
         }
     }
 
+    #[cfg(feature = "gpu")]
+    fn on_device(&self, pixel_type: PixelType) -> bool {
+        self.stages.iter().all(|stage| stage.on_device(pixel_type))
+    }
+
     #[cfg(test)]
     fn examples() -> Vec<&'static str> {
         vec!["hflip,blur(0.5..1),jitter(brightness=0.5,contrast=0.5),p=0.9"]

@@ -6,6 +6,8 @@ use std::str::FromStr;
 use crate::base::error::{Error, Result};
 use crate::base::philox::Stream;
 use crate::base::shape::ImageShape;
+#[cfg(feature = "gpu")]
+use crate::base::shape::PixelType;
 use crate::base::text::name_and_arguments;
 use crate::stages::{Arguments, Format, Operation, Written};
 use crate::steps::{Filter, Step};
@@ -112,6 +114,12 @@ impl Operation for Resize {
         if (from.shape.height(), from.shape.width()) != (self.height(), self.width()) {
             steps.push(self.step());
         }
+    }
+
+    /// Sums of 16-bit values have 64 bits, and those of floats are floats of 64 bits. Shaders have neither.
+    #[cfg(feature = "gpu")]
+    fn on_device(&self, pixel_type: PixelType) -> bool {
+        pixel_type == PixelType::U8
     }
 
     #[cfg(test)]

@@ -7,6 +7,8 @@
 mod affine;
 mod arithmetic;
 mod colour;
+#[cfg(feature = "gpu")]
+pub(crate) mod device;
 mod geometry;
 pub(crate) mod mixed;
 mod neighbours;
@@ -44,6 +46,10 @@ macro_rules! steps {
         }
 
         impl Step {
+            /// The code and the name of every step.
+            #[cfg(any(feature = "gpu", test))]
+            pub(crate) const TABLE: &[(u32, &str)] = &[$(($code, $name),)*];
+
             /// The name that texts use, such as `flip_x`.
             pub fn name(&self) -> &'static str {
                 match self {
@@ -81,7 +87,7 @@ macro_rules! steps {
             }
 
             /// The number that stands for the operation on a device.
-            pub fn code(&self) -> u32 {
+            pub const fn code(&self) -> u32 {
                 match self {
                     $(Step::$Step { .. } => $code,)*
                 }
@@ -90,7 +96,7 @@ macro_rules! steps {
     };
 }
 
-// The table of steps: code, name, parameters. `shaders/` has the same codes.
+// The table of steps: code, name, parameters. Codes are below 32.
 steps! {
     /// The image stays as it is.
     0 "identity" Identity {},

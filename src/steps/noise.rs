@@ -21,6 +21,12 @@ impl Normal {
         Self(table)
     }
 
+    /// The table as a device reads it.
+    #[cfg(feature = "gpu")]
+    pub fn words(&self) -> impl Iterator<Item = u32> {
+        self.0.iter().map(|entry| *entry as u32)
+    }
+
     /// The normal draw of 16 bits, in 4,096ths.
     #[inline(always)]
     fn of(&self, bits: u32) -> i32 {

@@ -264,6 +264,28 @@ impl<P: Sample> Side<P> {
     }
 }
 
+/// The weights of 8-bit pixels from one length to another as a device reads them.
+#[cfg(feature = "gpu")]
+pub(super) fn write_side(from: usize, to: usize, filter: Filter, words: &mut Vec<u32>) {
+    let Side { starts, taps, weights, precision, used } = Side::<u8>::new(from, to, filter, 1);
+    let starts = starts.into_iter().map(|start| (used.start + start) as u32);
+    side_words(taps, precision, starts, weights.into_iter().map(i32::from), words);
+}
+
+/// The words of a side's weights as `shaders/steps_resized.wgsl` reads them.
+#[cfg(feature = "gpu")]
+pub(super) fn side_words(
+    taps: usize,
+    bits: u32,
+    starts: impl Iterator<Item = u32>,
+    weights: impl Iterator<Item = i32>,
+    words: &mut Vec<u32>,
+) {
+    words.extend([taps as u32, bits]);
+    words.extend(starts);
+    words.extend(weights.map(|weight| weight as u32));
+}
+
 /// The weights of the last job, and the image between its two passes.
 struct Buffers<P: Sample> {
     last: Option<(Job, [Option<Side<P>>; 2])>,

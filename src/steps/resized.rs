@@ -4,11 +4,15 @@
 use std::cell::OnceCell;
 use std::collections::HashMap;
 
+#[cfg(feature = "gpu")]
+use super::resample::side_words;
 use super::resample::{Filter, Resampler};
 use super::vector::{Block, Vector, WEIGHT_BITS};
 use super::{View, Whole};
 use crate::base::pixels::Pixel;
 use crate::base::shape::ImageShape;
+#[cfg(feature = "gpu")]
+use crate::base::shape::PixelType;
 
 /// Weights that a thread keeps, by the lengths that they lead from and to and the bits behind their point.
 #[derive(Default)]
@@ -76,6 +80,14 @@ impl Side {
     fn windows(&self) -> impl Iterator<Item = (usize, &[i32])> {
         self.starts.iter().map(|start| *start as usize).zip(self.weights.chunks_exact(self.taps))
     }
+}
+
+/// The weights from one length to another as a device reads them.
+#[cfg(feature = "gpu")]
+pub(super) fn write_side(from: usize, to: usize, pixel_type: PixelType, words: &mut Vec<u32>) {
+    let bits = if pixel_type == PixelType::U16 { precision::<u16>() } else { precision::<u8>() };
+    let Side { starts, taps, weights, .. } = Side::new(from, to, bits);
+    side_words(taps, bits, starts.into_iter(), weights.into_iter(), words);
 }
 
 /// Bits behind the point of weights: a weighted sum of values fits 31 bits.
