@@ -251,7 +251,8 @@ fn case(args: &Args, name: &str, shape: ImageShape, gpu: &Arc<Gpu>, engines: &[E
 
 /// An epoch of a chain of stages over resident images, beside a copy of them on the device and the chain on the CPU.
 fn augment(args: &Args, shape: ImageShape, text: &str, gpu: &Arc<Gpu>) -> Result<Value, Failure> {
-    let images = ((args.megabytes.min(AUGMENTED_MEGABYTES) << 20) / shape.values()).max(1);
+    let megabytes = if args.quick { 1 } else { args.megabytes.min(AUGMENTED_MEGABYTES) };
+    let images = ((megabytes << 20) / shape.values()).max(1);
     let mut random = Random::new(2, 0);
     let pixels: Vec<u8> =
         std::iter::repeat_with(|| random.bits().to_le_bytes()).flatten().take(images * shape.values()).collect();

@@ -63,7 +63,7 @@ impl Records {
             },
         );
         let kinds = drawn.map(|(kinds, _)| kinds).reduce(none, |mut one, other| {
-            one.iter_mut().zip(other).for_each(|(one, other)| *one = one.and(other));
+            one.iter_mut().zip(other).for_each(|(one, other)| *one = one.with(other));
             one
         });
         let mut tables = Tables::new(pixel_type);

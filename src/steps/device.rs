@@ -82,7 +82,7 @@ impl Kinds {
         self.0 |= 1 << record[0];
     }
 
-    pub fn and(self, other: Self) -> Self {
+    pub fn with(self, other: Self) -> Self {
         Self(self.0 | other.0)
     }
 

@@ -47,7 +47,7 @@ macro_rules! steps {
 
         impl Step {
             /// The code and the name of every step.
-            #[cfg(any(feature = "gpu", test))]
+            #[cfg(feature = "gpu")]
             pub(crate) const TABLE: &[(u32, &str)] = &[$(($code, $name),)*];
 
             /// The name that texts use, such as `flip_x`.
