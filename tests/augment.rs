@@ -269,7 +269,7 @@ fn the_program_augments() {
     let soft = written("soft.parquet", &["--soft-labels", "10"]);
     assert!(soft.column_by_name("soft_label").is_some() && soft.column_by_name("label_b").is_none());
     let (done, why) = run(&["in.parquet", "--augment", "hflip,crop(pad=x)"]);
-    assert!(!done && why.contains("at character 12: crop: pad is `x`"), "{why}");
+    assert!(!done && why.contains("at character 16: crop: pad is `x`"), "{why}");
     let (done, why) = run(&["in.parquet", "--augment", "hflip", "--epochs", "3..3"]);
     assert!(!done && why.contains("not a range of epochs"), "{why}");
 }

@@ -53,10 +53,12 @@ fn reverse<P: Pixel, V: Vector, const C: usize>(vector: V, old: View<'_, P>, new
 fn reverse_bytes<V: Vector, const C: usize>(vector: V, old: View<'_, u8>, new: &mut [u8]) {
     let (width, row) = (old.shape.width(), old.shape.row_values());
     let stretch = width.min(64 / C);
-    let places: [u8; 64] = std::array::from_fn(|at| {
-        let pixel = at / C;
-        if pixel < stretch { ((stretch - 1 - pixel) * C + at % C) as u8 } else { 0 }
-    });
+    let mut places = [0; 64];
+    for pixel in 0..stretch {
+        for channel in 0..C {
+            places[pixel * C + channel] = ((stretch - 1 - pixel) * C + channel) as u8;
+        }
+    }
     for y in 0..old.shape.height() {
         let mut at = 0;
         while at < width {
@@ -86,17 +88,16 @@ pub(super) fn flip_y<P: Pixel>(old: View<'_, P>, new: &mut [P]) {
 pub(super) fn crop<P: Pixel>(old: View<'_, P>, y: i32, x: i32, new: &mut [P], to: ImageShape) {
     let (from_row, to_row, channels) = (old.shape.row_values(), to.row_values(), to.channels());
     let (rows, columns) = (inside(y, old.shape.height(), to.height()), inside(x, old.shape.width(), to.width()));
-    for (at, new) in new.chunks_exact_mut(to_row).enumerate() {
-        if rows.contains(&at) && !columns.is_empty() {
-            let old = &old.pixels[(y + at as i32) as usize * from_row..][..from_row];
-            let (first, end) = (columns.start * channels, columns.end * channels);
-            let from = (x + columns.start as i32) as usize * channels;
-            clear(&mut new[..first]);
-            copy(&old[from..from + end - first], &mut new[first..end]);
-            clear(&mut new[end..]);
-        } else {
-            clear(new);
-        }
+    // All at once, since the call costs more than a row.
+    new.fill(P::default());
+    let (first, end) = (columns.start * channels, columns.end * channels);
+    if first >= end {
+        return;
+    }
+    let from = (x + columns.start as i32) as usize * channels;
+    for at in rows {
+        let old = &old.pixels[(y + at as i32) as usize * from_row + from..][..end - first];
+        copy(old, &mut new[at * to_row + first..][..end - first]);
     }
 }
 
@@ -121,16 +122,6 @@ fn ends<const N: usize>(old: &[u8], new: &mut [u8], len: usize) {
         if let (Some(old), Some(new)) = (old[at..].first_chunk::<N>(), new[at..].first_chunk_mut::<N>()) {
             *new = *old;
         }
-    }
-}
-
-/// Makes a few values 0 without a call.
-#[inline(always)]
-fn clear<P: Pixel>(values: &mut [P]) {
-    if values.len() < 16 {
-        values.iter_mut().for_each(|value| *value = P::default())
-    } else {
-        values.fill(P::default())
     }
 }
 

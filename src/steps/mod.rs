@@ -201,8 +201,6 @@ impl fmt::Display for Step {
 pub(crate) struct Workspace {
     level: Level,
     resampler: resample::Resampler,
-    resized: resized::Resizer,
-    noise: Option<noise::Normal>,
     bytes: Vec<u8>,
     words: Vec<u16>,
     sums: Vec<u32>,
@@ -220,8 +218,6 @@ impl Workspace {
         Self {
             level,
             resampler: resample::Resampler::at(level),
-            resized: resized::Resizer::default(),
-            noise: None,
             bytes: Vec::new(),
             words: Vec::new(),
             sums: Vec::new(),
@@ -302,7 +298,7 @@ fn whole<P: Whole, V: Vector>(
         Step::CropResize { y, x, height, width, .. } => {
             let window = [y, x, height, width].map(|side| side as usize);
             let mut between = std::mem::take(P::scratch(work));
-            resized::whole(vector, old, window, new, to, &mut work.resized, &mut between);
+            resized::whole(vector, old, window, new, to, &mut between);
             *P::scratch(work) = between;
         }
         Step::Luma {} => colour::luma_everywhere(old, new),
@@ -317,8 +313,7 @@ fn whole<P: Whole, V: Vector>(
         Step::Solarize { threshold } => points::solarize(vector, old, threshold, new),
         Step::Invert {} => points::invert(vector, old, new),
         Step::Noise { key_0, key_1, sigma } => {
-            let normal = work.noise.get_or_insert_with(noise::Normal::new);
-            normal.add(old, [key_0 as u32, key_1 as u32], sigma, new);
+            noise::Normal::shared().add(old, [key_0 as u32, key_1 as u32], sigma, new);
         }
         Step::Blur { radius, w01, w23, w45, w67 } => {
             let weights = [w01, w23, w45, w67].map(|pair| [pair as u32 & 0xffff, pair as u32 >> 16]);

@@ -1,5 +1,7 @@
 //! Normal noise, from a counter-based generator and a table.
 
+use std::sync::OnceLock;
+
 use super::neighbours::restore_alpha;
 use super::{View, Whole};
 use crate::base::philox::philox;
@@ -11,7 +13,13 @@ const CELLS: usize = 4096;
 pub(super) struct Normal(Box<[i32; CELLS + 1]>);
 
 impl Normal {
-    pub fn new() -> Self {
+    /// The one table.
+    pub fn shared() -> &'static Self {
+        static TABLE: OnceLock<Normal> = OnceLock::new();
+        TABLE.get_or_init(Self::new)
+    }
+
+    fn new() -> Self {
         let mut table = Box::new([0; CELLS + 1]);
         for (at, entry) in table.iter_mut().enumerate() {
             // The ends stand for the means of the outermost 65,536ths.

@@ -34,22 +34,37 @@ pub(super) fn contrast<P: Whole, V: Vector>(vector: V, old: View<'_, P>, factor:
 /// The mean luma, rounded half up.
 #[inline(always)]
 fn mean_luma<P: Whole, V: Vector>(vector: V, old: View<'_, P>) -> i32 {
-    let row = old.shape.row_values();
-    let channels = old.shape.channels();
-    // Rows of sums fit 32 bits.
-    let sum_of = |row: &[P]| -> u64 {
-        let sum = match channels {
-            1 => row.iter().map(|value| value.get() as u32).sum::<u32>(),
-            2 => row.as_chunks::<2>().0.iter().map(|pixel| pixel[0].get() as u32).sum(),
-            3 if P::BITS == 8 => vector.luma_sum(bytemuck::cast_slice(row)),
-            3 => row.as_chunks::<3>().0.iter().map(|[r, g, b]| luma([*r, *g, *b])).sum(),
-            _ => row.as_chunks::<4>().0.iter().map(|[r, g, b, _]| luma([*r, *g, *b])).sum(),
-        };
-        u64::from(sum)
-    };
-    let sum: u64 = old.pixels.chunks_exact(row).map(sum_of).sum();
+    let mut total = 0u64;
+    // Loops and no closures, so that all is compiled for the level. The sum of a row fits 32 bits.
+    for row in old.pixels.chunks_exact(old.shape.row_values()) {
+        let mut sum = 0u32;
+        match old.shape.channels() {
+            1 => {
+                for value in row {
+                    sum += value.get() as u32;
+                }
+            }
+            2 => {
+                for [value, _] in row.as_chunks::<2>().0 {
+                    sum += value.get() as u32;
+                }
+            }
+            3 if P::BITS == 8 => sum = vector.luma_sum(bytemuck::cast_slice(row)),
+            3 => {
+                for pixel in row.as_chunks::<3>().0 {
+                    sum += luma(*pixel);
+                }
+            }
+            _ => {
+                for [r, g, b, _] in row.as_chunks::<4>().0 {
+                    sum += luma([*r, *g, *b]);
+                }
+            }
+        }
+        total += u64::from(sum);
+    }
     let pixels = old.shape.pixels() as u64;
-    ((2 * sum + pixels) / (2 * pixels)) as i32
+    ((2 * total + pixels) / (2 * pixels)) as i32
 }
 
 #[inline(always)]
@@ -131,15 +146,30 @@ pub(super) fn equalize<P: Whole, V: Vector>(vector: V, old: View<'_, P>, new: &m
     let (shift, channels) = (P::BITS - 8, old.shape.channels());
     // Neighbouring values are often equal. They count in places of their own, so that none waits for the one before.
     let mut counts = [[0u32; 256]; 4];
-    let at = |value: &P| (value.get() >> shift) as usize;
-    if channels == 1 {
-        let (fours, rest) = old.pixels.as_chunks::<4>();
-        fours.iter().for_each(|four| (0..4).for_each(|lane| counts[lane][at(&four[lane])] += 1));
-        rest.iter().for_each(|value| counts[0][at(value)] += 1);
-        counts[0] = std::array::from_fn(|value| counts.iter().map(|lane| lane[value]).sum());
-    } else {
-        for pixel in old.pixels.chunks_exact(channels) {
-            pixel.iter().zip(&mut counts).for_each(|(value, counts)| counts[at(value)] += 1);
+    let (fours, rest) = old.pixels.as_chunks::<4>();
+    match channels {
+        1 => {
+            for four in fours {
+                for lane in 0..4 {
+                    counts[lane][(four[lane].get() >> shift) as usize] += 1;
+                }
+            }
+            for value in rest {
+                counts[0][(value.get() >> shift) as usize] += 1;
+            }
+            let [first, others @ ..] = &mut counts;
+            for other in others {
+                for (sum, count) in first.iter_mut().zip(other) {
+                    *sum += *count;
+                }
+            }
+        }
+        _ => {
+            for pixel in old.pixels.chunks_exact(channels) {
+                for (value, counts) in pixel.iter().zip(&mut counts) {
+                    counts[(value.get() >> shift) as usize] += 1;
+                }
+            }
         }
     }
     let tables = [0, 1, 2].map(|channel| equalizing(&counts[channel]));

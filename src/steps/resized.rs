@@ -1,8 +1,8 @@
 //! Windows of an image brought to a size, in the arithmetic of Pillow's `resize` with `BILINEAR`: whole weights, the width
 //! first, and each side rounded once, half up.
 
-use std::cell::OnceCell;
 use std::collections::HashMap;
+use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 
 #[cfg(feature = "gpu")]
 use super::resample::side_words;
@@ -14,14 +14,29 @@ use crate::base::shape::ImageShape;
 #[cfg(feature = "gpu")]
 use crate::base::shape::PixelType;
 
-/// Weights that a thread keeps, by the lengths that they lead from and to and the bits behind their point.
-#[derive(Default)]
-pub(super) struct Resizer {
-    sides: HashMap<(usize, usize, u32), Side>,
-}
+/// The weights that are known, by the lengths that they lead from and to and the bits behind their point. Threads share
+/// them, because work is shared out to a thread in small parts.
+static SIDES: RwLock<Option<HashMap<(usize, usize, u32), Arc<Side>>>> = RwLock::new(None);
 
-/// More lengths than an image has; then all are forgotten.
+/// More lengths than images have; then all are forgotten.
 const MAX_SIDES: usize = 1024;
+
+/// The weights from one length to another.
+fn side(key: (usize, usize, u32)) -> Arc<Side> {
+    let known = SIDES.read().unwrap_or_else(PoisonError::into_inner);
+    if let Some(side) = known.as_ref().and_then(|sides| sides.get(&key)) {
+        return side.clone();
+    }
+    drop(known);
+    let side = Arc::new(Side::new(key.0, key.1, key.2));
+    let mut known = SIDES.write().unwrap_or_else(PoisonError::into_inner);
+    let sides = known.get_or_insert_default();
+    if sides.len() >= MAX_SIDES {
+        sides.clear();
+    }
+    sides.insert(key, side.clone());
+    side
+}
 
 /// For each new pixel the first old one, and as many weights for each.
 struct Side {
@@ -29,7 +44,7 @@ struct Side {
     taps: usize,
     weights: Vec<i32>,
     /// For rows of bytes, by their channels: the same in blocks, as vectors take them.
-    blocks: [OnceCell<Option<Vec<Block>>>; ImageShape::MAX_CHANNELS],
+    blocks: [OnceLock<Option<Vec<Block>>>; ImageShape::MAX_CHANNELS],
 }
 
 impl Side {
@@ -105,40 +120,30 @@ pub(super) fn whole<P: Whole, V: Vector>(
     [y, x, height, width]: [usize; 4],
     new: &mut [P],
     to: ImageShape,
-    resizer: &mut Resizer,
     between: &mut Vec<P>,
 ) {
     let (row, channels) = (old.shape.row_values(), old.shape.channels());
-    let window =
-        old.pixels.chunks_exact(row).skip(y).take(height).map(|row| &row[x * channels..(x + width) * channels]);
     let bits = precision::<P>();
-    if resizer.sides.len() > MAX_SIDES {
-        resizer.sides.clear();
-    }
-    for key in [(width, to.width(), bits), (height, to.height(), bits)] {
-        resizer.sides.entry(key).or_insert_with(|| Side::new(key.0, key.1, key.2));
-    }
-    let side = |from, to| &resizer.sides[&(from, to, bits)];
-    let (across, down) = (side(width, to.width()), side(height, to.height()));
+    let (across, down) = (side((width, to.width(), bits)), side((height, to.height(), bits)));
+    let across = &*across;
     let to_row = to.row_values();
-    let along = |old: &[P], new: &mut [P]| {
-        if width == to.width() {
-            return new.copy_from_slice(&old[..new.len()]);
-        }
-        let blocks = if V::PERMUTES && P::BITS == 8 { across.blocks(channels) } else { None };
-        match (blocks, channels) {
-            (Some(blocks), _) => vector.along(bytemuck::cast_slice(old), blocks, bytemuck::cast_slice_mut(new)),
-            (None, 1) => along::<P, 1>(old, across, new),
-            (None, 2) => along::<P, 2>(old, across, new),
-            (None, 3) => along::<P, 3>(old, across, new),
-            (None, _) => along::<P, 4>(old, across, new),
-        }
-    };
-    if height == to.height() {
-        return window.zip(new.chunks_exact_mut(to_row)).for_each(|(old, new)| along(old, new));
+    let only_across = height == to.height();
+    if !only_across {
+        between.resize(height * to_row, P::default());
     }
-    between.resize(height * to_row, P::default());
-    window.zip(between.chunks_exact_mut(to_row)).for_each(|(old, new)| along(old, new));
+    let first: &mut [P] = if only_across { &mut *new } else { &mut *between };
+    for (at, new) in first.chunks_exact_mut(to_row).enumerate() {
+        // The row of the window, and what follows it in the image.
+        let old = &old.pixels[(y + at) * row + x * channels..];
+        if width == to.width() {
+            new.copy_from_slice(&old[..to_row]);
+        } else {
+            bring(vector, old, channels, across, new);
+        }
+    }
+    if only_across {
+        return;
+    }
     for (new, (start, weights)) in new.chunks_exact_mut(to_row).zip(down.windows()) {
         let rows = &between[start * to_row..];
         if P::BITS == 8 {
@@ -152,6 +157,19 @@ pub(super) fn whole<P: Whole, V: Vector>(
             }
             *new = rounded::<P>(sum);
         }
+    }
+}
+
+/// Brings a row of pixels to its new length. `old` may go on behind the row.
+#[inline(always)]
+fn bring<P: Whole, V: Vector>(vector: V, old: &[P], channels: usize, side: &Side, new: &mut [P]) {
+    let blocks = if V::PERMUTES && P::BITS == 8 { side.blocks(channels) } else { None };
+    match (blocks, channels) {
+        (Some(blocks), _) => vector.along(bytemuck::cast_slice(old), blocks, bytemuck::cast_slice_mut(new)),
+        (None, 1) => along::<P, 1>(old, side, new),
+        (None, 2) => along::<P, 2>(old, side, new),
+        (None, 3) => along::<P, 3>(old, side, new),
+        (None, _) => along::<P, 4>(old, side, new),
     }
 }
 
