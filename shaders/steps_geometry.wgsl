@@ -28,3 +28,15 @@ fn erase(place: Place) -> u32 {
     }
     return value_at(place.at);
 }
+
+// The place ⌊(2·at + 1)·from ÷ (2·to)⌋, of whose terms none leaves 32 bits: at is below to, and a side is at most 65,536.
+fn nearest_place(at: u32, from_side: u32, to_side: u32) -> u32 {
+    let product = at * from_side;
+    return product / to_side + (2u * (product % to_side) + from_side) / (2u * to_side);
+}
+
+fn crop_resize_nearest(place: Place) -> u32 {
+    let y = u32(args[1]) + nearest_place(place.y, u32(args[3]), u32(args[5]));
+    let x = u32(args[2]) + nearest_place(place.x, u32(args[4]), u32(args[6]));
+    return value_in(y, x, place.channel);
+}

@@ -51,7 +51,7 @@ fn integer_features_are_the_oracles_bit_for_bit_on_every_backend() {
                 let images = column(&values, pixel_type, shape.values());
                 // All families where it does not take long.
                 let count = images.len() * shape.values();
-                let all = count < 150_000 || count < 2_000_000 && matches!(content, Content::Random(_));
+                let all = count < 20_000 || count < 200_000 && matches!(content, Content::Random(_));
                 let set = if all { "histogram:32,zones:7x5,texture,moments,profiles" } else { "histogram:32,profiles" };
                 let set: FeatureSet = set.parse().unwrap();
                 let expected = expected_of(&set, &values, pixel_type, shape);

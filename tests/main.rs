@@ -9,6 +9,7 @@ mod drift;
 mod files;
 mod floors;
 mod formats;
+mod inspect;
 mod layouts;
 mod live;
 mod mnist;

@@ -4,9 +4,9 @@ use std::ops::Range;
 
 use pixelfeat::{Feature, ImageShape};
 
-use crate::canvas::{Canvas, Colour, GROUND, blend};
-use crate::shapes::{cross, line};
-use crate::values::ListBlock;
+use super::canvas::{Canvas, Colour, GROUND, blend};
+use super::shapes::{cross, line};
+use super::values::ListBlock;
 
 const STRIP: Colour = [30, 34, 43];
 const CENTRE: Colour = [255, 72, 96];

@@ -2,9 +2,9 @@
 
 use pixelfeat::ImageShape;
 
-use crate::canvas::{Canvas, TEXT};
-use crate::panels::{GAP, Panel, View, panels};
-use crate::values::ListBlock;
+use super::canvas::{Canvas, TEXT};
+use super::panels::{GAP, Panel, View, panels};
+use super::values::ListBlock;
 
 const LABEL: [u8; 3] = [255, 196, 87];
 

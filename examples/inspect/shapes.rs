@@ -1,6 +1,6 @@
 //! Lines and crosses on a picture.
 
-use crate::canvas::{Canvas, Colour, GROUND, blend};
+use super::canvas::{Canvas, Colour, GROUND, blend};
 
 /// Draws a line from one point (y, x) to another, `thick` dots thick. Where it crosses itself or others it is brighter.
 pub fn line(canvas: &mut Canvas, start: (f64, f64), end: (f64, f64), thick: f64, colour: Colour, strength: f64) {

@@ -73,13 +73,19 @@ fn levels() -> Vec<Level> {
     here
 }
 
-/// Random, zero, highest and a cycle that no block size divides.
+/// Values from which on an image has fewer contents, since its oracle takes long.
+const LARGE: usize = 100_000;
+
+/// Random and highest; in images that are not large also zero, and a cycle that no block size divides.
 fn contents<P: Case>(shape: ImageShape) -> Vec<P> {
     let mut random = Random::new(shape.values() as u64, shape.width() as u64);
     let n = shape.values();
     let mut pixels: Vec<P> = (0..n).map(|_| P::draw(random.bits())).collect();
-    pixels.extend((0..n).map(|_| P::default()));
     pixels.extend((0..n).map(|_| P::MAX));
+    if n > LARGE {
+        return pixels;
+    }
+    pixels.extend((0..n).map(|_| P::default()));
     pixels.extend((0..n).map(|i| P::draw((i as u64 % 251) * 0x0101_0101_0101_0101)));
     pixels
 }
@@ -143,7 +149,7 @@ fn every_level_agrees_with_the_oracle() {
 #[test]
 fn the_longest_sides_do_not_overflow() {
     let levels = levels();
-    for (h, w, c) in [(65_536, 1, 1), (1, 65_536, 1), (1, 65_536, 4), (65_536, 1, 3), (65_536, 9, 1), (100, 5_000, 1)] {
+    for (h, w, c) in [(65_536, 1, 1), (1, 65_536, 1), (1, 65_536, 4), (65_536, 1, 3), (65_536, 3, 1), (50, 5_000, 1)] {
         let shape = ImageShape::new(h, w, c).unwrap();
         check::<u8>(&levels, shape);
         check::<u16>(&levels, shape);

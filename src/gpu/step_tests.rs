@@ -205,6 +205,10 @@ fn steps_change_the_shape_of_images() {
         let crops = [(0, 0), (-2, 1), (3, -5)].map(|(y, x)| Step::Crop { y, x, height: to_height, width: to_width });
         check::<u8>(&gpu, from, &resized);
         check::<u16>(&gpu, from, &resized);
+        let nearest =
+            windows.map(|[y, x, height, width]| Step::CropResizeNearest { y, x, height, width, to_height, to_width });
+        check::<u8>(&gpu, from, &nearest);
+        check::<u16>(&gpu, from, &nearest);
         check::<u8>(&gpu, from, &crops);
         check::<u16>(&gpu, from, &crops);
         for area in [0, 1] {

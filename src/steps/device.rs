@@ -18,7 +18,7 @@ struct Group {
 const GROUPS: [Group; 9] = [
     Group {
         wgsl: include_str!("../../shaders/steps_geometry.wgsl"),
-        steps: &["identity", "flip_x", "flip_y", "crop", "erase"],
+        steps: &["identity", "flip_x", "flip_y", "crop", "erase", "crop_resize_nearest"],
         floats: true,
     },
     Group { wgsl: include_str!("../../shaders/steps_affine.wgsl"), steps: &["affine"], floats: true },
@@ -161,7 +161,7 @@ impl Tables {
             match table {
                 Table::Window(from, to) => resized::write_side(from, to, pixel_type, words),
                 Table::Whole(from, to, filter) => resample::write_side(from, to, filter, words),
-                Table::Normal => words.extend(Normal::new().words()),
+                Table::Normal => words.extend(Normal::shared().words()),
             }
             place
         })
