@@ -13,7 +13,7 @@ use pixelfeat::stages::Pipeline;
 use pixelfeat::{
     Chain, Engine, EngineOptions, Error, FeatureSpec, Featurizer, ImageShape, KeepImage, PixelType, io, synthetic,
 };
-use sheet::Sheet;
+use sheet::{Image, Sheet};
 
 /// Draw what stages make of images: a PNG file with a line for each stage, which begins with the original.
 #[derive(Parser)]
@@ -115,7 +115,7 @@ fn run(args: &Args) -> Result<String, Box<dyn std::error::Error>> {
 }
 
 /// The first images of a file, at the size of the sheet.
-fn from_file(path: &PathBuf, args: &Args) -> Result<Vec<(ImageShape, Vec<u8>)>, Error> {
+fn from_file(path: &PathBuf, args: &Args) -> Result<Vec<Image>, Error> {
     let spec = FeatureSpec::default()
         .with_image(&args.image)
         .with_pixel_type(PixelType::U8)

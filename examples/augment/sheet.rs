@@ -10,11 +10,14 @@ const GAP: usize = 6;
 /// The height of a text and of the room around it.
 const HEAD: usize = 20;
 
+/// An image: its shape and its values.
+pub type Image = (ImageShape, Vec<u8>);
+
 /// The sheet.
 pub struct Sheet {
     side: usize,
     across: usize,
-    lines: Vec<(String, Vec<(ImageShape, Vec<u8>)>)>,
+    lines: Vec<(String, Vec<Image>)>,
 }
 
 impl Sheet {
@@ -24,7 +27,7 @@ impl Sheet {
     }
 
     /// Adds a line of u8 images, of which those of three channels are colours.
-    pub fn add(&mut self, text: &str, images: Vec<(ImageShape, Vec<u8>)>) {
+    pub fn add(&mut self, text: &str, images: Vec<Image>) {
         self.lines.push((text.to_owned(), images));
     }
 

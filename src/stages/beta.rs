@@ -13,12 +13,12 @@ impl Beta {
     pub fn new(alpha: f64) -> Self {
         let mut table = vec![0; CELLS + 1];
         let mut last = f64::MIN;
-        for at in 0..=CELLS / 2 {
+        for (at, entry) in table.iter_mut().enumerate().take(CELLS / 2 + 1) {
             // The ends stand for the means of the outermost 65,536ths.
             let share = (at as f64 / CELLS as f64).max(1.0 / 131_072.0);
             let (quantile, logarithm) = quantile(alpha, share, last);
             last = logarithm;
-            table[at] = (quantile * 65_536.0).round() as u32;
+            *entry = (quantile * 65_536.0).round() as u32;
         }
         for at in 0..CELLS / 2 {
             table[CELLS - at] = 65_536 - table[at];

@@ -19,10 +19,7 @@ pub struct Crop {
 
 impl Operation for Crop {
     fn parse(arguments: &mut Arguments<'_>) -> Result<Self> {
-        let size = match arguments.next_if(size) {
-            Some(size) => Some(size),
-            None => None,
-        };
+        let size = arguments.next_if(size);
         let pad = arguments.whole("pad", 0..=8192)?;
         if size.is_none() && pad.is_none() {
             return Err(arguments.refuse("it needs a size, as in crop(24x24), or a padding, as in crop(pad=4)"));

@@ -14,15 +14,18 @@ use crate::base::shape::ImageShape;
 #[cfg(feature = "gpu")]
 use crate::base::shape::PixelType;
 
-/// The weights that are known, by the lengths that they lead from and to and the bits behind their point. Threads share
+/// The length before, the length afterwards, and the bits behind the point of weights.
+type Lengths = (usize, usize, u32);
+
+/// The weights that are known. Threads share
 /// them, because work is shared out to a thread in small parts.
-static SIDES: RwLock<Option<HashMap<(usize, usize, u32), Arc<Side>>>> = RwLock::new(None);
+static SIDES: RwLock<Option<HashMap<Lengths, Arc<Side>>>> = RwLock::new(None);
 
 /// More lengths than images have; then all are forgotten.
 const MAX_SIDES: usize = 1024;
 
 /// The weights from one length to another.
-fn side(key: (usize, usize, u32)) -> Arc<Side> {
+fn side(key: Lengths) -> Arc<Side> {
     let known = SIDES.read().unwrap_or_else(PoisonError::into_inner);
     if let Some(side) = known.as_ref().and_then(|sides| sides.get(&key)) {
         return side.clone();

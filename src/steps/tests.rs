@@ -22,7 +22,7 @@ fn image(shape: ImageShape, seed: u64) -> Vec<u8> {
             for channel in 0..shape.channels() {
                 let bits = random.bits();
                 let wave = 40 + (y * 5 + x * 3 + channel * 31) % 120;
-                values.push(if seed % 2 == 0 { bits as u8 } else { (wave + (bits as usize & 15)) as u8 });
+                values.push(if seed.is_multiple_of(2) { bits as u8 } else { (wave + (bits as usize & 15)) as u8 });
             }
         }
     }
