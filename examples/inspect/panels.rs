@@ -322,7 +322,7 @@ mod tests {
         let shape: ImageShape = "28x28x3".parse().unwrap();
         let set: pixelfeat::FeatureSet = "profiles,histogram:16,zones:4x5,texture,moments".parse().unwrap();
         let layout = set.layout(shape, 255.0).unwrap();
-        let blocks = crate::values::list_blocks(&layout);
+        let blocks = super::super::values::list_blocks(&layout);
         let panels = panels(shape, &blocks);
         let [Panel::Image { profiles, moments }, Panel::Zones { rows: 4, columns: 5, channels }, Panel::Bars(bars)] =
             &panels[..]
