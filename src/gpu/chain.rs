@@ -43,7 +43,7 @@ impl Images {
     ///     Err(error) => return Err(error.into()),
     /// };
     /// let pipeline = Pipeline::new("crop(pad=1),hflip(0.5)".parse()?, 7, "4x4".parse()?, PixelType::U8)?;
-    /// let digits = gpu.upload("4x4".parse()?, &[9u8; 2 * 16])?;
+    /// let digits = gpu.upload("4x4".parse()?, &vec![9u8; 2 * 16])?;
     /// for epoch in 0..3 {
     ///     // The samples 40 and 41.
     ///     let augmented = digits.apply(&pipeline, &[40, 41], epoch)?;
