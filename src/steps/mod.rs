@@ -26,7 +26,8 @@ use crate::base::pixels::Pixel;
 use crate::base::shape::{ImageShape, PixelType};
 use crate::base::simd::Level;
 
-pub(crate) use self::arithmetic::LUMA_WEIGHTS;
+#[cfg(feature = "gpu")]
+use self::arithmetic::LUMA_WEIGHTS;
 pub use self::resample::Filter;
 
 /// The words of a step as a device reads them: its code and seven arguments, which are two's complements.

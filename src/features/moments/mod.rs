@@ -7,7 +7,9 @@ mod oracle;
 
 use std::fmt;
 
-use self::binomials::{Binomials, Cascaded, PARTS, Workspace};
+#[cfg(feature = "gpu")]
+use self::binomials::PARTS;
+use self::binomials::{Binomials, Cascaded, Workspace};
 use self::central::VALUES;
 use self::floats::FloatSums;
 use super::family::{Band, BandSums, BlockNames, Family, ImageSpec, channel_prefix};
