@@ -72,6 +72,11 @@ fn wide_times(a: u32, b: u32) -> vec2<u32> {
     return vec2<u32>((second << 16u) | (low & 0xffffu), (a >> 16u) * (b >> 16u) + (first >> 16u) + (second >> 16u));
 }
 
+// Where part `i` of `parts` begins on a side of `side` pixels.
+fn part_start(side: u32, parts: u32, i: u32) -> u32 {
+    return (i * side + parts - 1u) / parts;
+}
+
 // Where a row of the block begins in it.
 fn row_at(lead: u32, row: u32) -> u32 {
     if tiled() == 1u {
@@ -184,6 +189,41 @@ fn tiles(
 // Where the record of a tile of an image begins.
 fn record_of(image: u32, band: u32, x: u32) -> u32 {
     return ((image * bands() + band) * across() + x) * record_words();
+}
+
+// A word of the records of an image's tiles, added up.
+fn sum_of_tiles(image: u32, word: u32) -> u32 {
+    var sum = 0u;
+    for (var band = 0u; band < bands(); band++) {
+        for (var x = 0u; x < across(); x++) {
+            sum += records[record_of(image, band, x) + word];
+        }
+    }
+    return sum;
+}
+
+// The same over those tiles alone that have pixels of a window, in 64 bits. `rows` and `columns` are where the window
+// begins and ends in the image.
+fn sum_of_window(image: u32, word: u32, rows: vec2<u32>, columns: vec2<u32>) -> vec2<u32> {
+    var sum = vec2<u32>();
+    // In the rows that the chunk has of the image.
+    let here = clamp(rows, vec2<u32>(params.first_row), vec2<u32>(params.first_row + params.height)) - params.first_row;
+    if here.x < here.y && columns.x < columns.y {
+        for (var band = here.x / block_rows(); band <= (here.y - 1u) / block_rows(); band++) {
+            for (var x = columns.x / block_pixels(); x <= (columns.y - 1u) / block_pixels(); x++) {
+                sum = wide_plus(sum, vec2<u32>(records[record_of(image, band, x) + word], 0u));
+            }
+        }
+    }
+    return sum;
+}
+
+// Sum `i` of a family's part of a record, which has a word for each, or two, low and high, if it is made of tiles.
+fn sum_of_record(record: u32, i: u32) -> f32 {
+    if tiled() == 1u {
+        return f32(records[record + 2u * i + 1u]) * 4294967296.0 + f32(records[record + 2u * i]);
+    }
+    return f32(records[record + i]);
 }
 
 // Makes the records of images from those of their tiles, a task an invocation.

@@ -8,7 +8,7 @@ const GRADIENTS_WINDOWS: u32 = 4u;
 
 // Where a cell begins on a side of `side` pixels.
 fn gradients_start(side: u32, cell: u32) -> u32 {
-    return (cell * side + GRADIENTS_CELLS - 1u) / GRADIENTS_CELLS;
+    return part_start(side, GRADIENTS_CELLS, cell);
 }
 
 fn gradients_weight(cell: u32) -> u32 {
@@ -98,20 +98,11 @@ fn gradients_merge_tasks() -> u32 {
 // A sum a task: over the tiles that have pixels of the window.
 fn gradients_merge(image: u32, task: u32, part: u32, to: u32) {
     let window = vec2<u32>(task / 32u % GRADIENTS_WINDOWS, task / 8u % GRADIENTS_WINDOWS);
+    let top = gradients_start(params.image_height, 2u * window.x);
+    let bottom = gradients_start(params.image_height, 2u * window.x + 4u);
     let left = gradients_start(width(), 2u * window.y);
     let right = gradients_start(width(), 2u * window.y + 4u);
-    // In the rows that the chunk has of the image.
-    let last = params.first_row + params.height;
-    let top = clamp(gradients_start(params.image_height, 2u * window.x), params.first_row, last) - params.first_row;
-    let bottom = clamp(gradients_start(params.image_height, 2u * window.x + 4u), params.first_row, last) - params.first_row;
-    var sum = vec2<u32>();
-    if left < right && top < bottom {
-        for (var band = top / block_rows(); band <= (bottom - 1u) / block_rows(); band++) {
-            for (var x = left / block_pixels(); x <= (right - 1u) / block_pixels(); x++) {
-                sum = wide_plus(sum, vec2<u32>(records[record_of(image, band, x) + part + task], 0u));
-            }
-        }
-    }
+    let sum = sum_of_window(image, part + task, vec2<u32>(top, bottom), vec2<u32>(left, right));
     results[to + 2u * task] = sum.x;
     results[to + 2u * task + 1u] = sum.y;
 }

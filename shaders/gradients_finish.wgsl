@@ -12,12 +12,7 @@ fn gradients_weighed(side: u32, window: u32) -> u32 {
 
 fn gradients_finish(me: u32, record: u32, to: u32) {
     for (var i = me; i < gradients_values(); i += GROUP) {
-        var sum = 0.0;
-        if tiled() == 1u {
-            sum = f32(records[record + 2u * i + 1u]) * 4294967296.0 + f32(records[record + 2u * i]);
-        } else {
-            sum = f32(records[record + i]);
-        }
+        let sum = sum_of_record(record, i);
         let rows = gradients_weighed(params.height, i / 32u % GRADIENTS_WINDOWS);
         let columns = gradients_weighed(width(), i / 8u % GRADIENTS_WINDOWS);
         // Of a window without pixels the sum is zero.

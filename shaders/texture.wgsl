@@ -41,11 +41,5 @@ fn texture_merge_tasks() -> u32 {
 
 // A count a task: the sum over the tiles of the image.
 fn texture_merge(image: u32, task: u32, part: u32, to: u32) {
-    var sum = 0u;
-    for (var band = 0u; band < bands(); band++) {
-        for (var x = 0u; x < across(); x++) {
-            sum += records[record_of(image, band, x) + part + task];
-        }
-    }
-    results[to + task] = sum;
+    results[to + task] = sum_of_tiles(image, part + task);
 }

@@ -2,11 +2,6 @@
 // row of the block has of a cell, for a channel. The part in a record is the sums, [channel][row][column]: a word each for a
 // block, which has fewer than 2¹⁶ values; two, low and high, in a record that is made of tiles.
 
-// Where part `i` of `parts` begins on a side of `side` pixels.
-fn zones_start(side: u32, parts: u32, i: u32) -> u32 {
-    return (i * side + parts - 1u) / parts;
-}
-
 // The first column of cells that the block has pixels of, and how many from there to the last.
 fn zones_across(block: Block) -> vec2<u32> {
     let first = zones_columns() * block.x / width();
@@ -25,8 +20,8 @@ fn zones_task(block: Block, task: u32, at: u32) {
     let row = task / channels() / across.y;
     let y = block.y + row % block.rows;
     let cell = (channel * zones_rows() + zones_rows() * y / params.image_height) * zones_columns() + column;
-    let begin = max(zones_start(width(), zones_columns(), column), block.x) - block.x;
-    let end = min(zones_start(width(), zones_columns(), column + 1u) - block.x, block.values / channels());
+    let begin = max(part_start(width(), zones_columns(), column), block.x) - block.x;
+    let end = min(part_start(width(), zones_columns(), column + 1u) - block.x, block.values / channels());
     let start = row_at(block.lead, row);
     var sum = 0u;
     for (var x = begin; x < end; x++) {
@@ -51,20 +46,11 @@ fn zones_merge_tasks() -> u32 {
 fn zones_merge(image: u32, task: u32, part: u32, to: u32) {
     let column = task % zones_columns();
     let row = task / zones_columns() % zones_rows();
-    let left = zones_start(width(), zones_columns(), column);
-    let right = zones_start(width(), zones_columns(), column + 1u);
-    // In the rows that the chunk has of the image.
-    let end = params.first_row + params.height;
-    let top = clamp(zones_start(params.image_height, zones_rows(), row), params.first_row, end) - params.first_row;
-    let bottom = clamp(zones_start(params.image_height, zones_rows(), row + 1u), params.first_row, end) - params.first_row;
-    var sum = vec2<u32>();
-    if left < right && top < bottom {
-        for (var band = top / block_rows(); band <= (bottom - 1u) / block_rows(); band++) {
-            for (var x = left / block_pixels(); x <= (right - 1u) / block_pixels(); x++) {
-                sum = wide_plus(sum, vec2<u32>(records[record_of(image, band, x) + part + task], 0u));
-            }
-        }
-    }
+    let top = part_start(params.image_height, zones_rows(), row);
+    let bottom = part_start(params.image_height, zones_rows(), row + 1u);
+    let left = part_start(width(), zones_columns(), column);
+    let right = part_start(width(), zones_columns(), column + 1u);
+    let sum = sum_of_window(image, part + task, vec2<u32>(top, bottom), vec2<u32>(left, right));
     results[to + 2u * task] = sum.x;
     results[to + 2u * task + 1u] = sum.y;
 }

@@ -4,14 +4,9 @@ fn zones_finish(me: u32, record: u32, to: u32) {
     for (var i = me; i < zones_cells(); i += GROUP) {
         let column = i % zones_columns();
         let row = i / zones_columns() % zones_rows();
-        let wide = zones_start(width(), zones_columns(), column + 1u) - zones_start(width(), zones_columns(), column);
-        let high = zones_start(params.height, zones_rows(), row + 1u) - zones_start(params.height, zones_rows(), row);
-        var sum = 0.0;
-        if tiled() == 1u {
-            sum = f32(records[record + 2u * i + 1u]) * 4294967296.0 + f32(records[record + 2u * i]);
-        } else {
-            sum = f32(records[record + i]);
-        }
+        let wide = part_start(width(), zones_columns(), column + 1u) - part_start(width(), zones_columns(), column);
+        let high = part_start(params.height, zones_rows(), row + 1u) - part_start(params.height, zones_rows(), row);
+        let sum = sum_of_record(record, i);
         var mean = 0.0;
         if wide * high > 0u {
             mean = sum / f32(wide * high) / params.scale;

@@ -136,7 +136,8 @@ fn gradients(dir: &Path) -> Result<Value> {
     let mut seconds = Map::new();
     let cases = [
         ("profiles", "profiles", digit, digits),
-        ("profiles,gradients", "profiles,gradients", digit, digits),
+        ("texture", "texture", digit, digits),
+        ("profiles,gradients,texture", "profiles,gradients,texture", digit, digits),
         ("large", "gradients", large, &drawn),
         ("gradients", "gradients", digit, digits),
     ];

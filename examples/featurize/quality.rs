@@ -102,7 +102,7 @@ impl<'a> Quality<'a> {
         let mut options = DriftOptions::default();
         options.thresholds = args.drift_threshold.iter().cloned().collect();
         // Without a limit drift is told and stops nothing.
-        options.max_drift = args.max_drift.unwrap_or(MaxDrift::Columns(usize::MAX));
+        options.max_drift = args.max_drift.unwrap_or(MaxDrift::Columns(u64::MAX));
         let profile = profiler.clone().unwrap_or_default();
         let drift = reference.map(|reference| DriftWatch::new(profile, reference, options));
         let (profile, check_report) = (create(&args.profile)?, create(&args.check_report)?);

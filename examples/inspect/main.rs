@@ -16,6 +16,7 @@ use arrow_array::cast::AsArray;
 use arrow_array::{Array, ArrayRef, RecordBatch, RecordBatchReader};
 use arrow_schema::{DataType, Field, Schema, SchemaRef};
 use clap::Parser;
+use indicatif::HumanCount;
 use pixelfeat::{
     Backend, Engine, EngineOptions, Error, FeatureSet, FeatureSpec, Featurizer, ImageBatch, ImageShape, KeepImage,
     MaxInvalid, PixelType, Pixels, Reason, Report, Result, StreamOptions, describe_column, io,
@@ -76,8 +77,8 @@ fn run(args: &Args) -> Result<()> {
     let result = found.read(args, reader);
     let mut text = String::new();
     let names: Vec<String> = args.inputs.iter().map(|path| path.display().to_string()).collect();
-    let rows = found.report.as_ref().map(|report| format!("{} rows", grouped(report.rows_in)));
-    let size: Vec<String> = rows.into_iter().chain(bytes.map(|bytes| format!("{} bytes", grouped(bytes)))).collect();
+    let rows = found.report.as_ref().map(|report| format!("{} rows", HumanCount(report.rows_in)));
+    let size: Vec<String> = rows.into_iter().chain(bytes.map(|bytes| format!("{} bytes", HumanCount(bytes)))).collect();
     let _ = writeln!(text, "{}: {}\n", names.join(" "), size.join(", "));
     found.columns(&mut text);
     if result.is_ok() {
@@ -279,7 +280,7 @@ impl Found {
             .map(|(at, field)| {
                 let nulls = match self.nulls[at] + if *field.name() == self.image { null_images } else { 0 } {
                     0 => String::new(),
-                    n => format!("{} null", grouped(n)),
+                    n => format!("{} null", HumanCount(n)),
                 };
                 [field.name().clone(), type_name(field.data_type()), nulls]
             })
@@ -300,15 +301,15 @@ impl Found {
         let _ = writeln!(text, "  layout      {layout}");
         let layout = self.features.layout(report.shape, 1.0);
         let features = layout.as_ref().map_or(0, |layout| layout.list_values());
-        let _ = writeln!(text, "  shape       {}, {} features", report.shape, grouped(features as u64));
+        let _ = writeln!(text, "  shape       {}, {} features", report.shape, HumanCount(features as u64));
         let range = self.range.map(|(low, high)| format!(", values {low} to {high}")).unwrap_or_default();
         let _ = writeln!(text, "  pixel type  {}{range}", report.pixel_type);
         if let Some(fits) = report.fits {
             let _ = writeln!(text, "              some do not fit; {fits} would take them");
         }
-        let _ = writeln!(text, "  good rows   {}", grouped(report.rows_featurized));
+        let _ = writeln!(text, "  good rows   {}", HumanCount(report.rows_featurized));
         for (reason, odd) in &*self.odd.lock().unwrap_or_else(PoisonError::into_inner) {
-            let _ = writeln!(text, "  odd rows    {} {reason}", grouped(odd.rows));
+            let _ = writeln!(text, "  odd rows    {} {reason}", HumanCount(odd.rows));
             for first in &odd.first {
                 let _ = writeln!(text, "              {first}");
             }
@@ -418,17 +419,4 @@ fn quoted(word: &Path) -> String {
     let word = word.display().to_string();
     let plain = |c: char| c.is_alphanumeric() || "-_./,:+=@%".contains(c);
     if !word.is_empty() && word.chars().all(plain) { word } else { format!("'{}'", word.replace('\'', r"'\''")) }
-}
-
-/// 1234567 → 1,234,567
-fn grouped(number: u64) -> String {
-    let digits = number.to_string();
-    let mut text = String::new();
-    for (i, digit) in digits.chars().enumerate() {
-        if i > 0 && (digits.len() - i).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
 }

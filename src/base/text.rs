@@ -64,6 +64,24 @@ pub(crate) fn write_list(f: &mut fmt::Formatter<'_>, items: &[impl Display]) -> 
     Ok(())
 }
 
+/// A limit: a number, or a share from 0% to 100%.
+pub(crate) enum Limit {
+    Number(u64),
+    Percent(f64),
+}
+
+impl Limit {
+    /// Reads `N` or `N%`, where N counts `what`.
+    pub fn parse(option: &'static str, what: &str, text: &str) -> Result<Self> {
+        let parsed = match text.strip_suffix('%') {
+            Some(percent) => percent.parse().ok().filter(|p| (0.0..=100.0).contains(p)).map(Limit::Percent),
+            None => text.parse().ok().map(Limit::Number),
+        };
+        let why = || format!("`{text}` is neither a number of {what} nor a share from 0% to 100%");
+        parsed.ok_or_else(|| Error::InvalidOption { option, why: why() })
+    }
+}
+
 /// 1234567 → 1,234,567
 pub(crate) fn grouped(number: u64) -> String {
     let digits = number.to_string();

@@ -1,10 +1,11 @@
 //! What a family of features is: everything that the rest of the crate may know of one.
 
 use std::any::Any;
-use std::fmt::Debug;
+use std::fmt::{self, Debug};
 use std::ops::Range;
 
 use super::rows::RowsMut;
+use crate::base::error::{Error, Result};
 use crate::base::pixels::PixelSlice;
 use crate::base::shape::ImageShape;
 #[cfg(feature = "gpu")]
@@ -35,33 +36,39 @@ pub(crate) trait Family: Debug + Send + Sync {
     /// Computes the row of an image from the sums of its bands, which are in order.
     fn finish_bands(&self, of: ImageSpec, bands: Vec<BandSums>, row: &mut [f32]);
 
-    /// What a device can do of the family for a pixel type.
+    /// What a device can do of the family for a pixel type: of float pixels nothing, unless the family says so.
     #[cfg(feature = "gpu")]
     fn device_form(&self, pixel_type: PixelType) -> DeviceForm {
-        // Float sums are rounded, so that no features are made of them on the device.
-        if pixel_type == PixelType::F32 { DeviceForm::Records } else { DeviceForm::Features }
+        if pixel_type == PixelType::F32 { DeviceForm::No } else { DeviceForm::Features }
     }
 
-    /// The WGSL of the family's functions for a pixel type that it has a form for, in parts. `shaders/frame.wgsl` says which functions a family
-    /// has.
+    /// The WGSL of the family's functions for a pixel type that it has a form for, in parts. `shaders/frame.wgsl` says
+    /// which functions a family has.
     #[cfg(feature = "gpu")]
     fn shaders(&self, pixel_type: PixelType) -> &'static [&'static str];
 
     /// The numbers that the WGSL calls by their names. All names begin with the family's.
     #[cfg(feature = "gpu")]
-    fn shader_numbers(&self, block: &BlockGeometry) -> Vec<(&'static str, usize)>;
+    fn shader_numbers(&self, _block: &BlockGeometry) -> Vec<(&'static str, usize)> {
+        Vec::new()
+    }
 
     /// Words of the family's part of the record of an image in a block, or of a tile.
     #[cfg(feature = "gpu")]
     fn record_words(&self, block: &BlockGeometry) -> usize;
 
-    /// Words of the family's part of the record that is made of the tiles of an image of `height` rows.
+    /// Words of the family's part of the record that is made of the tiles of an image of `height` rows: as many as a tile's,
+    /// unless the family says otherwise.
     #[cfg(feature = "gpu")]
-    fn merged_words(&self, block: &BlockGeometry, height: usize) -> usize;
+    fn merged_words(&self, block: &BlockGeometry, _height: usize) -> usize {
+        self.record_words(block)
+    }
 
-    /// How many invocations make that part.
+    /// How many invocations make that part: one for each word of a tile's, unless the family says otherwise.
     #[cfg(feature = "gpu")]
-    fn merge_tasks(&self, block: &BlockGeometry, height: usize) -> usize;
+    fn merge_tasks(&self, block: &BlockGeometry, _height: usize) -> usize {
+        self.record_words(block)
+    }
 
     /// Computes the rows of images from their records. `false` if a sum of float pixels is beyond f32.
     #[cfg(feature = "gpu")]
@@ -112,6 +119,12 @@ impl BlockGeometry {
     pub fn across(&self) -> usize {
         self.width.div_ceil(self.pixels)
     }
+
+    /// The sums in a record that has a word for each, or two, low and high, if it is made of tiles.
+    pub fn sums<'a>(&self, record: &'a [u32]) -> impl Iterator<Item = u64> + 'a {
+        let words = if self.tiled { 2 } else { 1 };
+        record.chunks_exact(words).map(|sum| sum.iter().rev().fold(0, |sum, &word| sum << 32 | u64::from(word)))
+    }
 }
 
 /// What a device can do of a family. Of a set it can do as much as of each member.
@@ -151,6 +164,30 @@ impl Band {
 
 /// The exact sums of a band of an image. Only their family knows their type.
 pub(crate) type BandSums = Box<dyn Any + Send + Sync>;
+
+/// The sums of bands as the type `T` that their family gave them.
+pub(crate) fn sums_of_bands<T: 'static>(bands: Vec<BandSums>) -> impl Iterator<Item = T> {
+    bands.into_iter().map(|band| *band.downcast().expect("bands are made by this family"))
+}
+
+/// What follows the colon in the text of a feature, such as `16` in `histogram:16`.
+pub(crate) trait Parameters: Sized {
+    /// Reads the parameters; `None` if there is no colon.
+    fn parse(parameters: Option<&str>) -> Result<Self>;
+
+    /// Writes the colon and the parameters, if there are any.
+    fn fmt_parameters(&self, _: &mut fmt::Formatter<'_>) -> fmt::Result {
+        Ok(())
+    }
+}
+
+/// Gives the only value of a family that takes no parameters.
+pub(crate) fn without_parameters<T: Default>(name: &str, parameters: Option<&str>) -> Result<T> {
+    match parameters {
+        None => Ok(T::default()),
+        Some(_) => Err(Error::InvalidOption { option: "features", why: format!("`{name}` takes no parameters") }),
+    }
+}
 
 /// The images that values are computed of.
 #[derive(Debug, Clone, Copy, PartialEq)]

@@ -2,9 +2,9 @@
 
 use std::fmt;
 
+use super::family::{Band, BandSums, BlockNames, Family, ImageSpec, Parameters, channel_prefix, sums_of_bands};
 #[cfg(feature = "gpu")]
-use super::family::BlockGeometry;
-use super::family::{Band, BandSums, BlockNames, Family, ImageSpec, channel_prefix};
+use super::family::{BlockGeometry, DeviceForm};
 use super::rows::RowsMut;
 use crate::base::error::{Error, Result};
 use crate::base::pixels::PixelSlice;
@@ -44,8 +44,10 @@ impl Histogram {
     pub fn bins(self) -> usize {
         1 << self.log2_bins
     }
+}
 
-    pub(super) fn parse(parameters: Option<&str>) -> Result<Self> {
+impl Parameters for Histogram {
+    fn parse(parameters: Option<&str>) -> Result<Self> {
         match parameters.and_then(|bins| bins.parse().ok()) {
             Some(bins) => Self::new(bins),
             None => {
@@ -55,10 +57,12 @@ impl Histogram {
         }
     }
 
-    pub(super) fn fmt_parameters(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    fn fmt_parameters(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, ":{}", self.bins())
     }
+}
 
+impl Histogram {
     /// Writes the row of an image from its counts.
     fn finish(of: ImageSpec, counts: &[u32], row: &mut [f32]) {
         let pixels = of.shape.pixels() as f64;
@@ -94,11 +98,16 @@ impl Family for Histogram {
 
     fn finish_bands(&self, of: ImageSpec, bands: Vec<BandSums>, row: &mut [f32]) {
         let mut counts = vec![0u32; self.block_values(of.shape)];
-        for band in bands {
-            let band: Box<Vec<u32>> = band.downcast().expect("bands are made by this family");
-            counts.iter_mut().zip(*band).for_each(|(sum, count)| *sum += count);
+        for band in sums_of_bands::<Vec<u32>>(bands) {
+            counts.iter_mut().zip(band).for_each(|(sum, count)| *sum += count);
         }
         Self::finish(of, &counts, row);
+    }
+
+    /// A device rounds where a float falls, so that no features are made of such counts there.
+    #[cfg(feature = "gpu")]
+    fn device_form(&self, pixel_type: PixelType) -> DeviceForm {
+        if pixel_type == PixelType::F32 { DeviceForm::Records } else { DeviceForm::Features }
     }
 
     #[cfg(feature = "gpu")]
@@ -119,16 +128,6 @@ impl Family for Histogram {
     #[cfg(feature = "gpu")]
     fn record_words(&self, block: &BlockGeometry) -> usize {
         block.channels * self.bins()
-    }
-
-    #[cfg(feature = "gpu")]
-    fn merged_words(&self, block: &BlockGeometry, _: usize) -> usize {
-        self.record_words(block)
-    }
-
-    #[cfg(feature = "gpu")]
-    fn merge_tasks(&self, block: &BlockGeometry, _: usize) -> usize {
-        self.record_words(block)
     }
 
     #[cfg(feature = "gpu")]

@@ -28,7 +28,7 @@ mod zones;
 
 use std::fmt;
 
-use self::family::Family;
+use self::family::{Family, Parameters};
 pub use self::gradients::Gradients;
 pub use self::histogram::Histogram;
 pub use self::layout::{Block, FeatureLayout};

@@ -1,13 +1,13 @@
 //! Texture: a histogram of brightness and one of local binary patterns.
 
-use std::fmt;
-
-use super::family::{Band, BandSums, BlockNames, Family, ImageSpec, channel_prefix};
 #[cfg(feature = "gpu")]
-use super::family::{BlockGeometry, DeviceForm};
+use super::family::BlockGeometry;
+use super::family::{
+    Band, BandSums, BlockNames, Family, ImageSpec, Parameters, channel_prefix, sums_of_bands, without_parameters,
+};
 use super::histogram::{self, Histogram};
 use super::rows::RowsMut;
-use crate::base::error::{Error, Result};
+use crate::base::error::Result;
 use crate::base::pixels::{Pixel, PixelSlice};
 use crate::base::shape::ImageShape;
 #[cfg(feature = "gpu")]
@@ -44,18 +44,9 @@ const VALUES: usize = BINS + PATTERNS;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub struct Texture;
 
-impl Texture {
-    pub(super) fn parse(parameters: Option<&str>) -> Result<Self> {
-        match parameters {
-            None => Ok(Self),
-            Some(_) => {
-                Err(Error::InvalidOption { option: "features", why: "`texture` takes no parameters".to_owned() })
-            }
-        }
-    }
-
-    pub(super) fn fmt_parameters(&self, _: &mut fmt::Formatter<'_>) -> fmt::Result {
-        Ok(())
+impl Parameters for Texture {
+    fn parse(parameters: Option<&str>) -> Result<Self> {
+        without_parameters("texture", parameters)
     }
 }
 
@@ -116,17 +107,11 @@ impl Family for Texture {
 
     fn finish_bands(&self, of: ImageSpec, bands: Vec<BandSums>, row: &mut [f32]) {
         let mut sum = Counts::zeroed(of.shape.channels());
-        for band in bands {
-            let band: Box<Counts> = band.downcast().expect("bands are made by this family");
+        for band in sums_of_bands::<Counts>(bands) {
             sum.bins.iter_mut().zip(band.bins).for_each(|(sum, count)| *sum += count);
             sum.patterns.iter_mut().zip(band.patterns).for_each(|(sum, count)| *sum += count);
         }
         sum.finish(of, row);
-    }
-
-    #[cfg(feature = "gpu")]
-    fn device_form(&self, pixel_type: PixelType) -> DeviceForm {
-        if pixel_type == PixelType::F32 { DeviceForm::No } else { DeviceForm::Features }
     }
 
     #[cfg(feature = "gpu")]
@@ -135,23 +120,8 @@ impl Family for Texture {
     }
 
     #[cfg(feature = "gpu")]
-    fn shader_numbers(&self, _: &BlockGeometry) -> Vec<(&'static str, usize)> {
-        Vec::new()
-    }
-
-    #[cfg(feature = "gpu")]
     fn record_words(&self, block: &BlockGeometry) -> usize {
         block.channels * VALUES
-    }
-
-    #[cfg(feature = "gpu")]
-    fn merged_words(&self, block: &BlockGeometry, _: usize) -> usize {
-        self.record_words(block)
-    }
-
-    #[cfg(feature = "gpu")]
-    fn merge_tasks(&self, block: &BlockGeometry, _: usize) -> usize {
-        self.record_words(block)
     }
 
     #[cfg(feature = "gpu")]

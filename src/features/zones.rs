@@ -4,9 +4,9 @@ use std::fmt;
 use std::iter::Sum;
 use std::ops::{AddAssign, Range};
 
-use super::family::{Band, BandSums, BlockNames, Family, ImageSpec, channel_prefix};
 #[cfg(feature = "gpu")]
-use super::family::{BlockGeometry, DeviceForm};
+use super::family::BlockGeometry;
+use super::family::{Band, BandSums, BlockNames, Family, ImageSpec, Parameters, channel_prefix, sums_of_bands};
 use super::rows::RowsMut;
 use crate::base::error::{Error, Result};
 use crate::base::pixels::{Pixel, PixelSlice};
@@ -56,21 +56,6 @@ impl Zones {
         self.columns.into()
     }
 
-    pub(super) fn parse(parameters: Option<&str>) -> Result<Self> {
-        let sides = parameters.and_then(|grid| grid.split_once('x'));
-        match sides.and_then(|(rows, columns)| Some((rows.parse().ok()?, columns.parse().ok()?))) {
-            Some((rows, columns)) => Self::new(rows, columns),
-            None => {
-                let why = "`zones` needs a grid of rows and columns, as in zones:7x7".to_owned();
-                Err(Error::InvalidOption { option: "features", why })
-            }
-        }
-    }
-
-    pub(super) fn fmt_parameters(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, ":{}x{}", self.rows, self.columns)
-    }
-
     /// Cells of all channels.
     fn cells(self, channels: usize) -> usize {
         channels * self.grid_rows() * self.grid_columns()
@@ -85,6 +70,23 @@ impl Zones {
         for ((value, sum), pixels) in row.iter_mut().zip(sums).zip(pixels.cycle()) {
             *value = if pixels > 0.0 { (sum / (pixels * of.scale)) as f32 } else { 0.0 };
         }
+    }
+}
+
+impl Parameters for Zones {
+    fn parse(parameters: Option<&str>) -> Result<Self> {
+        let sides = parameters.and_then(|grid| grid.split_once('x'));
+        match sides.and_then(|(rows, columns)| Some((rows.parse().ok()?, columns.parse().ok()?))) {
+            Some((rows, columns)) => Self::new(rows, columns),
+            None => {
+                let why = "`zones` needs a grid of rows and columns, as in zones:7x7".to_owned();
+                Err(Error::InvalidOption { option: "features", why })
+            }
+        }
+    }
+
+    fn fmt_parameters(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, ":{}x{}", self.rows, self.columns)
     }
 }
 
@@ -131,20 +133,14 @@ impl Family for Zones {
 
     fn finish_bands(&self, of: ImageSpec, bands: Vec<BandSums>, row: &mut [f32]) {
         let mut sums: Vec<Exact> = Vec::new();
-        for band in bands {
-            let band: Box<Vec<Exact>> = band.downcast().expect("bands are made by this family");
+        for band in sums_of_bands::<Vec<Exact>>(bands) {
             if sums.is_empty() {
-                sums = *band;
+                sums = band;
             } else {
-                sums.iter_mut().zip(*band).for_each(|(sum, more)| *sum = sum.plus(more));
+                sums.iter_mut().zip(band).for_each(|(sum, more)| *sum = sum.plus(more));
             }
         }
         self.finish(of, sums.into_iter().map(Exact::value), row);
-    }
-
-    #[cfg(feature = "gpu")]
-    fn device_form(&self, pixel_type: PixelType) -> DeviceForm {
-        if pixel_type == PixelType::F32 { DeviceForm::No } else { DeviceForm::Features }
     }
 
     #[cfg(feature = "gpu")]
@@ -166,12 +162,7 @@ impl Family for Zones {
     /// Two words a cell.
     #[cfg(feature = "gpu")]
     fn merged_words(&self, block: &BlockGeometry, _: usize) -> usize {
-        2 * self.cells(block.channels)
-    }
-
-    #[cfg(feature = "gpu")]
-    fn merge_tasks(&self, block: &BlockGeometry, _: usize) -> usize {
-        self.cells(block.channels)
+        2 * self.record_words(block)
     }
 
     #[cfg(feature = "gpu")]
@@ -183,14 +174,14 @@ impl Family for Zones {
         out: &mut RowsMut<'_>,
     ) -> bool {
         for (row, record) in out.iter_mut().zip(records) {
-            self.finish(of, sums_in(block, record).map(|sum| sum as f64), row);
+            self.finish(of, block.sums(record).map(|sum| sum as f64), row);
         }
         true
     }
 
     #[cfg(feature = "gpu")]
     fn record_sums(&self, _: &Band, block: &BlockGeometry, record: &[u32]) -> Option<BandSums> {
-        Some(Box::new(sums_in(block, record).map(Exact::Integer).collect::<Vec<Exact>>()))
+        Some(Box::new(block.sums(record).map(Exact::Integer).collect::<Vec<Exact>>()))
     }
 
     fn expected(&self, of: ImageSpec, image: PixelSlice<'_>) -> Vec<f32> {
@@ -214,15 +205,6 @@ impl Family for Zones {
         };
         cells.into_iter().map(mean).collect()
     }
-}
-
-/// The sums of the cells in the record of an image or band.
-#[cfg(feature = "gpu")]
-fn sums_in<'a>(block: &BlockGeometry, record: &'a [u32]) -> impl Iterator<Item = u64> + 'a {
-    record.chunks_exact(if block.tiled { 2 } else { 1 }).map(|words| match *words {
-        [low, high] => u64::from(low) | u64::from(high) << 32,
-        _ => words[0].into(),
-    })
 }
 
 /// The sum of a cell, of any pixel type.

@@ -7,7 +7,7 @@ use std::str::FromStr;
 use crate::base::error::{Error, Result};
 use crate::base::reason::Reason;
 use crate::base::shape::{ImageShape, PixelType};
-use crate::base::text::grouped;
+use crate::base::text::{Limit, grouped};
 use crate::images::defect::Defect;
 use crate::run::report::Report;
 
@@ -50,13 +50,9 @@ impl FromStr for MaxInvalid {
 
     /// Reads `N` or `N%`.
     fn from_str(text: &str) -> Result<Self> {
-        let parsed = match text.strip_suffix('%') {
-            Some(percent) => percent.parse().ok().filter(|p| (0.0..=100.0).contains(p)).map(MaxInvalid::Percent),
-            None => text.parse().ok().map(MaxInvalid::Rows),
-        };
-        parsed.ok_or_else(|| Error::InvalidOption {
-            option: "max invalid",
-            why: format!("`{text}` is neither a number of rows nor a share from 0% to 100%"),
+        Ok(match Limit::parse("max invalid", "rows", text)? {
+            Limit::Number(rows) => MaxInvalid::Rows(rows),
+            Limit::Percent(percent) => MaxInvalid::Percent(percent),
         })
     }
 }

@@ -10,16 +10,15 @@ mod oracle;
 #[cfg(test)]
 mod tests;
 
-use std::fmt;
 use std::ops::Range;
 
 use self::cells::{Arithmetic, DIRECTIONS, Grid, Sums, VALUES, WINDOWS, Windows, finish, weigh_columns};
 use self::columns::Columns;
-use super::family::{Band, BandSums, BlockNames, Family, ImageSpec, channel_prefix};
 #[cfg(feature = "gpu")]
-use super::family::{BlockGeometry, DeviceForm};
+use super::family::BlockGeometry;
+use super::family::{Band, BandSums, BlockNames, Family, ImageSpec, Parameters, channel_prefix, without_parameters};
 use super::rows::RowsMut;
-use crate::base::error::{Error, Result};
+use crate::base::error::Result;
 use crate::base::pixels::PixelSlice;
 use crate::base::shape::ImageShape;
 #[cfg(feature = "gpu")]
@@ -59,18 +58,9 @@ use crate::base::simd::{Level, Portable, run_at_level};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub struct Gradients;
 
-impl Gradients {
-    pub(super) fn parse(parameters: Option<&str>) -> Result<Self> {
-        match parameters {
-            None => Ok(Self),
-            Some(_) => {
-                Err(Error::InvalidOption { option: "features", why: "`gradients` takes no parameters".to_owned() })
-            }
-        }
-    }
-
-    pub(super) fn fmt_parameters(&self, _: &mut fmt::Formatter<'_>) -> fmt::Result {
-        Ok(())
+impl Parameters for Gradients {
+    fn parse(parameters: Option<&str>) -> Result<Self> {
+        without_parameters("gradients", parameters)
     }
 }
 
@@ -117,35 +107,20 @@ impl Family for Gradients {
         assert!(done, "bands are of one pixel type, and made by this family");
     }
 
-    /// Floats are left to the CPU, whose f64 holds the stated bound.
-    #[cfg(feature = "gpu")]
-    fn device_form(&self, pixel_type: PixelType) -> DeviceForm {
-        if pixel_type == PixelType::F32 { DeviceForm::No } else { DeviceForm::Features }
-    }
-
     #[cfg(feature = "gpu")]
     fn shaders(&self, _: PixelType) -> &'static [&'static str] {
         device::SHADERS
     }
 
     #[cfg(feature = "gpu")]
-    fn shader_numbers(&self, _: &BlockGeometry) -> Vec<(&'static str, usize)> {
-        Vec::new()
-    }
-
-    #[cfg(feature = "gpu")]
     fn record_words(&self, block: &BlockGeometry) -> usize {
-        device::sums(block)
+        block.channels * VALUES
     }
 
+    /// Two words a sum.
     #[cfg(feature = "gpu")]
     fn merged_words(&self, block: &BlockGeometry, _: usize) -> usize {
-        2 * device::sums(block)
-    }
-
-    #[cfg(feature = "gpu")]
-    fn merge_tasks(&self, block: &BlockGeometry, _: usize) -> usize {
-        device::sums(block)
+        2 * self.record_words(block)
     }
 
     #[cfg(feature = "gpu")]

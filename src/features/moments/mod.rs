@@ -5,18 +5,18 @@ mod central;
 mod floats;
 mod oracle;
 
-use std::fmt;
-
 #[cfg(feature = "gpu")]
 use self::binomials::PARTS;
 use self::binomials::{Binomials, Cascaded, Workspace};
 use self::central::VALUES;
 use self::floats::FloatSums;
-use super::family::{Band, BandSums, BlockNames, Family, ImageSpec, channel_prefix};
+use super::family::{
+    Band, BandSums, BlockNames, Family, ImageSpec, Parameters, channel_prefix, sums_of_bands, without_parameters,
+};
 #[cfg(feature = "gpu")]
 use super::family::{BlockGeometry, DeviceForm};
 use super::rows::RowsMut;
-use crate::base::error::{Error, Result};
+use crate::base::error::Result;
 use crate::base::pixels::PixelSlice;
 use crate::base::shape::ImageShape;
 #[cfg(feature = "gpu")]
@@ -50,18 +50,9 @@ use crate::base::simd::{Level, Simd, SimdKernel, run_simd};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub struct Moments;
 
-impl Moments {
-    pub(super) fn parse(parameters: Option<&str>) -> Result<Self> {
-        match parameters {
-            None => Ok(Self),
-            Some(_) => {
-                Err(Error::InvalidOption { option: "features", why: "`moments` takes no parameters".to_owned() })
-            }
-        }
-    }
-
-    pub(super) fn fmt_parameters(&self, _: &mut fmt::Formatter<'_>) -> fmt::Result {
-        Ok(())
+impl Parameters for Moments {
+    fn parse(parameters: Option<&str>) -> Result<Self> {
+        without_parameters("moments", parameters)
     }
 }
 
@@ -130,8 +121,7 @@ impl Family for Moments {
             return finish(of, &sums, row);
         }
         let mut sums = vec![FloatSums::default(); of.shape.channels()];
-        for band in bands {
-            let band: Box<Vec<FloatSums>> = band.downcast().expect("bands are made by this family");
+        for band in sums_of_bands::<Vec<FloatSums>>(bands) {
             for (sum, band) in sums.iter_mut().flatten().zip(band.iter().flatten()) {
                 *sum += band;
             }
@@ -148,11 +138,6 @@ impl Family for Moments {
     #[cfg(feature = "gpu")]
     fn shaders(&self, _: PixelType) -> &'static [&'static str] {
         &[include_str!("../../../shaders/moments.wgsl")]
-    }
-
-    #[cfg(feature = "gpu")]
-    fn shader_numbers(&self, _: &BlockGeometry) -> Vec<(&'static str, usize)> {
-        Vec::new()
     }
 
     #[cfg(feature = "gpu")]

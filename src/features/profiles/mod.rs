@@ -17,16 +17,14 @@ mod tests;
 #[cfg(target_arch = "x86_64")]
 mod wide;
 
-use std::fmt;
-
 #[cfg(feature = "gpu")]
 use self::device::{DevicePixel, Record};
 use self::sums::{Arithmetic, LevelKernels, Sums};
+use super::family::{Band, BandSums, BlockNames, Family, ImageSpec, Parameters, channel_prefix, without_parameters};
 #[cfg(feature = "gpu")]
-use super::family::BlockGeometry;
-use super::family::{Band, BandSums, BlockNames, Family, ImageSpec, channel_prefix};
+use super::family::{BlockGeometry, DeviceForm};
 use super::rows::RowsMut;
-use crate::base::error::{Error, Result};
+use crate::base::error::Result;
 use crate::base::pixels::PixelSlice;
 use crate::base::shape::ImageShape;
 #[cfg(feature = "gpu")]
@@ -57,18 +55,9 @@ const SINGLE_VALUES: usize = 4;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub struct Profiles;
 
-impl Profiles {
-    pub(super) fn parse(parameters: Option<&str>) -> Result<Self> {
-        match parameters {
-            None => Ok(Self),
-            Some(_) => {
-                Err(Error::InvalidOption { option: "features", why: "`profiles` takes no parameters".to_owned() })
-            }
-        }
-    }
-
-    pub(super) fn fmt_parameters(&self, _: &mut fmt::Formatter<'_>) -> fmt::Result {
-        Ok(())
+impl Parameters for Profiles {
+    fn parse(parameters: Option<&str>) -> Result<Self> {
+        without_parameters("profiles", parameters)
     }
 }
 
@@ -123,6 +112,12 @@ impl Family for Profiles {
             || finish_merged::<u16>(of, &bands, row)
             || finish_merged::<f32>(of, &bands, row);
         assert!(done, "bands are of one pixel type, and made by this family");
+    }
+
+    /// Float sums are rounded, so that no features are made of them on the device.
+    #[cfg(feature = "gpu")]
+    fn device_form(&self, pixel_type: PixelType) -> DeviceForm {
+        if pixel_type == PixelType::F32 { DeviceForm::Records } else { DeviceForm::Features }
     }
 
     #[cfg(feature = "gpu")]

@@ -59,7 +59,7 @@ impl Profile {
         columns.sort_by(|a, b| b.drifted.cmp(&a.drifted).then(b.severity().total_cmp(&a.severity())));
         let drifted = columns.iter().filter(|column| column.drifted).count();
         let drifted = match options.max_drift {
-            MaxDrift::Columns(allowed) => drifted > allowed,
+            MaxDrift::Columns(allowed) => drifted as u64 > allowed,
             MaxDrift::Percent(percent) => drifted > 0 && 100.0 * drifted as f64 >= percent * columns.len() as f64,
         };
         Ok(DriftReport { columns, drifted, max_drift: options.max_drift })

@@ -7,6 +7,7 @@ use std::str::FromStr;
 use serde_json::{Map, Value, json};
 
 use crate::base::error::{Error, Result};
+use crate::base::text::Limit;
 
 /// How much drift is allowed.
 #[derive(Debug, Clone, Default)]
@@ -23,7 +24,7 @@ pub struct DriftOptions {
 #[non_exhaustive]
 pub enum MaxDrift {
     /// So many columns.
-    Columns(usize),
+    Columns(u64),
     /// So many of a hundred columns: fewer must have drifted, as in Evidently, whose share is a half.
     Percent(f64),
 }
@@ -48,12 +49,10 @@ impl FromStr for MaxDrift {
 
     /// Reads `N` or `N%`.
     fn from_str(text: &str) -> Result<Self> {
-        let parsed = match text.strip_suffix('%') {
-            Some(percent) => percent.parse().ok().filter(|p| (0.0..=100.0).contains(p)).map(MaxDrift::Percent),
-            None => text.parse().ok().map(MaxDrift::Columns),
-        };
-        let why = || format!("`{text}` is neither a number of columns nor a share from 0% to 100%");
-        parsed.ok_or_else(|| Error::InvalidOption { option: "max drift", why: why() })
+        Ok(match Limit::parse("max drift", "columns", text)? {
+            Limit::Number(columns) => MaxDrift::Columns(columns),
+            Limit::Percent(percent) => MaxDrift::Percent(percent),
+        })
     }
 }
 

@@ -1,0 +1,96 @@
+//! What a run tells: the report as JSON, and the lines at its end.
+
+use std::fmt::Write as _;
+use std::time::Duration;
+
+use arrow_array::RecordBatch;
+use arrow_cast::display::{ArrayFormatter, FormatOptions};
+use indicatif::HumanCount;
+use pixelfeat::{Report, io};
+
+use crate::args::Args;
+
+/// What `--report` writes.
+pub fn report_json(report: &Report, elapsed: Duration) -> serde_json::Value {
+    let invalid: serde_json::Map<_, _> =
+        report.rows_invalid.iter().map(|(reason, rows)| (reason.name().to_owned(), (*rows).into())).collect();
+    serde_json::json!({
+        "rows_in": report.rows_in,
+        "rows_featurized": report.rows_featurized,
+        "rows_invalid": invalid,
+        "other_sizes": report.other_sizes,
+        "shape": report.shape.to_string(),
+        "pixel_type": report.pixel_type.to_string(),
+        "suggested_pixel_type": report.fits.map(|t| t.to_string()),
+        "backend": report.backend(),
+        "adapter": report.adapter,
+        "backend_reason": report.backend_reason,
+        "warnings": report.warnings,
+        "seconds": { "total": elapsed.as_secs_f64() },
+    })
+}
+
+/// What is printed at the end of a run.
+pub fn summary(
+    args: &Args,
+    report: &Report,
+    written: &io::Written,
+    elapsed: Duration,
+    head: Option<&RecordBatch>,
+) -> String {
+    let seconds = elapsed.as_secs_f64();
+    let rate = HumanCount((report.rows_in as f64 / seconds.max(1e-9)) as u64);
+    let output = if args.output.as_os_str() == "-" { "stdout".to_owned() } else { args.output.display().to_string() };
+    let mut text = format!("{report}\n");
+    let _ = writeln!(
+        text,
+        "{} rows, {} bytes in {output}; {seconds:.3} s, {rate} rows/s",
+        HumanCount(written.rows),
+        HumanCount(written.bytes)
+    );
+    if let (Some(path), true) = (&args.quarantine, report.invalid() > 0) {
+        let _ = writeln!(text, "the invalid rows are in {}", path.display());
+    }
+    if let Some(head) = head.filter(|h| h.num_rows() > 0) {
+        text.push('\n');
+        text += &table(head);
+    }
+    text
+}
+
+/// The rows as text columns; long values and many columns are cut short.
+fn table(batch: &RecordBatch) -> String {
+    const COLUMNS: usize = 8;
+    let format = FormatOptions::default().with_null("null");
+    let mut columns = Vec::new();
+    for (field, array) in batch.schema_ref().fields().iter().zip(batch.columns()).take(COLUMNS) {
+        let values = ArrayFormatter::try_new(array, &format).ok();
+        // A type that cannot be shown is no reason to fail.
+        let shown = |row| values.as_ref().and_then(|values| values.value(row).try_to_string().ok());
+        let mut cells = vec![shortened(field.name())];
+        cells.extend((0..batch.num_rows()).map(|row| shortened(&shown(row).unwrap_or_else(|| "…".to_owned()))));
+        columns.push(cells);
+    }
+    if batch.num_columns() > COLUMNS {
+        let more = format!("… {} more", batch.num_columns() - COLUMNS);
+        columns.push([more].into_iter().chain(std::iter::repeat_n("…".to_owned(), batch.num_rows())).collect());
+    }
+    let widths: Vec<usize> =
+        columns.iter().map(|cells| cells.iter().map(|cell| cell.chars().count()).max().unwrap_or(0)).collect();
+    let mut text = String::new();
+    for line in 0..=batch.num_rows() {
+        let cells: Vec<_> =
+            columns.iter().zip(&widths).map(|(cells, &width)| format!("{:<width$}", cells[line])).collect();
+        let _ = writeln!(text, "{}", cells.join("  ").trim_end());
+    }
+    text
+}
+
+fn shortened(cell: &str) -> String {
+    const WIDTH: usize = 40;
+    if cell.chars().count() <= WIDTH {
+        return cell.to_owned();
+    }
+    let end = if cell.starts_with('[') { " …]" } else { "…" };
+    cell.chars().take(WIDTH).collect::<String>() + end
+}
