@@ -32,7 +32,7 @@ pub struct QualityArgs {
     /// Hold the rows to the data contract in this file, in YAML of the Open Data Contract Standard
     ///
     /// Its custom property `shape` is the image shape unless --shape tells another one. FILE#TABLE names one of several tables.
-    #[arg(long, value_name = "FILE[#TABLE]")]
+    #[arg(long, value_name = "FILE[#TABLE]", hide_short_help = true)]
     contract: Option<String>,
     /// Write what the checks and the contract found to this file
     ///
