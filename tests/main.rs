@@ -3,6 +3,7 @@
 mod augment;
 mod backends;
 mod cli;
+mod contract;
 mod declared;
 mod docs;
 mod drift;

@@ -5,6 +5,7 @@ use std::process::ExitCode;
 
 use arrow_array::RecordBatchReader;
 use clap::Parser;
+use pixelfeat::quality::Contract;
 use pixelfeat::{Engine, EngineOptions, Error, FeatureSpec, Featurizer, ImageShape, StreamOptions, io};
 
 #[path = "../featurize/quality.rs"]
@@ -34,6 +35,9 @@ struct Args {
     /// Write rows to blame to this file, as NDJSON.
     #[arg(long, value_name = "FILE")]
     quarantine: Option<PathBuf>,
+    /// Propose a data contract for rows like these, and write it to this file, as YAML.
+    #[arg(long, value_name = "FILE")]
+    write_contract: Option<PathBuf>,
     #[command(flatten)]
     quality: QualityArgs,
     /// Threads to decode and compute with [default: one a core].
@@ -55,14 +59,18 @@ fn main() -> ExitCode {
 }
 
 fn run(args: &Args) -> Result<(), Error> {
-    let written = [("--quarantine", args.quarantine.as_ref())];
+    let written = [("--quarantine", args.quarantine.as_ref()), ("--write-contract", args.write_contract.as_ref())];
     for (option, path) in written.into_iter().chain(args.quality.written()) {
         if let Some(path) = path.filter(|path| args.inputs.iter().any(|input| io::is_same_file(input, path))) {
             return Err(Error::InvalidOption { option, why: format!("{} is an input as well", path.display()) });
         }
     }
     let quarantine = args.quarantine.as_ref().map(io::Quarantine::create).transpose()?;
+    let proposal = args.write_contract.as_ref().map(io::OutputFile::create).transpose()?;
     let mut quality = Quality::new(&args.quality, quarantine.as_ref(), &args.image)?;
+    if proposal.is_some() {
+        quality.profiler.get_or_insert_default();
+    }
     let read = io::ReadOptions::image(&args.image).with_threads(args.threads);
     let result = look(args, &quality, &read, quarantine.as_ref());
     if let Some(quarantine) = &quarantine {
@@ -78,6 +86,11 @@ fn run(args: &Args) -> Result<(), Error> {
     }
     quality.finish_reports()?;
     result?;
+    if let (Some(file), Some(path), Some(profiler)) = (proposal, &args.write_contract, &quality.profiler) {
+        let stem = args.inputs[0].file_name().map_or_else(|| "table".into(), |name| name.to_string_lossy());
+        let table = stem.split('.').next().unwrap_or("table");
+        quality::write(file, path, &Contract::propose(&profiler.profile(), table, &args.image))?;
+    }
     quality.finish()
 }
 
@@ -107,7 +120,7 @@ fn look(
     let engine = Engine::new(EngineOptions::default().with_threads(args.threads))?;
     let spec = FeatureSpec::default()
         .with_image(&args.image)
-        .with_shape(args.shape)
+        .with_shape(args.shape.or(quality.shape()))
         .with_ragged(args.ragged)
         .with_max_invalid(args.quality.max_invalid.unwrap_or_default());
     let featurizer = Featurizer::new(engine, spec);

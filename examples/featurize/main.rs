@@ -140,7 +140,7 @@ fn open(
     let label = args.quality.label.clone().unwrap_or_else(|| "label".to_owned());
     let spec = FeatureSpec::default()
         .with_image(&args.image)
-        .with_shape(args.shape)
+        .with_shape(args.shape.or(quality.shape()))
         .with_pixel_type(args.pixel_type)
         .with_encoding(args.encoding)
         .with_order(args.order)

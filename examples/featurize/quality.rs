@@ -5,8 +5,8 @@ use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use pixelfeat::quality::{Checker, Checks, DriftOptions, DriftWatch, MaxDrift, Profile, Profiler, Severity};
-use pixelfeat::{Error, MaxInvalid, Observer, io};
+use pixelfeat::quality::{Checker, Checks, Contract, DriftOptions, DriftWatch, MaxDrift, Profile, Profiler, Severity};
+use pixelfeat::{Error, ImageShape, MaxInvalid, Observer, io};
 
 #[derive(Args)]
 #[command(next_help_heading = "Quality")]
@@ -29,13 +29,18 @@ pub struct QualityArgs {
     /// If a check of severity error fails, no output appears and the exit code is 3.
     #[arg(long, value_name = "FILE")]
     check: Option<PathBuf>,
-    /// Write what the checks found to this file
+    /// Hold the rows to the data contract in this file, in YAML of the Open Data Contract Standard
+    ///
+    /// Its custom property `shape` is the image shape unless --shape tells another one. FILE#TABLE names one of several tables.
+    #[arg(long, value_name = "FILE[#TABLE]", hide_short_help = true)]
+    contract: Option<String>,
+    /// Write what the checks and the contract found to this file
     ///
     /// It is JSON if its name ends in .json, JUnit XML if in .xml, else text.
-    #[arg(long, value_name = "FILE", requires = "check", hide_short_help = true)]
+    #[arg(long, value_name = "FILE", hide_short_help = true)]
     check_report: Option<PathBuf>,
     /// Write the rows that fail a check to the quarantine as well
-    #[arg(long, requires_all = ["check", "quarantine"], hide_short_help = true)]
+    #[arg(long, requires = "quarantine", hide_short_help = true)]
     quarantine_failed: bool,
     /// Tell how far the rows are from those of this profile, which --profile wrote
     #[arg(long, value_name = "FILE", hide_short_help = true)]
@@ -79,6 +84,7 @@ pub struct Quality<'a> {
     pub profiler: Option<Profiler>,
     pub checker: Option<Checker>,
     pub drift: Option<DriftWatch>,
+    contract: Option<Contract>,
     profile: Option<io::OutputFile>,
     check_report: Option<io::OutputFile>,
     drift_report: Option<io::OutputFile>,
@@ -88,7 +94,17 @@ impl<'a> Quality<'a> {
     /// Reads what is to be read and creates what is to be written, before any work is done.
     pub fn new(args: &'a QualityArgs, quarantine: Option<&io::Quarantine>, image: &str) -> Result<Self, Error> {
         let create = |path: &Option<PathBuf>| path.as_ref().map(io::OutputFile::create).transpose();
+        let contract = args.contract.as_deref().map(contract_of).transpose()?;
         let checks: Option<Checks> = args.check.as_deref().map(|path| text_of(path)?.parse()).transpose()?;
+        let checks = match &contract {
+            Some(contract) => Some(checks.unwrap_or_default().and(contract.checks())),
+            None => checks,
+        };
+        if let (None, Some(path)) = (&checks, &args.check_report) {
+            let why =
+                format!("nothing is checked that {} could tell of: --check and --contract are missing", path.display());
+            return Err(Error::InvalidOption { option: "check report", why });
+        }
         let reference = args.reference.as_deref().map(profile_of).transpose()?;
         let needs_profile =
             args.profile.is_some() || reference.is_some() || checks.as_ref().is_some_and(Checks::need_profile);
@@ -106,7 +122,13 @@ impl<'a> Quality<'a> {
         let profile = profiler.clone().unwrap_or_default();
         let drift = reference.map(|reference| DriftWatch::new(profile, reference, options));
         let (profile, check_report) = (create(&args.profile)?, create(&args.check_report)?);
-        Ok(Self { args, profiler, checker, drift, profile, check_report, drift_report: create(&args.drift_report)? })
+        let drift_report = create(&args.drift_report)?;
+        Ok(Self { args, profiler, checker, drift, contract, profile, check_report, drift_report })
+    }
+
+    /// The shape that the contract gives the images.
+    pub fn shape(&self) -> Option<ImageShape> {
+        self.contract.as_ref().and_then(Contract::shape)
     }
 
     /// What watches the run.
@@ -153,9 +175,26 @@ impl<'a> Quality<'a> {
             if is_fine { format!("all {} checks hold", report.results.len()) } else { report.to_string() }
         });
         let drift = self.drift.as_ref().map(|drift| drift.report().map(|report| report.to_string())).transpose()?;
-        let told: Vec<String> = checks.into_iter().chain(drift).collect();
+        let skipped = self.contract.iter().flat_map(|contract| contract.not_enforced());
+        let skipped = skipped.map(|what| format!("the contract's {what} is not enforced"));
+        let told: Vec<String> = checks.into_iter().chain(skipped).chain(drift).collect();
         Ok((!told.is_empty()).then(|| told.join("\n")))
     }
+}
+
+/// The contract in FILE, or that of one table in FILE#TABLE.
+fn contract_of(argument: &str) -> Result<Contract, Error> {
+    let is_file = Path::new(argument).exists();
+    let (path, table) = match argument.rsplit_once('#').filter(|_| !is_file) {
+        Some((path, table)) => (path, Some(table)),
+        None => (argument, None),
+    };
+    let text = text_of(Path::new(path))?;
+    let contract = table.map_or_else(|| text.parse(), |table| Contract::of_table(&text, table));
+    contract.map_err(|error| match error {
+        Error::InvalidOption { option, why } => Error::InvalidOption { option, why: format!("{path}: {why}") },
+        other => other,
+    })
 }
 
 fn profile_of(path: &Path) -> Result<Profile, Error> {
@@ -168,7 +207,8 @@ fn text_of(path: &Path) -> Result<String, Error> {
     fs::read_to_string(path).map_err(|source| Error::Io { action: "read", path: path.to_owned(), source })
 }
 
-fn write(mut file: io::OutputFile, path: &Path, text: &str) -> Result<(), Error> {
+/// Writes a file that appears when it is complete.
+pub fn write(mut file: io::OutputFile, path: &Path, text: &str) -> Result<(), Error> {
     writeln!(file, "{}", text.trim_end()).map_err(|source| Error::Io {
         action: "write",
         path: path.to_owned(),

@@ -39,6 +39,16 @@ impl<'a> Rows<'a> {
         self.input.schema_ref().fields().iter().map(|field| field.name().clone()).collect()
     }
 
+    /// The type of a column, a feature or a measure; `None` if there is none of this name.
+    pub fn data_type(&self, name: &str) -> Option<DataType> {
+        if let Some(column) = self.input.column_by_name(name) {
+            return Some(column.data_type().clone());
+        }
+        let output = self.observed.and_then(|of| of.output.column_by_name(name));
+        let measure = || self.cells(name).is_ok().then_some(DataType::Float64);
+        output.map(|column| column.data_type().clone()).or_else(measure)
+    }
+
     /// The cells of a column, a feature or a measure of the images.
     ///
     /// # Errors
@@ -141,6 +151,40 @@ impl<'a> Cells<'a> {
         })
     }
 
+    /// The numbers of a list, of all levels if lists are nested; `None` for other types.
+    pub fn leaves(&self, row: usize) -> Option<Vec<Option<f64>>> {
+        let mut items = self.items(row)?;
+        while let Some(inner) = inner_values(&items) {
+            items = inner;
+        }
+        floats(&items)
+    }
+
+    /// The least and the largest item of all rows, and of what stands in the place of nulls; `None` if that is not known.
+    pub fn item_range(&self) -> Option<(f64, f64)> {
+        let mut items = inner_values(self.array.as_ref()?)?;
+        while let Some(inner) = inner_values(&items) {
+            items = inner;
+        }
+        macro_rules! range {
+            ($($data_type:ident => $Type:ty),+) => {
+                match items.data_type() {
+                    $(DataType::$data_type => {
+                        let values = items.as_primitive::<$Type>().values();
+                        let (min, max) = values.iter().fold((values.first()?, values.first()?), |(min, max), value| {
+                            (min.min(value), max.max(value))
+                        });
+                        Some((*min as f64, *max as f64))
+                    })+
+                    // Floats may be no numbers.
+                    _ => None,
+                }
+            };
+        }
+        range!(UInt8 => UInt8Type, UInt16 => UInt16Type, UInt32 => UInt32Type, UInt64 => UInt64Type,
+            Int8 => Int8Type, Int16 => Int16Type, Int32 => Int32Type, Int64 => Int64Type)
+    }
+
     /// A hash that equal cells share. Nulls are equal, and so are cells of types that have no other form than their text.
     pub fn hash(&self, row: usize) -> u64 {
         if self.is_null(row) {
@@ -191,6 +235,23 @@ impl<'a> Cells<'a> {
         let data_type = self.array.as_ref().map_or(DataType::Float64, |array| array.data_type().clone());
         Error::UnsupportedColumn { column: name.to_owned(), data_type, why: format!("a check needs {needed}") }
     }
+}
+
+/// The values of a list array that its rows refer to; `None` for other types.
+fn inner_values(array: &ArrayRef) -> Option<ArrayRef> {
+    Some(match array.data_type() {
+        DataType::List(_) => {
+            let (lists, offsets) = (array.as_list::<i32>(), array.as_list::<i32>().value_offsets());
+            lists.values().slice(offsets[0] as usize, (offsets[lists.len()] - offsets[0]) as usize)
+        }
+        DataType::LargeList(_) => {
+            let (lists, offsets) = (array.as_list::<i64>(), array.as_list::<i64>().value_offsets());
+            lists.values().slice(offsets[0] as usize, (offsets[lists.len()] - offsets[0]) as usize)
+        }
+        // Its values begin with those of its first row, whatever it was cut from.
+        DataType::FixedSizeList(..) => array.as_fixed_size_list().values().clone(),
+        _ => return None,
+    })
 }
 
 /// The text of an integer, boolean or text; `None` for a null, and for other types.

@@ -5,12 +5,14 @@
 //! - A [`Profile`] holds counts and exact sums alone. So it does not depend on batches, threads or the order of rows, profiles
 //!   of parts can be merged, and it is written as JSON and read again without loss.
 //! - [`Profile::drift_from`] tells how far a data set is from a reference, from their profiles alone.
+//! - A [`Contract`] is such checks in the words of the Open Data Contract Standard.
 //! - A [`Checker`] holds the rows to [`Checks`] and tells what was observed, and which rows are to blame.
 
 mod cells;
 mod checks;
 mod classes;
 mod column;
+mod contract;
 mod distinct;
 mod drift;
 mod exact;
@@ -24,6 +26,7 @@ mod profile;
 pub use checks::{Check, CheckReport, CheckResult, Checker, Checks, FailedRow, RULES, RuleNames, Severity};
 pub use classes::Classes;
 pub use column::ColumnProfile;
+pub use contract::Contract;
 pub use distinct::Distinct;
 pub use drift::{ColumnDrift, DriftOptions, DriftReport, DriftTest, DriftWatch, MaxDrift};
 pub use images::{ImageProfile, MEASURES};

@@ -1,8 +1,8 @@
 //! Checks of a data set while a run goes over it: what must hold, what was observed, and which rows are to blame.
 
-mod parse;
+pub(super) mod parse;
 mod report;
-mod rule;
+pub(super) mod rule;
 mod run;
 
 pub use parse::{Checks, RULES, RuleNames};

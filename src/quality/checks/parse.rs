@@ -70,7 +70,7 @@ rules! {
 /// # }
 /// ```
 #[derive(Debug, Clone, Default)]
-pub struct Checks(Vec<Check>);
+pub struct Checks(pub(in crate::quality) Vec<Check>);
 
 impl Checks {
     /// The checks, in their order.
@@ -78,10 +78,20 @@ impl Checks {
         &self.0
     }
 
+    /// These checks, then the others.
+    #[must_use]
+    pub fn and(mut self, others: &Checks) -> Self {
+        self.0.extend_from_slice(&others.0);
+        self
+    }
+
     /// Whether the profile of the rows is needed, because a check is about a number that it tells or about images.
     pub fn need_profile(&self) -> bool {
         let is_image = |check: &Check| check.target.as_deref().is_some_and(is_of_images);
-        self.0.iter().any(|check| !matches!(check.rule, Rule::Row(_) | Rule::Duplicates(_)) || is_image(check))
+        let is_of_rows = |rule: &Rule| {
+            matches!(rule, Rule::Row(_) | Rule::Duplicates(_) | Rule::Present | Rule::Type(_) | Rule::Columns(_))
+        };
+        self.0.iter().any(|check| !is_of_rows(&check.rule) || is_image(check))
     }
 
     /// Reads `{"checks": [...]}`. Each check is an object with one of `rule`, `metric` and `expect`, whose values
@@ -254,7 +264,8 @@ fn named<'a>(members: &Members<'a>) -> Result<(&'static RuleNames, &'a str), Str
     RULES.iter().find(is_it).map(|rule| (rule, value)).ok_or_else(|| format!("the {word} `{value}` is not known"))
 }
 
-fn check(value: &Value) -> Result<Check, String> {
+/// Reads one check.
+pub(in crate::quality) fn check(value: &Value) -> Result<Check, String> {
     let all = value.as_object().ok_or("it is not an object")?;
     let members = Members { all, used: std::cell::RefCell::default() };
     let (names, word) = named(&members)?;
@@ -362,8 +373,8 @@ fn require(name: &str, rule: &Rule, members: &Members<'_>) -> Result<Require, St
                 }
             }
         }
-        Rule::Values(..) | Rule::Columns(_) if conditions.is_empty() => Ok(Require::Holds),
-        Rule::Values(..) | Rule::Columns(_) => Err("it takes no operator".to_owned()),
+        _ if conditions.is_empty() => Ok(Require::Holds),
+        _ => Err("it takes no operator".to_owned()),
     }
 }
 

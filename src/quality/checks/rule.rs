@@ -3,6 +3,8 @@
 use std::collections::BTreeSet;
 use std::fmt;
 
+use arrow_schema::DataType;
+
 use crate::base::text::names;
 
 /// How bad it is if a check fails.
@@ -28,13 +30,13 @@ pub struct Check {
     pub target: Option<String>,
     /// How bad it is if it fails.
     pub severity: Severity,
-    pub(super) rule: Rule,
-    pub(super) require: Require,
+    pub(in crate::quality) rule: Rule,
+    pub(in crate::quality) require: Require,
 }
 
 /// What is looked at.
 #[derive(Debug, Clone)]
-pub(super) enum Rule {
+pub(in crate::quality) enum Rule {
     /// Each row.
     Row(RowRule),
     /// Values that occur more than once.
@@ -45,11 +47,15 @@ pub(super) enum Rule {
     Values(SetRule, Set),
     /// The names of the columns.
     Columns(BTreeSet<String>),
+    /// The column is there.
+    Present,
+    /// The type of the column.
+    Type(LogicalType),
 }
 
 /// What makes a row unexpected.
 #[derive(Debug, Clone)]
-pub(super) enum RowRule {
+pub(in crate::quality) enum RowRule {
     Null,
     /// A null, or one of these.
     Missing(Set),
@@ -60,10 +66,78 @@ pub(super) enum RowRule {
     Pattern(bool, regex_lite::Regex),
     /// The length of text in characters, or of a list.
     Length(Bounds),
+    /// The items of a list, of all levels if lists are nested.
+    Items(Bounds),
+    /// The image cannot be featurized, though it is there.
+    Image,
+}
+
+/// The types of the Open Data Contract Standard.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::quality) enum LogicalType {
+    Text,
+    Date,
+    Timestamp,
+    Time,
+    Number,
+    Integer,
+    Object,
+    Array,
+    Boolean,
+    Map,
+    Vector,
+}
+
+names!("logicalType", LogicalType {
+    "string" => Text,
+    "date" => Date,
+    "timestamp" => Timestamp,
+    "time" => Time,
+    "number" => Number,
+    "integer" => Integer,
+    "object" => Object,
+    "array" => Array,
+    "boolean" => Boolean,
+    "map" => Map,
+    "vector" => Vector,
+});
+
+impl LogicalType {
+    /// Whether a column of an Arrow type has values of this type. JSON has no times, so text may stand for them.
+    pub fn takes(self, data_type: &DataType) -> bool {
+        let is_text = matches!(data_type, DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View);
+        let is_list = matches!(
+            data_type,
+            DataType::List(_)
+                | DataType::LargeList(_)
+                | DataType::FixedSizeList(..)
+                | DataType::ListView(_)
+                | DataType::LargeListView(_)
+        );
+        let is_decimal = matches!(
+            data_type,
+            DataType::Decimal32(..) | DataType::Decimal64(..) | DataType::Decimal128(..) | DataType::Decimal256(..)
+        );
+        match (self, data_type) {
+            // All values are null.
+            (_, DataType::Null) => true,
+            (of, DataType::Dictionary(_, values)) => of.takes(values),
+            (LogicalType::Text, _) => is_text,
+            (LogicalType::Date, of) => is_text || matches!(of, DataType::Date32 | DataType::Date64),
+            (LogicalType::Timestamp, of) => is_text || matches!(of, DataType::Timestamp(..) | DataType::Date64),
+            (LogicalType::Time, of) => is_text || matches!(of, DataType::Time32(_) | DataType::Time64(_)),
+            (LogicalType::Number, of) => of.is_integer() || of.is_floating() || is_decimal,
+            (LogicalType::Integer, of) => of.is_integer(),
+            (LogicalType::Object, of) => matches!(of, DataType::Struct(_) | DataType::Map(..)),
+            (LogicalType::Array | LogicalType::Vector, _) => is_list,
+            (LogicalType::Boolean, of) => *of == DataType::Boolean,
+            (LogicalType::Map, of) => matches!(of, DataType::Map(..) | DataType::Struct(_)),
+        }
+    }
 }
 
 #[derive(Debug, Clone, Copy)]
-pub(super) enum SetRule {
+pub(in crate::quality) enum SetRule {
     Equal,
     Within,
     Contain,
@@ -72,7 +146,7 @@ pub(super) enum SetRule {
 
 /// Numbers of a profile.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(super) enum Statistic {
+pub(in crate::quality) enum Statistic {
     Rows,
     Columns,
     Mean,
@@ -83,11 +157,15 @@ pub(super) enum Statistic {
     Quantile(f64),
     Distinct,
     DistinctShare,
+    /// Seconds from the newest time until now.
+    Newest,
+    /// Seconds from the oldest time until now.
+    Oldest,
 }
 
 /// Numbers and texts.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Set {
+pub(in crate::quality) struct Set {
     /// Sorted.
     pub numbers: Vec<f64>,
     pub texts: BTreeSet<String>,
@@ -101,7 +179,7 @@ impl Set {
 
 /// A range whose ends belong to it or not.
 #[derive(Debug, Clone, Copy, Default)]
-pub(super) struct Bounds {
+pub(in crate::quality) struct Bounds {
     pub min: Option<f64>,
     pub max: Option<f64>,
     pub strict_min: bool,
@@ -118,7 +196,7 @@ impl Bounds {
 
 /// What must be so of the number that is observed.
 #[derive(Debug, Clone)]
-pub(super) enum Require {
+pub(in crate::quality) enum Require {
     /// This share of the rows that are looked at must be as expected.
     Mostly(f64),
     /// The number of unexpected rows, or their share of all rows in percent.
@@ -131,7 +209,7 @@ pub(super) enum Require {
 
 /// A comparison of the observed number.
 #[derive(Debug, Clone, Copy)]
-pub(super) enum Condition {
+pub(in crate::quality) enum Condition {
     Be(f64),
     NotBe(f64),
     Within(Bounds),
@@ -181,6 +259,21 @@ mod tests {
         assert_eq!(held, [false, true, true, false, false]);
         assert!(!Condition::NotWithin(bounds).holds(2.0) && Condition::NotWithin(bounds).holds(3.0));
         assert_eq!(bounds.to_string(), ">= 1 and < 3");
+    }
+
+    #[test]
+    fn logical_types_take_the_arrow_types_that_hold_their_values() {
+        let list = DataType::new_list(DataType::UInt8, true);
+        let coded = DataType::Dictionary(Box::new(DataType::Int32), Box::new(DataType::Utf8));
+        let types =
+            [DataType::Int64, DataType::Float32, DataType::Utf8, coded, DataType::Date32, DataType::Boolean, list];
+        let taken = |logical: LogicalType| types.iter().map(|of| u8::from(logical.takes(of))).collect::<Vec<u8>>();
+        assert_eq!(taken(LogicalType::Integer), [1, 0, 0, 0, 0, 0, 0]);
+        assert_eq!(taken(LogicalType::Number), [1, 1, 0, 0, 0, 0, 0]);
+        assert_eq!(taken(LogicalType::Text), [0, 0, 1, 1, 0, 0, 0]);
+        assert_eq!(taken(LogicalType::Date), [0, 0, 1, 1, 1, 0, 0]);
+        assert_eq!(taken(LogicalType::Boolean), [0, 0, 0, 0, 0, 1, 0]);
+        assert_eq!(taken(LogicalType::Array), [0, 0, 0, 0, 0, 0, 1]);
     }
 
     #[test]

@@ -1,10 +1,12 @@
 //! Checks at work: batch after batch, and the verdict at the end.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::hash::BuildHasherDefault;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::SystemTime;
 
 use arrow_array::RecordBatch;
+use arrow_schema::DataType;
 use serde_json::{Value, json};
 
 use super::parse::{Checks, is_of_images};
@@ -12,6 +14,7 @@ use super::report::{CheckReport, CheckResult, FailedRow};
 use super::rule::{Check, Condition, Require, RowRule, Rule, Set, SetRule, Severity, Statistic};
 use crate::base::error::{Error, Result};
 use crate::base::reason::Reason;
+use crate::base::text::listed;
 use crate::images::defect::Defect;
 use crate::quality::cells::{Cells, Rows};
 use crate::quality::distinct::Quick;
@@ -40,6 +43,8 @@ pub struct Checker {
 struct State {
     checks: Vec<Check>,
     counts: Vec<RowCounts>,
+    /// Columns whose absence is a finding of its own. Other checks pass them over if they are not there.
+    asked_for: BTreeSet<String>,
     /// The names of the input's columns, once a batch has come.
     columns: Option<Vec<String>>,
     quarantine: Option<OnInvalidRow>,
@@ -52,6 +57,8 @@ struct RowCounts {
     missing: u64,
     unexpected: u64,
     told: Vec<FailedRow>,
+    /// The type of the column, of checks about columns.
+    data_type: Option<DataType>,
     /// How often each value occurred, by its hash.
     seen: HashMap<u64, u32, BuildHasherDefault<Quick>>,
 }
@@ -73,7 +80,9 @@ impl Checker {
     pub fn with_profiler(checks: Checks, profiler: Profiler) -> Self {
         let checks = checks.all().to_vec();
         let counts = checks.iter().map(|_| RowCounts::default()).collect();
-        let state = State { checks, counts, columns: None, quarantine: None };
+        let is_asked_for = |check: &&Check| matches!(check.rule, Rule::Present);
+        let asked_for = checks.iter().filter(is_asked_for).filter_map(|check| check.target.clone()).collect();
+        let state = State { checks, counts, asked_for, columns: None, quarantine: None };
         Self { state: Arc::new(Mutex::new(state)), profiler, is_own: false }
     }
 
@@ -102,10 +111,18 @@ impl Checker {
     }
 
     fn check_rows(&self, rows: &Rows<'_>, first_row: u64, origins: &RowOrigins) -> Result<()> {
-        let State { checks, counts, columns, quarantine } = &mut *self.lock();
+        let State { checks, counts, asked_for, columns, quarantine } = &mut *self.lock();
         columns.get_or_insert_with(|| rows.column_names());
         let mut blamed: BTreeMap<usize, Vec<String>> = BTreeMap::new();
-        for (check, counts) in checks.iter().zip(counts) {
+        asked_for.retain(|name| rows.data_type(name).is_none());
+        let is_missing = |check: &Check| {
+            let targets = match &check.rule {
+                Rule::Duplicates(columns) => columns.as_slice(),
+                _ => check.target.as_slice(),
+            };
+            targets.iter().any(|target| asked_for.contains(target))
+        };
+        for (check, counts) in checks.iter().zip(counts).filter(|(check, _)| !is_missing(check)) {
             let mut blame = |row: usize, value: String| {
                 if counts.told.len() < TOLD {
                     let (file, row) = origins.locate(first_row + row as u64);
@@ -116,9 +133,27 @@ impl Checker {
                 }
             };
             match (&check.rule, &check.target) {
+                (Rule::Row(RowRule::Image), _) => {
+                    counts.elements += rows.len() as u64;
+                    for defect in rows.observed.map_or(&[][..], |of| of.defects) {
+                        if defect.reason == Reason::NullImage {
+                            counts.missing += 1;
+                        } else {
+                            counts.unexpected += 1;
+                            blame(defect.row, format!("{}: {}", defect.reason, defect.detail));
+                        }
+                    }
+                }
+                (Rule::Present | Rule::Type(_), Some(target)) => counts.data_type = rows.data_type(target),
                 (Rule::Row(rule), Some(target)) => {
                     let cells = rows.cells(target)?;
                     counts.elements += rows.len() as u64;
+                    if let RowRule::Items(bounds) = rule
+                        && cells.item_range().is_some_and(|(min, max)| bounds.hold(min) && bounds.hold(max))
+                    {
+                        counts.missing += (0..rows.len()).filter(|&row| cells.is_null(row)).count() as u64;
+                        continue;
+                    }
                     for row in 0..rows.len() {
                         match judge(rule, &cells, row, target)? {
                             Verdict::Missing => counts.missing += 1,
@@ -231,6 +266,12 @@ fn judge(rule: &RowRule, cells: &Cells<'_>, row: usize, target: &str) -> Result<
             let length = cells.length(row).ok_or_else(|| cells.unsupported(target, "text or lists"))?;
             bounds.hold(length as f64)
         }
+        RowRule::Items(bounds) => {
+            let items = cells.leaves(row).ok_or_else(|| cells.unsupported(target, "lists of numbers"))?;
+            items.into_iter().flatten().all(|item| bounds.hold(item))
+        }
+        // It is told by the run, not by a cell.
+        RowRule::Image => true,
     };
     Ok(if expected { Verdict::Expected } else { Verdict::Unexpected })
 }
@@ -277,6 +318,17 @@ fn result(check: &Check, counts: &RowCounts, profile: &Profile, columns: &Option
             result.passed = columns.len() == expected.len() && columns.iter().all(|name| expected.contains(name));
             result.observed = json!(columns);
             result.expected = json!(expected).to_string();
+        }
+        (Rule::Present, _) => {
+            // Without any rows nobody knows.
+            result.passed = counts.data_type.is_some() || columns.is_none();
+            let names: Vec<&str> = columns.iter().flatten().map(String::as_str).collect();
+            result.observed = json!(format!("the columns {}", listed(names.into_iter(), "and")));
+        }
+        (Rule::Type(logical), _) => {
+            result.passed = counts.data_type.as_ref().is_none_or(|data_type| logical.takes(data_type));
+            result.observed = json!(counts.data_type.as_ref().map(DataType::to_string));
+            result.expected = format!("values of the type {logical}");
         }
         // A rule has no other requirement.
         _ => {}
@@ -342,12 +394,19 @@ fn observed_number(
                 Statistic::Min => numbers.min(),
                 Statistic::Max => numbers.max(),
                 Statistic::Sum => Some(numbers.sum()),
+                Statistic::Newest => Some(now() - numbers.max()?),
+                Statistic::Oldest => Some(now() - numbers.min()?),
                 Statistic::Quantile(share) => quantiles(&sorted, &[share]).map(|found| found[0]),
                 Statistic::Rows | Statistic::Columns | Statistic::Distinct | Statistic::DistinctShare => None,
             }
         }
         (_, None) => None,
     }
+}
+
+/// Seconds since 1970.
+fn now() -> f64 {
+    SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0.0, |since| since.as_secs_f64())
 }
 
 fn values(result: &mut CheckResult, rule: SetRule, set: &Set, profile: &Profile) {
