@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use arrow_array::RecordBatchReader;
+use arrow_schema::{DataType, Field};
 use clap::Parser;
 use pixelfeat::quality::Contract;
 use pixelfeat::{Engine, EngineOptions, Error, FeatureSpec, Featurizer, ImageShape, StreamOptions, io};
@@ -72,7 +73,10 @@ fn run(args: &Args) -> Result<(), Error> {
         quality.profiler.get_or_insert_default();
     }
     let read = io::ReadOptions::image(&args.image).with_threads(args.threads);
-    let result = look(args, &quality, &read, quarantine.as_ref());
+    let reader = io::open_all(&args.inputs, &read)?;
+    let image = Field::new(&args.image, DataType::Null, true);
+    let image = reader.schema().field_with_name(&args.image).cloned().unwrap_or(image);
+    let result = look(args, &quality, reader, quarantine.as_ref());
     if let Some(quarantine) = &quarantine {
         quarantine.finish()?;
     }
@@ -89,18 +93,12 @@ fn run(args: &Args) -> Result<(), Error> {
     if let (Some(file), Some(path), Some(profiler)) = (proposal, &args.write_contract, &quality.profiler) {
         let stem = args.inputs[0].file_name().map_or_else(|| "table".into(), |name| name.to_string_lossy());
         let table = stem.split('.').next().unwrap_or("table");
-        quality::write(file, path, &Contract::propose(&profiler.profile(), table, &args.image))?;
+        quality::write(file, path, &Contract::propose(&profiler.profile(), table, &image))?;
     }
     quality.finish()
 }
 
-fn look(
-    args: &Args,
-    quality: &Quality,
-    read: &io::ReadOptions,
-    quarantine: Option<&io::Quarantine>,
-) -> Result<(), Error> {
-    let reader = io::open_all(&args.inputs, read)?;
+fn look(args: &Args, quality: &Quality, reader: io::Reader, quarantine: Option<&io::Quarantine>) -> Result<(), Error> {
     if reader.schema().column_with_name(&args.image).is_none() {
         let (origins, mut row) = (reader.origins(), 0);
         for batch in reader {

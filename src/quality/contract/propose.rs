@@ -2,10 +2,12 @@
 
 use std::fmt::Write as _;
 
+use arrow_schema::{DataType, Field};
 use serde_json::{Value, json};
 
 use super::Contract;
 use crate::base::reason::Reason;
+use crate::base::shape::PixelType;
 use crate::quality::column::{ColumnProfile, Values};
 use crate::quality::images::{ImageProfile, MEASURES};
 use crate::quality::numbers::Numbers;
@@ -20,7 +22,7 @@ const MEAN_SHIFT: f64 = 0.25;
 
 impl Contract {
     /// Proposes a contract for data like those of a profile, as YAML of the standard's version 3.1.0. `table` is its name, and `image`
-    /// that of the image column.
+    /// the image column.
     ///
     /// - Every column is there and of its type; it is `required` if it has no nulls, and `unique` if it has more than 20 values, all
     ///   different and counted one by one.
@@ -32,7 +34,7 @@ impl Contract {
     /// - The table has rows.
     ///
     /// A proposal is a beginning: whoever knows the data should read it.
-    pub fn propose(profile: &Profile, table: &str, image: &str) -> String {
+    pub fn propose(profile: &Profile, table: &str, image: &Field) -> String {
         let mut text = String::from("apiVersion: v3.1.0\nkind: DataContract\n");
         let table = quoted(table);
         let _ =
@@ -154,15 +156,48 @@ fn property(text: &mut String, column: &ColumnProfile) {
     );
 }
 
-/// The image column. Its layout is open: lists, bytes and encoded images can have the same pixels.
-fn images_property(text: &mut String, name: &str, profile: &Profile, images: &ImageProfile) {
-    let _ = writeln!(text, "      - name: {}", quoted(name));
+/// The image column. Other layouts than lists, such as encoded images, have no logical type.
+fn images_property(text: &mut String, image: &Field, profile: &Profile, images: &ImageProfile) {
+    let _ = writeln!(text, "      - name: {}", quoted(image.name()));
     if !profile.invalid().contains_key(Reason::NullImage.name()) {
         text.push_str("        required: true\n");
     }
-    if let Some([(shape, _)]) = images.shapes.sorted().as_deref() {
-        let sides = shape.replace('x', ", ");
-        let _ = writeln!(text, "        customProperties: [{{property: shape, value: [{sides}]}}]");
+    let sides = match images.shapes.sorted().as_deref() {
+        Some([(shape, _)]) => shape.split('x').map(str::to_owned).collect(),
+        _ => Vec::new(),
+    };
+    if let Some(item) = item_type(image.data_type()) {
+        text.push_str("        logicalType: array\n");
+        let is_flat = item_type(item).is_none();
+        let product: usize = sides.iter().filter_map(|side| side.parse::<usize>().ok()).product();
+        let length = if is_flat { Some(product.to_string()) } else { sides.first().cloned() };
+        if let Some(length) = length.filter(|_| !sides.is_empty()) {
+            let _ = writeln!(text, "        logicalTypeOptions: {{minItems: {length}, maxItems: {length}}}");
+        }
+        let _ = writeln!(text, "        items: {}", items_of(item, images.pixel_type));
+    }
+    if !sides.is_empty() {
+        let _ = writeln!(text, "        customProperties: [{{property: shape, value: [{}]}}]", sides.join(", "));
+    }
+}
+
+/// The type of the items of a list.
+fn item_type(data_type: &DataType) -> Option<&DataType> {
+    match data_type {
+        DataType::List(item) | DataType::LargeList(item) | DataType::FixedSizeList(item, _) => Some(item.data_type()),
+        _ => None,
+    }
+}
+
+/// What a contract says of the items of lists of pixels.
+fn items_of(item: &DataType, pixel_type: PixelType) -> String {
+    match item_type(item) {
+        Some(inner) => format!("{{logicalType: array, items: {}}}", items_of(inner, pixel_type)),
+        None if item.is_integer() => {
+            let max = pixel_type.default_scale();
+            format!("{{logicalType: integer, logicalTypeOptions: {{minimum: 0, maximum: {max}}}}}")
+        }
+        None => "{logicalType: number}".to_owned(),
     }
 }
 
