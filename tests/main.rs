@@ -9,6 +9,7 @@ mod drift;
 mod files;
 mod floors;
 mod formats;
+mod images;
 mod inspect;
 mod layouts;
 mod live;

@@ -1,21 +1,55 @@
-//! Windows of an image brought to a size, in the arithmetic of Pillow's `resize` with `BILINEAR`: whole weights, the width
-//! first, and each side rounded once, half up.
+//! Images and their windows brought to a size, in the arithmetic of Pillow's `resize`: whole weights, the width first, and
+//! each side rounded once, half up. (Pillow 13 takes the height first where that is less work.)
 
 use std::collections::HashMap;
+use std::f64::consts::PI;
 use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 
 #[cfg(feature = "gpu")]
 use super::resample::side_words;
 use super::resample::{Filter, Resampler};
-use super::vector::{Block, Vector, WEIGHT_BITS};
+use super::vector::{Block, Kernel, Vector, WEIGHT_BITS, run_kernel};
 use super::{View, Whole};
 use crate::base::pixels::Pixel;
 use crate::base::shape::ImageShape;
 #[cfg(feature = "gpu")]
 use crate::base::shape::PixelType;
+use crate::base::simd::Level;
 
-/// The length before, the length afterwards, and the bits behind the point of weights.
-type Lengths = (usize, usize, u32);
+/// A filter of Pillow's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) enum PillowFilter {
+    Bilinear,
+    Bicubic,
+    Lanczos,
+}
+
+impl PillowFilter {
+    /// The distance from which on weights are zero, in pixels of the smaller image.
+    fn reach(self) -> f64 {
+        match self {
+            PillowFilter::Bilinear => 1.0,
+            PillowFilter::Bicubic => 2.0,
+            PillowFilter::Lanczos => 3.0,
+        }
+    }
+
+    /// The weight at a distance.
+    fn weight(self, distance: f64) -> f64 {
+        let x = distance.abs();
+        let sinc = |x: f64| if x == 0.0 { 1.0 } else { libm::sin(x * PI) / (x * PI) };
+        match self {
+            PillowFilter::Bilinear => (1.0 - x).max(0.0),
+            PillowFilter::Bicubic if x < 1.0 => (1.5 * x - 2.5) * x * x + 1.0,
+            PillowFilter::Bicubic if x < 2.0 => (((x - 5.0) * x + 8.0) * x - 4.0) * -0.5,
+            PillowFilter::Lanczos if x < 3.0 => sinc(x) * sinc(x / 3.0),
+            _ => 0.0,
+        }
+    }
+}
+
+/// The length before, the length afterwards, the bits behind the point of weights, and the filter.
+type Lengths = (usize, usize, u32, PillowFilter);
 
 /// The weights that are known. Threads share
 /// them, because work is shared out to a thread in small parts.
@@ -31,7 +65,7 @@ fn side(key: Lengths) -> Arc<Side> {
         return side.clone();
     }
     drop(known);
-    let side = Arc::new(Side::new(key.0, key.1, key.2));
+    let side = Arc::new(Side::new(key));
     let mut known = SIDES.write().unwrap_or_else(PoisonError::into_inner);
     let sides = known.get_or_insert_default();
     if sides.len() >= MAX_SIDES {
@@ -51,24 +85,22 @@ struct Side {
 }
 
 impl Side {
-    fn new(from: usize, to: usize, precision: u32) -> Self {
+    fn new((from, to, precision, filter): Lengths) -> Self {
         let scale = from as f64 / to as f64;
-        let support = scale.max(1.0);
+        let shrink = scale.max(1.0);
+        let support = filter.reach() * shrink;
         let windows: Vec<(usize, Vec<f64>)> = (0..to)
             .map(|at| {
                 let centre = (at as f64 + 0.5) * scale;
                 let first = (centre - support + 0.5).max(0.0) as usize;
                 let end = ((centre + support + 0.5) as usize).min(from);
-                let weight = |x: usize| {
-                    let distance = (x as f64 - centre + 0.5) * (1.0 / support);
-                    (1.0 - distance.abs()).max(0.0)
-                };
+                let weight = |x: usize| filter.weight((x as f64 - centre + 0.5) * (1.0 / shrink));
                 let weights: Vec<f64> = (first..end).map(weight).collect();
                 let total: f64 = weights.iter().sum();
                 (first, weights.iter().map(|weight| weight / total).collect())
             })
             .collect();
-        let whole = |weight: f64| (0.5 + weight * f64::from(1u32 << precision)) as i32;
+        let whole = |weight: f64| (0.5f64.copysign(weight) + weight * f64::from(1u32 << precision)) as i32;
         // Weights of zero at the ends of a window say nothing.
         let windows = windows.into_iter().map(|(first, weights)| {
             let weights: Vec<i32> = weights.into_iter().map(whole).collect();
@@ -104,7 +136,7 @@ impl Side {
 #[cfg(feature = "gpu")]
 pub(super) fn write_side(from: usize, to: usize, pixel_type: PixelType, words: &mut Vec<u32>) {
     let bits = if pixel_type == PixelType::U16 { precision::<u16>() } else { precision::<u8>() };
-    let Side { starts, taps, weights, .. } = Side::new(from, to, bits);
+    let Side { starts, taps, weights, .. } = Side::new((from, to, bits, PillowFilter::Bilinear));
     side_words(taps, bits, starts.into_iter(), weights.into_iter(), words);
 }
 
@@ -127,7 +159,8 @@ pub(super) fn whole<P: Whole, V: Vector>(
 ) {
     let (row, channels) = (old.shape.row_values(), old.shape.channels());
     let bits = precision::<P>();
-    let (across, down) = (side((width, to.width(), bits)), side((height, to.height(), bits)));
+    let side = |from, to| side((from, to, bits, PillowFilter::Bilinear));
+    let (across, down) = (side(width, to.width()), side(height, to.height()));
     let across = &*across;
     let to_row = to.row_values();
     let only_across = height == to.height();
@@ -169,16 +202,24 @@ fn bring<P: Whole, V: Vector>(vector: V, old: &[P], channels: usize, side: &Side
     let blocks = if V::PERMUTES && P::BITS == 8 { side.blocks(channels) } else { None };
     match (blocks, channels) {
         (Some(blocks), _) => vector.along(bytemuck::cast_slice(old), blocks, bytemuck::cast_slice_mut(new)),
-        (None, 1) => along::<P, 1>(old, side, new),
-        (None, 2) => along::<P, 2>(old, side, new),
-        (None, 3) => along::<P, 3>(old, side, new),
-        (None, _) => along::<P, 4>(old, side, new),
+        (None, channels) => any_channels(old, channels, side, new),
+    }
+}
+
+/// As [`bring`], value by value.
+#[inline(always)]
+fn any_channels<P: Whole>(old: &[P], channels: usize, side: &Side, new: &mut [P]) {
+    match channels {
+        1 => along::<P, 1>(old, side, new),
+        2 => along::<P, 2>(old, side, new),
+        3 => along::<P, 3>(old, side, new),
+        _ => along::<P, 4>(old, side, new),
     }
 }
 
 #[inline(always)]
 fn rounded<P: Whole>(sum: i32) -> P {
-    P::put((sum >> precision::<P>()).min(P::MAX))
+    P::put((sum >> precision::<P>()).clamp(0, P::MAX))
 }
 
 /// Brings a row of pixels to its new length.
@@ -195,6 +236,65 @@ fn along<P: Whole, const C: usize>(old: &[P], side: &Side, new: &mut [P]) {
         *new = sums.map(rounded::<P>);
     }
 }
+
+/// Brings a whole image of bytes to a size. `between` is a buffer.
+pub(crate) fn bytes(
+    old: &[u8],
+    from: ImageShape,
+    filter: PillowFilter,
+    to: ImageShape,
+    new: &mut Vec<u8>,
+    between: &mut Vec<u8>,
+) {
+    new.clear();
+    new.resize(to.values(), 0);
+    run_kernel(Level::detect(), Bytes { old, from, filter, to, new, between });
+}
+
+/// An image of bytes on its way. Some weights may be below zero, which the vectors of [`whole`] cannot take.
+struct Bytes<'a> {
+    old: &'a [u8],
+    from: ImageShape,
+    filter: PillowFilter,
+    to: ImageShape,
+    new: &'a mut [u8],
+    between: &'a mut Vec<u8>,
+}
+
+impl Kernel for Bytes<'_> {
+    #[inline(always)]
+    fn run<V: Vector>(self, _: V) {
+        let Self { old, from, filter, to, new, between } = self;
+        let (row, to_row) = (from.row_values(), to.row_values());
+        let middle: &[u8] = if from.width() == to.width() {
+            old
+        } else {
+            let across = side((from.width(), to.width(), WEIGHT_BITS, filter));
+            between.resize(from.height() * to_row, 0);
+            for (old, new) in old.chunks_exact(row).zip(between.chunks_exact_mut(to_row)) {
+                any_channels(old, from.channels(), &across, new);
+            }
+            between
+        };
+        if from.height() == to.height() {
+            return new.copy_from_slice(middle);
+        }
+        let down = side((from.height(), to.height(), WEIGHT_BITS, filter));
+        for (new, (start, weights)) in new.chunks_exact_mut(to_row).zip(down.windows()) {
+            for (at, new) in (0..to_row).step_by(STRETCH).zip(new.chunks_mut(STRETCH)) {
+                let mut sums = [1 << (WEIGHT_BITS - 1); STRETCH];
+                for (tap, weight) in weights.iter().enumerate() {
+                    let line = &middle[(start + tap) * to_row + at..][..new.len()];
+                    sums.iter_mut().zip(line).for_each(|(sum, byte)| *sum += i32::from(*byte) * weight);
+                }
+                new.iter_mut().zip(sums).for_each(|(new, sum)| *new = rounded(sum));
+            }
+        }
+    }
+}
+
+/// Values of a row that are summed side by side.
+const STRETCH: usize = 8;
 
 /// As [`whole`] for floats, in the arithmetic of [`Resampler`].
 pub(super) fn floats<P: Pixel>(
