@@ -89,23 +89,32 @@ const SIDE: usize = 32;
 const KEPT: usize = 8;
 
 /// 2²⁰·cos(πk(2n + 1)/64), rounded: the weight of pixel n in frequency k.
-static COSINES: LazyLock<[[i64; SIDE]; KEPT]> = LazyLock::new(|| {
+static COSINES: LazyLock<[[f64; SIDE]; KEPT]> = LazyLock::new(|| {
     let angle = |k: usize, n: usize| std::f64::consts::PI * (k * (2 * n + 1)) as f64 / (2 * SIDE) as f64;
-    std::array::from_fn(|k| std::array::from_fn(|n| (libm::cos(angle(k, n)) * f64::from(1 << 20)).round() as i64))
+    std::array::from_fn(|k| std::array::from_fn(|n| (libm::cos(angle(k, n)) * f64::from(1 << 20)).round()))
 });
 
 /// The third of [`ImageHashes`]. At most half of its bits are set, so it is never [`u64::MAX`].
 pub(super) fn phash(image: &mut EightBit, small: &mut Vec<u8>) -> u64 {
     image.gray_at([SIDE, SIDE], small);
     let cosines = &*COSINES;
-    // Down the columns, then along the rows. Sums are below 2³³ and 2⁵⁸.
-    let mut columns = [[0; SIDE]; KEPT];
-    for (sums, weights) in columns.iter_mut().zip(cosines) {
-        for (row, weight) in small.chunks_exact(SIDE).zip(weights) {
-            sums.iter_mut().zip(row).for_each(|(sum, &p)| *sum += i64::from(p) * weight);
+    // Down the columns, in floats, which are exact here: all are whole numbers, and sums are below 2³³. Half of the pixels are enough:
+    // those of the other half have the same weights, or the opposite ones in odd frequencies.
+    let mut columns = [[0.0; SIDE]; KEPT];
+    for n in 0..SIDE / 2 {
+        let (upper, lower) = (&small[n * SIDE..][..SIDE], &small[(SIDE - 1 - n) * SIDE..][..SIDE]);
+        let pairs =
+            |sign: f64| -> [f64; SIDE] { std::array::from_fn(|x| f64::from(upper[x]) + sign * f64::from(lower[x])) };
+        let folded = [pairs(1.0), pairs(-1.0)];
+        for (k, sums) in columns.iter_mut().enumerate() {
+            let weight = cosines[k][n];
+            sums.iter_mut().zip(&folded[k % 2]).for_each(|(sum, pair)| *sum += pair * weight);
         }
     }
-    let frequency = |k: usize, l: usize| -> i64 { columns[k].iter().zip(&cosines[l]).map(|(sum, c)| sum * c).sum() };
+    // Along the rows, in integers: sums are below 2⁵⁸.
+    let frequency = |k: usize, l: usize| -> i64 {
+        columns[k].iter().zip(&cosines[l]).map(|(sum, cosine)| *sum as i64 * *cosine as i64).sum()
+    };
     let all: [i64; KEPT * KEPT] = std::array::from_fn(|at| frequency(at / KEPT, at % KEPT));
     let mut sorted = all;
     sorted.sort_unstable();

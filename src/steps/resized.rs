@@ -202,18 +202,10 @@ fn bring<P: Whole, V: Vector>(vector: V, old: &[P], channels: usize, side: &Side
     let blocks = if V::PERMUTES && P::BITS == 8 { side.blocks(channels) } else { None };
     match (blocks, channels) {
         (Some(blocks), _) => vector.along(bytemuck::cast_slice(old), blocks, bytemuck::cast_slice_mut(new)),
-        (None, channels) => any_channels(old, channels, side, new),
-    }
-}
-
-/// As [`bring`], value by value.
-#[inline(always)]
-fn any_channels<P: Whole>(old: &[P], channels: usize, side: &Side, new: &mut [P]) {
-    match channels {
-        1 => along::<P, 1>(old, side, new),
-        2 => along::<P, 2>(old, side, new),
-        3 => along::<P, 3>(old, side, new),
-        _ => along::<P, 4>(old, side, new),
+        (None, 1) => along::<P, 1>(old, side, new),
+        (None, 2) => along::<P, 2>(old, side, new),
+        (None, 3) => along::<P, 3>(old, side, new),
+        (None, _) => along::<P, 4>(old, side, new),
     }
 }
 
@@ -265,36 +257,70 @@ impl Kernel for Bytes<'_> {
     #[inline(always)]
     fn run<V: Vector>(self, _: V) {
         let Self { old, from, filter, to, new, between } = self;
-        let (row, to_row) = (from.row_values(), to.row_values());
-        let middle: &[u8] = if from.width() == to.width() {
+        let (channels, height, width) = (from.channels(), from.height(), from.width());
+        let middle: &[u8] = if width == to.width() {
             old
         } else {
-            let across = side((from.width(), to.width(), WEIGHT_BITS, filter));
-            between.resize(from.height() * to_row, 0);
-            for (old, new) in old.chunks_exact(row).zip(between.chunks_exact_mut(to_row)) {
-                any_channels(old, from.channels(), &across, new);
-            }
-            between
+            // Columns as rows, whose values are summed side by side.
+            between.resize(old.len() + 2 * to.width() * height * channels, 0);
+            let (turned, rest) = between.split_at_mut(old.len());
+            let (narrow, middle) = rest.split_at_mut(to.width() * height * channels);
+            transpose(old, [height, width, channels], turned);
+            down(turned, height * channels, &side((width, to.width(), WEIGHT_BITS, filter)), narrow);
+            transpose(narrow, [to.width(), height, channels], middle);
+            middle
         };
-        if from.height() == to.height() {
-            return new.copy_from_slice(middle);
-        }
-        let down = side((from.height(), to.height(), WEIGHT_BITS, filter));
-        for (new, (start, weights)) in new.chunks_exact_mut(to_row).zip(down.windows()) {
-            for (at, new) in (0..to_row).step_by(STRETCH).zip(new.chunks_mut(STRETCH)) {
-                let mut sums = [1 << (WEIGHT_BITS - 1); STRETCH];
-                for (tap, weight) in weights.iter().enumerate() {
-                    let line = &middle[(start + tap) * to_row + at..][..new.len()];
-                    sums.iter_mut().zip(line).for_each(|(sum, byte)| *sum += i32::from(*byte) * weight);
-                }
-                new.iter_mut().zip(sums).for_each(|(new, sum)| *new = rounded(sum));
-            }
+        match height == to.height() {
+            true => new.copy_from_slice(middle),
+            false => down(middle, to.row_values(), &side((height, to.height(), WEIGHT_BITS, filter)), new),
         }
     }
 }
 
-/// Values of a row that are summed side by side.
-const STRETCH: usize = 8;
+/// Rows of pixels become columns.
+#[inline(always)]
+fn transpose(old: &[u8], [height, width, channels]: [usize; 3], new: &mut [u8]) {
+    for (x, new) in new.chunks_exact_mut(height * channels).enumerate() {
+        let column = old[x * channels..].chunks(width * channels);
+        column.zip(new.chunks_exact_mut(channels)).for_each(|(old, new)| new.copy_from_slice(&old[..channels]));
+    }
+}
+
+/// Brings columns of bytes to their new height. `row` is the length of rows.
+#[inline(always)]
+fn down(old: &[u8], row: usize, side: &Side, new: &mut [u8]) {
+    for (new, (start, weights)) in new.chunks_exact_mut(row).zip(side.windows()) {
+        let rows = &old[start * row..];
+        let mut at = 0;
+        while at < row {
+            // The last stretch may begin within the one before: it writes the same values again.
+            at = if row >= 16 {
+                let at = at.min(row - 16);
+                stretch::<16>(&rows[at..], row, weights, &mut new[at..]);
+                at + 16
+            } else {
+                stretch::<1>(&rows[at..], row, weights, &mut new[at..]);
+                at + 1
+            };
+        }
+    }
+}
+
+/// The first N new values of a row. The old ones are the first of each of `rows`.
+#[inline(always)]
+fn stretch<const N: usize>(rows: &[u8], row: usize, weights: &[i32], new: &mut [u8]) {
+    let mut sums = [1 << (WEIGHT_BITS - 1); N];
+    for (tap, weight) in weights.iter().enumerate() {
+        let bytes: &[u8; N] = rows[tap * row..].first_chunk().expect("a stretch of a row");
+        for lane in 0..N {
+            sums[lane] += i32::from(bytes[lane]) * weight;
+        }
+    }
+    let new: &mut [u8; N] = new.first_chunk_mut().expect("a stretch of a row");
+    for lane in 0..N {
+        new[lane] = rounded(sums[lane]);
+    }
+}
 
 /// As [`whole`] for floats, in the arithmetic of [`Resampler`].
 pub(super) fn floats<P: Pixel>(
