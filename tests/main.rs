@@ -10,6 +10,7 @@ mod drift;
 mod files;
 mod floors;
 mod formats;
+mod images;
 mod inspect;
 mod layouts;
 mod live;

@@ -8,9 +8,10 @@ use arrow_array::{RecordBatch, RecordBatchReader};
 use arrow_schema::{ArrowError, SchemaRef};
 use clap::{CommandFactory, Parser};
 use indicatif::{HumanCount, ProgressBar, ProgressStyle};
+use pixelfeat::quality::HashColumns;
 use pixelfeat::stages::Mixing;
 use pixelfeat::{
-    Engine, EngineOptions, Epochs, Error, FeatureSpec, FeatureStream, Featurizer, MixedLabels, ReportHandle,
+    Engine, EngineOptions, Epochs, Error, FeatureSpec, FeatureStream, Featurizer, MixedLabels, Observer, ReportHandle,
     StreamOptions, io, synthetic,
 };
 use signal_hook::consts::{SIGINT, SIGTERM};
@@ -169,7 +170,7 @@ fn open(
         let digits = move || synthetic::Digits::new(10_000, 1, batch_size);
         let mut options = StreamOptions::default();
         options.quarantine = quarantine.map(|q| q.sink(&args.image));
-        options.observers = quality.observers();
+        options.observers = observers(args, quality);
         let stream = match epochs {
             Some(epochs) => {
                 let epochs = Epochs::new(epochs, move |_| Ok(Box::new(digits())))?;
@@ -199,11 +200,17 @@ fn open(
     if let Some(quarantine) = quarantine {
         files = files.with_quarantine(quarantine);
     }
-    for observer in quality.observers() {
+    for observer in observers(args, quality) {
         files = files.with_observer(observer);
     }
     let (stream, progress) = files.open(&args.inputs)?;
     Ok((stream, Some(progress)))
+}
+
+/// What watches the run, and what adds columns to its output.
+fn observers(args: &Args, quality: &Quality) -> Vec<Box<dyn Observer>> {
+    let hashes = args.hashes.then(|| Box::<HashColumns>::default() as Box<dyn Observer>);
+    hashes.into_iter().chain(quality.observers()).collect()
 }
 
 fn bar(bytes: Option<u64>) -> ProgressBar {

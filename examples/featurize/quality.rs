@@ -4,12 +4,18 @@ use std::fs;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
-use clap::Args;
-use pixelfeat::quality::{Checker, Checks, Contract, DriftOptions, DriftWatch, MaxDrift, Profile, Profiler, Severity};
+use clap::{ArgGroup, Args};
+use pixelfeat::quality::{
+    CheckReport, Checker, Checks, Contract, DriftOptions, DriftWatch, Issue, IssueOptions, IssueWatch, MaxDrift,
+    Profile, Profiler, Severity,
+};
 use pixelfeat::{Error, ImageShape, MaxInvalid, Observer, io};
 
+/// The options that find something for `--check-report` to tell.
+pub const FOUND: &str = "found";
+
 #[derive(Args)]
-#[command(next_help_heading = "Quality")]
+#[command(next_help_heading = "Quality", group = ArgGroup::new(FOUND).multiple(true))]
 pub struct QualityArgs {
     /// How many rows may be without features, as 10 or 1% [default: all but one]
     ///
@@ -27,17 +33,29 @@ pub struct QualityArgs {
     /// Hold the rows to the checks in this file, as JSON
     ///
     /// If a check of severity error fails, no output appears and the exit code is 3.
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", group = FOUND)]
     check: Option<PathBuf>,
     /// Hold the rows to the data contract in this file, in YAML of the Open Data Contract Standard
     ///
     /// Its custom property `shape` is the image shape unless --shape tells another one. FILE#TABLE names one of several tables.
-    #[arg(long, value_name = "FILE[#TABLE]", hide_short_help = true)]
+    #[arg(long, value_name = "FILE[#TABLE]", group = FOUND, hide_short_help = true)]
     contract: Option<String>,
-    /// Write what the checks and the contract found to this file
+    /// Look for images that are dark, light, blurry, repeated and so on
+    ///
+    /// The issues are dark, light, low_information, blurry, odd_aspect_ratio, odd_size, exact_duplicate and near_duplicate. They
+    /// are told at the end with the first rows, as warnings. featurize adds a column of lists of their names. Of several images
+    /// that are the same, or nearly so, the first has no issue. Odd sizes show only at the end, so the column has none.
+    #[arg(long, group = FOUND, hide_short_help = true)]
+    pub issues: bool,
+    /// The score below which an image has an issue, as dark=0.2; for odd_size a factor
+    ///
+    /// May be repeated. By default dark=0.32, light=0.05, low_information=0.3, blurry=0.29, odd_aspect_ratio=0.35, odd_size=3.
+    #[arg(long, value_name = "ISSUE=N", value_parser = issue_threshold, requires = "issues", hide_short_help = true)]
+    issue_threshold: Vec<(Issue, f64)>,
+    /// Write what the checks, the contract and --issues found to this file
     ///
     /// It is JSON if its name ends in .json, JUnit XML if in .xml, else text.
-    #[arg(long, value_name = "FILE", hide_short_help = true)]
+    #[arg(long, value_name = "FILE", requires = FOUND, hide_short_help = true)]
     check_report: Option<PathBuf>,
     /// Write the rows that fail a check to the quarantine as well
     #[arg(long, requires = "quarantine", hide_short_help = true)]
@@ -73,18 +91,28 @@ impl QualityArgs {
 }
 
 fn threshold(text: &str) -> Result<(String, f64), String> {
-    let (column, value) = text.rsplit_once('=').ok_or("not COLUMN=N")?;
+    let (column, value) = text.rsplit_once('=').ok_or("it is not NAME=N")?;
     let value = value.parse().ok().filter(|value: &f64| *value >= 0.0).ok_or("not a number from 0 on")?;
     Ok((column.to_owned(), value))
+}
+
+fn issue_threshold(text: &str) -> Result<(Issue, f64), String> {
+    let (issue, value) = threshold(text)?;
+    let issue: Issue = issue.parse().map_err(|error: Error| error.to_string())?;
+    let known = IssueOptions::default().with_threshold(issue, value);
+    known.map(|_| (issue, value)).map_err(|error| error.to_string())
 }
 
 /// What the options ask for, while a run goes on.
 pub struct Quality<'a> {
     args: &'a QualityArgs,
+    pub issues: Option<IssueWatch>,
     pub profiler: Option<Profiler>,
     pub checker: Option<Checker>,
     pub drift: Option<DriftWatch>,
     contract: Option<Contract>,
+    /// What was found in other data sets.
+    pub leaks: Option<CheckReport>,
     profile: Option<io::OutputFile>,
     check_report: Option<io::OutputFile>,
     drift_report: Option<io::OutputFile>,
@@ -100,11 +128,6 @@ impl<'a> Quality<'a> {
             Some(contract) => Some(checks.unwrap_or_default().and(contract.checks())),
             None => checks,
         };
-        if let (None, Some(path)) = (&checks, &args.check_report) {
-            let why =
-                format!("nothing is checked that {} could tell of: --check and --contract are missing", path.display());
-            return Err(Error::InvalidOption { option: "check report", why });
-        }
         let reference = args.reference.as_deref().map(profile_of).transpose()?;
         let needs_profile =
             args.profile.is_some() || reference.is_some() || checks.as_ref().is_some_and(Checks::need_profile);
@@ -121,9 +144,15 @@ impl<'a> Quality<'a> {
         options.max_drift = args.max_drift.unwrap_or(MaxDrift::Columns(u64::MAX));
         let profile = profiler.clone().unwrap_or_default();
         let drift = reference.map(|reference| DriftWatch::new(profile, reference, options));
+        let set = |options: IssueOptions, &(issue, value): &(Issue, f64)| options.with_threshold(issue, value);
+        let options = args.issue_threshold.iter().try_fold(IssueOptions::default(), set)?;
+        let issues = args.issues.then(|| match &profiler {
+            Some(profiler) => IssueWatch::new(options).with_profiler(profiler.clone()),
+            None => IssueWatch::new(options),
+        });
         let (profile, check_report) = (create(&args.profile)?, create(&args.check_report)?);
         let drift_report = create(&args.drift_report)?;
-        Ok(Self { args, profiler, checker, drift, contract, profile, check_report, drift_report })
+        Ok(Self { args, issues, profiler, checker, drift, contract, leaks: None, profile, check_report, drift_report })
     }
 
     /// The shape that the contract gives the images.
@@ -133,10 +162,11 @@ impl<'a> Quality<'a> {
 
     /// What watches the run.
     pub fn observers(&self) -> Vec<Box<dyn Observer>> {
+        let issues = self.issues.iter().map(|issues| Box::new(issues.clone()) as Box<dyn Observer>);
         let profiler = self.profiler.iter().map(|profiler| Box::new(profiler.clone()) as Box<dyn Observer>);
         let checker = self.checker.iter().map(|checker| Box::new(checker.clone()) as Box<dyn Observer>);
         let drift = self.drift.iter().map(|drift| Box::new(drift.clone()) as Box<dyn Observer>);
-        profiler.chain(checker).chain(drift).collect()
+        issues.chain(profiler).chain(checker).chain(drift).collect()
     }
 
     /// Completes the files of a run that has come to its end.
@@ -153,12 +183,10 @@ impl<'a> Quality<'a> {
         {
             write(file, path, &format!("{:#}", drift.report()?.to_json()))?;
         }
-        let (Some(checker), Some(file), Some(path)) =
-            (&self.checker, self.check_report.take(), &self.args.check_report)
+        let (Some(report), Some(file), Some(path)) = (self.report(), self.check_report.take(), &self.args.check_report)
         else {
             return Ok(());
         };
-        let report = checker.report();
         let text = match path.extension().and_then(|ending| ending.to_str()) {
             Some("json") => format!("{:#}", report.to_json()),
             Some("xml") => report.to_junit(),
@@ -167,10 +195,19 @@ impl<'a> Quality<'a> {
         write(file, path, &text)
     }
 
+    /// What checks found: those of the user, the issues of images, and the images of other data sets.
+    pub fn report(&self) -> Option<CheckReport> {
+        let checks = self.checker.as_ref().map(Checker::report);
+        let issues = self.issues.as_ref().map(IssueWatch::report);
+        checks.into_iter().chain(issues).chain(self.leaks.clone()).reduce(|mut all, more| {
+            all.results.extend(more.results);
+            all
+        })
+    }
+
     /// What checks and drift found, for people.
     pub fn told(&self) -> Result<Option<String>, Error> {
-        let checks = self.checker.as_ref().map(|checker| {
-            let report = checker.report();
+        let checks = self.report().map(|report| {
             let is_fine = [Severity::Warning, Severity::Error].iter().all(|of| report.failed(*of).next().is_none());
             if is_fine { format!("all {} checks hold", report.results.len()) } else { report.to_string() }
         });

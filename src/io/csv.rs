@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use arrow_array::cast::AsArray;
-use arrow_array::{Array, ArrayRef, RecordBatch, RecordBatchReader, UInt64Array};
+use arrow_array::{Array, ArrayRef, RecordBatch, RecordBatchReader, StringArray, UInt64Array};
 use arrow_csv::WriterBuilder;
 use arrow_schema::{ArrowError, DataType, Field, Schema, SchemaRef};
 use arrow_select::take::take;
@@ -13,7 +13,8 @@ use arrow_select::take::take;
 use crate::base::error::{Error, Result};
 use crate::features::{FEATURE_NAMES_KEY, FEATURES};
 
-/// Writes all batches; returns the rows. A fixed-size list becomes a column for each of its items; nulls are empty.
+/// Writes all batches; returns the rows. A fixed-size list becomes a column for each of its items, a list of text its items with
+/// semicolons between them; nulls are empty.
 pub fn write(mut out: impl Write, path: &Path, reader: impl RecordBatchReader) -> Result<u64> {
     let schema = reader.schema();
     if let Some(field) = schema.fields().iter().find(|field| !has_text(field.data_type())) {
@@ -44,8 +45,12 @@ pub fn write(mut out: impl Write, path: &Path, reader: impl RecordBatchReader) -
 fn has_text(data_type: &DataType) -> bool {
     match data_type {
         DataType::FixedSizeList(item, _) => has_text(item.data_type()),
-        other => !other.is_nested(),
+        other => !other.is_nested() || is_text_list(other),
     }
+}
+
+fn is_text_list(data_type: &DataType) -> bool {
+    matches!(data_type, DataType::List(item) if item.data_type() == &DataType::Utf8)
 }
 
 /// The maximum columns of a file. The schema of an input may claim lists of any length.
@@ -66,8 +71,9 @@ fn flat_schema(schema: &Schema) -> Result<Schema> {
                 why: format!("a CSV file would have more than {MAX_COLUMNS} columns"),
             });
         }
-        if leaf == field.data_type() {
-            fields.push(field.as_ref().clone());
+        let leaf = if is_text_list(leaf) { &DataType::Utf8 } else { leaf };
+        if !matches!(field.data_type(), DataType::FixedSizeList(..)) {
+            fields.push(Field::new(field.name(), leaf.clone(), true));
             continue;
         }
         let known: Vec<&str> = match schema.metadata().get(FEATURE_NAMES_KEY) {
@@ -94,7 +100,7 @@ fn flattened(batch: &RecordBatch, schema: &SchemaRef) -> Result<RecordBatch, Arr
 /// The columns that a column becomes.
 fn flatten(column: &ArrayRef, columns: &mut Vec<ArrayRef>) -> Result<(), ArrowError> {
     let Some(list) = column.as_fixed_size_list_opt() else {
-        columns.push(column.clone());
+        columns.push(if is_text_list(column.data_type()) { joined(column) } else { column.clone() });
         return Ok(());
     };
     let side = list.value_length() as u64;
@@ -104,4 +110,10 @@ fn flatten(column: &ArrayRef, columns: &mut Vec<ArrayRef>) -> Result<(), ArrowEr
         flatten(&take(list.values(), &places, None)?, columns)?;
     }
     Ok(())
+}
+
+/// The items of each list of text as one text.
+fn joined(column: &ArrayRef) -> ArrayRef {
+    let text = |items: ArrayRef| items.as_string::<i32>().iter().flatten().collect::<Vec<_>>().join(";");
+    Arc::new(column.as_list::<i32>().iter().map(|items| items.map(text)).collect::<StringArray>())
 }

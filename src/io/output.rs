@@ -28,7 +28,8 @@ pub struct Written {
 /// - `-`: an Arrow IPC stream on stdout.
 /// - `.npy`: the column `features` as an N×F array in C order, or the first column of fixed-size lists if there are no
 ///   features. Each other column is a file beside it: `label` is in `features.label.npy`. A null float is NaN.
-/// - `.csv`: a header line and a line for each row. A fixed-size list becomes a column for each item; a null is empty.
+/// - `.csv`: a header line and a line for each row. A fixed-size list becomes a column for each item, a list of text its
+///   items with semicolons between them; a null is empty.
 ///
 /// The file appears under its name only when it is complete: it is written under a temporary name in the same folder,
 /// flushed to the disk and renamed. A failed or killed run leaves the old file in place. A device or pipe is written directly.

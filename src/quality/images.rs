@@ -3,9 +3,11 @@
 use rayon::prelude::*;
 
 use super::distinct::Counts;
+use super::gray::{Byte, to_gray};
+use super::issue::{Issue, IssueCounts, size, usual_sizes};
 use super::numbers::Numbers;
 use crate::base::error::{Error, Result};
-use crate::base::pixels::{Pixel, PixelSlice};
+use crate::base::pixels::PixelSlice;
 use crate::base::shape::{ImageShape, PixelType};
 use crate::images::ImageBatch;
 
@@ -17,6 +19,7 @@ pub struct ImageProfile {
     pub(super) shapes: Counts<String>,
     pub(super) channels: Vec<PixelCounts>,
     pub(super) measures: [Numbers; MEASURES.len()],
+    pub(super) issues: Option<IssueCounts>,
 }
 
 /// What is measured of each image, from its gray in 8 bits.
@@ -90,6 +93,7 @@ impl ImageProfile {
             shapes: Counts::default(),
             channels: Vec::new(),
             measures: std::array::from_fn(|_| Numbers::default()),
+            issues: None,
         }
     }
 
@@ -103,6 +107,21 @@ impl ImageProfile {
         MEASURES.iter().position(|measure| *measure == name).map(|at| &self.measures[at])
     }
 
+    /// How many images have an [`Issue`], if a run looked for them; of odd sizes `None` beyond 1,000 different shapes. Duplicates
+    /// are not counted here: two profiles do not tell which images they have in common.
+    pub fn issues(&self) -> Option<Vec<(Issue, Option<u64>)>> {
+        let IssueCounts { options, counts } = self.issues.as_ref()?;
+        let shapes = self.shapes.sorted().map(|shapes| {
+            let shape = |(text, count): &(String, u64)| Some((size(text.parse().ok()?), *count));
+            let mut sizes: Vec<(f64, u64)> = shapes.iter().filter_map(shape).collect();
+            sizes.sort_by(|a, b| a.0.total_cmp(&b.0));
+            let (low, high) = usual_sizes(&sizes, options.threshold(Issue::OddSize));
+            sizes.iter().filter(|(size, _)| *size < low || *size > high).map(|(_, count)| count).sum()
+        });
+        let counts = counts.iter().map(|&count| Some(count)).chain([shapes]);
+        Some(Issue::NAMES.iter().map(|(_, issue)| *issue).zip(counts).collect())
+    }
+
     /// The pixels of each channel.
     pub fn pixels(&self) -> Vec<Numbers> {
         self.channels.iter().map(PixelCounts::numbers).collect()
@@ -112,19 +131,12 @@ impl ImageProfile {
     pub(super) fn add(&mut self, batch: &ImageBatch, scale: f64) -> Vec<[f64; MEASURES.len()]> {
         let (shape, places) = (batch.shape(), batch.places().flatten().collect::<Vec<usize>>());
         let measured = match batch.pixels().as_slice() {
-            PixelSlice::U8(pixels) => self.add_pixels(shape, pixels, &places, |p| p, count_bytes),
-            PixelSlice::U16(pixels) => self.add_pixels(
-                shape,
-                pixels,
-                &places,
-                |p| (p >> 8) as u8,
-                |counts, image, stride| {
-                    image.iter().step_by(stride).for_each(|&p| counts[usize::from(p)] += 1);
-                },
-            ),
+            PixelSlice::U8(pixels) => self.add_pixels(shape, pixels, &places, scale, count_bytes),
+            PixelSlice::U16(pixels) => self.add_pixels(shape, pixels, &places, scale, |counts, image, stride| {
+                image.iter().step_by(stride).for_each(|&p| counts[usize::from(p)] += 1);
+            }),
             PixelSlice::F32(pixels) => {
-                let gray = move |p: f32| (f64::from(p) / scale * 255.0).round().clamp(0.0, 255.0) as u8;
-                let found = self.add_pixels(shape, pixels, &places, gray, |_, _, _| {});
+                let found = self.add_pixels(shape, pixels, &places, scale, |_, _, _| {});
                 for (channel, counts) in self.channels.iter_mut().enumerate() {
                     let PixelCounts::Floats(numbers) = counts else { continue };
                     for &place in &places {
@@ -144,12 +156,12 @@ impl ImageProfile {
     }
 
     /// Counts pixels and measures images in parallel: counts are whole numbers, so the order does not matter.
-    fn add_pixels<P: Pixel>(
+    fn add_pixels<P: Byte>(
         &mut self,
         shape: ImageShape,
         pixels: &[P],
         places: &[usize],
-        gray: impl Fn(P) -> u8 + Sync,
+        scale: f64,
         count: impl Fn(&mut [u32], &[P], usize) + Sync,
     ) -> Vec<[f64; MEASURES.len()]> {
         let channels = shape.channels();
@@ -172,7 +184,7 @@ impl ImageProfile {
                         count(counts, &image[channel..], channels);
                     }
                     buffer.clear();
-                    to_gray(image, channels, &gray, &mut buffer);
+                    to_gray(image, channels, scale, &mut buffer);
                     measure(&buffer, shape.width())
                 });
                 let measured = measured.collect();
@@ -191,14 +203,32 @@ impl ImageProfile {
         all
     }
 
+    /// Adds issues of images.
+    ///
+    /// # Errors
+    /// [`Error::InvalidOption`] if those that are known were told by other thresholds.
+    pub(super) fn add_issues(&mut self, more: IssueCounts) -> Result<()> {
+        match &mut self.issues {
+            Some(own) if own.options.thresholds != more.options.thresholds => return Err(other_issues()),
+            Some(own) => own.counts.iter_mut().zip(more.counts).for_each(|(own, more)| *own += more),
+            None => self.issues = Some(more),
+        }
+        Ok(())
+    }
+
     /// Adds the images of the other.
     ///
     /// # Errors
-    /// [`Error::InvalidOption`] if these have another pixel type.
+    /// [`Error::InvalidOption`] if these have another pixel type, or their issues were told in another way.
     pub fn merge(&mut self, other: &Self) -> Result<()> {
         if self.pixel_type != other.pixel_type {
             let why = format!("images of {} cannot be merged with images of {}", self.pixel_type, other.pixel_type);
             return Err(Error::InvalidOption { option: "profile", why });
+        }
+        match (&self.issues, &other.issues) {
+            (_, Some(issues)) if self.issues.is_some() || self.count == 0 => self.add_issues(issues.clone())?,
+            (None, None) => {}
+            _ => return Err(other_issues()),
         }
         self.count += other.count;
         self.shapes.merge(&other.shapes);
@@ -209,6 +239,11 @@ impl ImageProfile {
         self.measures.iter_mut().zip(&other.measures).for_each(|(own, other)| own.merge(other));
         Ok(())
     }
+}
+
+fn other_issues() -> Error {
+    let why = "images whose issues were told by other thresholds, or not at all, cannot be merged".to_owned();
+    Error::InvalidOption { option: "profile", why }
 }
 
 /// Counts every `stride`-th byte.
@@ -230,36 +265,36 @@ fn count_bytes(counts: &mut [u32], bytes: &[u8], stride: usize) {
     rest.iter().for_each(|&byte| counts[usize::from(byte)] += 1);
 }
 
-/// The gray of an image, in 8 bits.
-fn to_gray<P: Pixel>(image: &[P], channels: usize, gray: impl Fn(P) -> u8, to: &mut Vec<u8>) {
-    match channels {
-        1 => to.extend(image.iter().map(|&p| gray(p))),
-        2 => to.extend(image.iter().step_by(2).map(|&p| gray(p))),
-        _ => to.extend(image.chunks_exact(channels).map(|pixel| {
-            let [r, g, b] = [pixel[0], pixel[1], pixel[2]].map(|p| u32::from(gray(p)));
-            ((19_595 * r + 38_470 * g + 7_471 * b + 32_768) >> 16) as u8
-        })),
-    }
-}
-
 /// [`MEASURES`] of a gray image.
 fn measure(gray: &[u8], width: usize) -> [f64; MEASURES.len()] {
     let n = gray.len() as f64;
-    let (mut sum, mut squares, mut black) = (0u64, 0u64, 0u64);
+    let [sum, squares, black] = sums(gray);
+    let contrast = deviation(gray.len(), sum, squares);
+    [sum as f64 / n / 255.0, contrast / 255.0, black as f64 / n, edge_deviation(gray, width)]
+}
+
+/// The measure `contrast` of a gray image.
+pub(super) fn contrast(gray: &[u8]) -> f64 {
+    let [sum, squares, _] = sums(gray);
+    deviation(gray.len(), sum, squares) / 255.0
+}
+
+/// The sums of bytes and of their squares, and how many are 0.
+fn sums(gray: &[u8]) -> [u64; 3] {
+    let mut all = [0; 3];
     for part in gray.chunks(1 << 14) {
         let (mut s, mut q, mut b) = (0u32, 0u32, 0u32);
         for &p in part {
             let p = u32::from(p);
             (s, q, b) = (s + p, q + p * p, b + u32::from(p == 0));
         }
-        (sum, squares, black) = (sum + u64::from(s), squares + u64::from(q), black + u64::from(b));
+        all.iter_mut().zip([s, q, b]).for_each(|(all, part)| *all += u64::from(part));
     }
-    let contrast = deviation(gray.len(), sum, squares);
-    [sum as f64 / n / 255.0, contrast / 255.0, black as f64 / n, edge_deviation(gray, width)]
+    all
 }
 
 /// The population standard deviation, from exact sums.
-fn deviation(n: usize, sum: u64, squares: u64) -> f64 {
+pub(super) fn deviation(n: usize, sum: u64, squares: u64) -> f64 {
     let spread = n as u128 * u128::from(squares) - u128::from(sum) * u128::from(sum);
     (spread as f64).sqrt() / n as f64
 }

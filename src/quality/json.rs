@@ -10,6 +10,7 @@ use super::distinct::{Counts, Distinct, REGISTERS};
 use super::exact::FloatSum;
 use super::grid::Grid;
 use super::images::{ImageProfile, MEASURES, PixelCounts};
+use super::issue::{IssueCounts, IssueOptions};
 use super::numbers::{Numbers, Page, Restored, histogram, quantiles};
 use super::profile::Profile;
 use crate::base::error::{Error, Result};
@@ -328,13 +329,18 @@ fn images(images: &ImageProfile) -> Value {
         about.insert("state".to_owned(), numbers_state(numbers));
         ((*name).to_owned(), about.into())
     });
+    let issues = images.issues().map(|issues| {
+        issues.into_iter().map(|(issue, images)| (issue.to_string(), json!(images))).collect::<Map<_, _>>()
+    });
+    let issues_state = images.issues.as_ref().map(|of| json!([of.options.thresholds.map(exact), of.counts]));
     json!({
         "count": images.count,
         "pixel_type": images.pixel_type.to_string(),
         "shapes": images.shapes.most_common(MOST_COMMON),
         "channels": images.channels.iter().map(channel).collect::<Vec<_>>(),
         "measures": measures.collect::<Map<_, _>>(),
-        "state": { "shapes": text_counts(&images.shapes) },
+        "issues": issues,
+        "state": { "shapes": text_counts(&images.shapes), "issues": issues_state },
     })
 }
 
@@ -354,6 +360,11 @@ fn to_images(value: &Value) -> Option<ImageProfile> {
             PixelCounts::Floats(_) => PixelCounts::Floats(to_numbers(state)?),
         };
         images.channels.push(counts);
+    }
+    if let Some(state) = value["state"]["issues"].as_array() {
+        let thresholds: Option<Vec<f64>> = state.first()?.as_array()?.iter().map(to_exact).collect();
+        let options = IssueOptions { thresholds: thresholds?.try_into().ok()?, ..IssueOptions::default() };
+        images.issues = Some(IssueCounts { options, counts: to_counts(state.get(1)?)?.try_into().ok()? });
     }
     for (name, measure) in MEASURES.iter().zip(&mut images.measures) {
         *measure = to_numbers(&value["measures"][name]["state"])?;

@@ -6,6 +6,7 @@
 //!   of parts can be merged, and it is written as JSON and read again without loss.
 //! - [`Profile::drift_from`] tells how far a data set is from a reference, from their profiles alone.
 //! - A [`Contract`] is such checks in the words of the Open Data Contract Standard.
+//! - An [`IssueWatch`] finds images that are dark, blurred, repeated and so on, and an [`ImageSet`] those that two data sets share.
 //! - A [`Checker`] holds the rows to [`Checks`] and tells what was observed, and which rows are to blame.
 
 mod cells;
@@ -15,13 +16,19 @@ mod column;
 mod contract;
 mod distinct;
 mod drift;
+mod duplicates;
 mod exact;
 mod features;
+mod gray;
 mod grid;
+mod hashes;
 mod images;
+mod issue;
+mod issues;
 mod json;
 mod numbers;
 mod profile;
+mod scores;
 
 pub use checks::{Check, CheckReport, CheckResult, Checker, Checks, FailedRow, RULES, RuleNames, Severity};
 pub use classes::Classes;
@@ -29,6 +36,11 @@ pub use column::ColumnProfile;
 pub use contract::Contract;
 pub use distinct::Distinct;
 pub use drift::{ColumnDrift, DriftOptions, DriftReport, DriftTest, DriftWatch, MaxDrift};
+pub use duplicates::ImageSet;
+pub use hashes::{HashColumns, ImageHashes};
 pub use images::{ImageProfile, MEASURES};
+pub use issue::{Issue, IssueOptions};
+pub use issues::IssueWatch;
 pub use numbers::Numbers;
 pub use profile::{Profile, Profiler};
+pub use scores::ImageScores;

@@ -12,7 +12,9 @@ use super::classes::Classes;
 use super::column::{ColumnProfile, Values, plain_type};
 use super::features::{FeatureValues, Unit};
 use super::images::{ImageProfile, MEASURES};
+use super::issue::IssueCounts;
 use crate::base::error::{Error, Result};
+use crate::base::shape::PixelType;
 use crate::run::observe::{Observed, Observer};
 
 /// What is known of the rows of a data set: each column, the features, the images, and each class.
@@ -283,6 +285,15 @@ impl Profiler {
     /// As [`Profile::add_table`].
     pub fn add_table(&self, batch: &RecordBatch) -> Result<()> {
         self.lock().add_table(batch)
+    }
+
+    /// Adds the issues of images of a batch.
+    ///
+    /// # Errors
+    /// As [`ImageProfile::merge`].
+    pub(super) fn add_issues(&self, pixel_type: PixelType, issues: IssueCounts) -> Result<()> {
+        let images = &mut self.lock().images;
+        images.get_or_insert_with(|| ImageProfile::new(pixel_type)).add_issues(issues)
     }
 
     /// The measures of the images of the last batch, for each row.

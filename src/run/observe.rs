@@ -1,6 +1,7 @@
-//! What watches a run beside its flow: a profile, checks.
+//! What watches a run beside its flow: a profile, checks, the issues of images.
 
-use arrow_array::RecordBatch;
+use arrow_array::{ArrayRef, RecordBatch};
+use arrow_schema::Field;
 
 use crate::base::error::Result;
 use crate::base::shape::PixelType;
@@ -18,6 +19,20 @@ pub trait Observer: Send {
     /// # Errors
     /// Whatever should end the stream.
     fn observe(&mut self, batch: &Observed<'_>) -> Result<()>;
+
+    /// The columns that it adds to the output, behind the features. By default none.
+    fn fields(&self) -> Vec<Field> {
+        Vec::new()
+    }
+
+    /// The columns of [`Observer::fields`] for a batch that it has just observed, with a value for each row.
+    ///
+    /// # Errors
+    /// Whatever should end the stream.
+    fn columns(&mut self, batch: &Observed<'_>) -> Result<Vec<ArrayRef>> {
+        let _ = batch;
+        Ok(Vec::new())
+    }
 
     /// Is called once after the last batch, if no error ended the stream.
     ///
@@ -37,6 +52,7 @@ pub struct Observed<'a> {
     /// The input, without the defects that its reader tells.
     pub input: &'a RecordBatch,
     /// The output for every row of the input, also for those that are to be dropped: the other columns, then the features.
+    /// Columns of observers come later.
     pub output: &'a RecordBatch,
     /// How many of the last columns of `output` are features.
     pub feature_columns: usize,

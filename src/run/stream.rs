@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 
 use arrow_array::{RecordBatch, RecordBatchIterator, RecordBatchReader};
-use arrow_schema::{ArrowError, SchemaRef};
+use arrow_schema::{ArrowError, Schema, SchemaRef};
 
 use crate::base::error::{Error, Result, panic_text};
 use crate::base::guard::guarded;
@@ -202,13 +202,20 @@ impl Featurizer {
             ahead.push_back(batch);
         }
         let plan = RunPlan::new(self.spec().clone(), &input, survey.into_reader()?)?;
-        let (schema, mixes) = (plan.schema(), plan.mixes());
+        let (schema, mixes) = (with_added(&plan.schema(), &options.observers)?, plan.mixes());
         let report = ReportHandle {
             report: Arc::new(Mutex::new(Report::new(plan.shape(), plan.pixel_type()))),
             warnings: options.warnings.clone(),
         };
         let gate = Gate::new(self.spec().max_invalid);
-        let computing = Computing { plan, engine: self.engine().clone(), options, gate, report: report.clone() };
+        let computing = Computing {
+            plan,
+            schema: schema.clone(),
+            engine: self.engine().clone(),
+            options,
+            gate,
+            report: report.clone(),
+        };
 
         let (to_compute, read) = sync_channel(1);
         let (to_consumer, batches) = sync_channel(WAITING);
@@ -226,6 +233,18 @@ impl Featurizer {
         spawn("pixelfeat-compute", to_consumer, move |out| computing.run(&read, out))?;
         Ok(FeatureStream { schema, batches: Some(batches), report })
     }
+}
+
+/// The schema of a plan's output with the columns of observers behind it.
+fn with_added(schema: &SchemaRef, observers: &[Box<dyn Observer>]) -> Result<SchemaRef> {
+    let mut fields = schema.fields().to_vec();
+    for field in observers.iter().flat_map(|observer| observer.fields()) {
+        if fields.iter().any(|known| known.name() == field.name()) {
+            return Err(Error::ColumnTaken { column: field.name().clone() });
+        }
+        fields.push(Arc::new(field));
+    }
+    Ok(Arc::new(Schema::new_with_metadata(fields, schema.metadata().clone())))
 }
 
 /// Starts a thread. A panic in it becomes an error of the stream.
@@ -247,6 +266,8 @@ fn spawn<T: Send + 'static>(
 /// The computing thread's part of a stream.
 struct Computing {
     plan: RunPlan,
+    /// That of the output.
+    schema: SchemaRef,
     engine: Engine,
     options: StreamOptions,
     gate: Gate,
@@ -295,16 +316,20 @@ impl Computing {
     }
 
     fn featurize(&mut self, first_row: u64, batch: RecordBatch, again: bool) -> Result<RecordBatch> {
-        let done = self.plan.apply(&self.engine, first_row, batch)?;
+        let mut done = self.plan.apply(&self.engine, first_row, batch)?;
         if !again {
             self.set_aside(first_row, &done)?;
         }
         self.count(&done);
         let StreamOptions { origins, observers, .. } = &mut self.options;
         let observed = self.plan.observed(first_row, &done, origins);
+        let mut columns = done.batch.columns().to_vec();
         for observer in observers {
-            self.engine.install(|| observer.observe(&observed))?;
+            let added =
+                self.engine.install(|| observer.observe(&observed).and_then(|()| observer.columns(&observed)))?;
+            columns.extend(added);
         }
+        done.batch = RecordBatch::try_new(self.schema.clone(), columns).map_err(Error::from)?;
         self.gate.check(&self.report.lock(), self.plan.original_shape())?;
         self.plan.keep(done)
     }

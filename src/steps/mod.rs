@@ -16,7 +16,7 @@ mod noise;
 mod places;
 mod points;
 pub(crate) mod resample;
-mod resized;
+pub(crate) mod resized;
 mod vector;
 
 use std::fmt;

@@ -1,21 +1,55 @@
-//! Windows of an image brought to a size, in the arithmetic of Pillow's `resize` with `BILINEAR`: whole weights, the width
-//! first, and each side rounded once, half up.
+//! Images and their windows brought to a size, in the arithmetic of Pillow's `resize`: whole weights, the width first, and
+//! each side rounded once, half up. (Pillow 13 takes the height first where that is less work.)
 
 use std::collections::HashMap;
+use std::f64::consts::PI;
 use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 
 #[cfg(feature = "gpu")]
 use super::resample::side_words;
 use super::resample::{Filter, Resampler};
-use super::vector::{Block, Vector, WEIGHT_BITS};
+use super::vector::{Block, Kernel, Vector, WEIGHT_BITS, run_kernel};
 use super::{View, Whole};
 use crate::base::pixels::Pixel;
 use crate::base::shape::ImageShape;
 #[cfg(feature = "gpu")]
 use crate::base::shape::PixelType;
+use crate::base::simd::Level;
 
-/// The length before, the length afterwards, and the bits behind the point of weights.
-type Lengths = (usize, usize, u32);
+/// A filter of Pillow's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) enum PillowFilter {
+    Bilinear,
+    Bicubic,
+    Lanczos,
+}
+
+impl PillowFilter {
+    /// The distance from which on weights are zero, in pixels of the smaller image.
+    fn reach(self) -> f64 {
+        match self {
+            PillowFilter::Bilinear => 1.0,
+            PillowFilter::Bicubic => 2.0,
+            PillowFilter::Lanczos => 3.0,
+        }
+    }
+
+    /// The weight at a distance.
+    fn weight(self, distance: f64) -> f64 {
+        let x = distance.abs();
+        let sinc = |x: f64| if x == 0.0 { 1.0 } else { libm::sin(x * PI) / (x * PI) };
+        match self {
+            PillowFilter::Bilinear => (1.0 - x).max(0.0),
+            PillowFilter::Bicubic if x < 1.0 => (1.5 * x - 2.5) * x * x + 1.0,
+            PillowFilter::Bicubic if x < 2.0 => (((x - 5.0) * x + 8.0) * x - 4.0) * -0.5,
+            PillowFilter::Lanczos if x < 3.0 => sinc(x) * sinc(x / 3.0),
+            _ => 0.0,
+        }
+    }
+}
+
+/// The length before, the length afterwards, the bits behind the point of weights, and the filter.
+type Lengths = (usize, usize, u32, PillowFilter);
 
 /// The weights that are known. Threads share
 /// them, because work is shared out to a thread in small parts.
@@ -31,7 +65,7 @@ fn side(key: Lengths) -> Arc<Side> {
         return side.clone();
     }
     drop(known);
-    let side = Arc::new(Side::new(key.0, key.1, key.2));
+    let side = Arc::new(Side::new(key));
     let mut known = SIDES.write().unwrap_or_else(PoisonError::into_inner);
     let sides = known.get_or_insert_default();
     if sides.len() >= MAX_SIDES {
@@ -51,24 +85,22 @@ struct Side {
 }
 
 impl Side {
-    fn new(from: usize, to: usize, precision: u32) -> Self {
+    fn new((from, to, precision, filter): Lengths) -> Self {
         let scale = from as f64 / to as f64;
-        let support = scale.max(1.0);
+        let shrink = scale.max(1.0);
+        let support = filter.reach() * shrink;
         let windows: Vec<(usize, Vec<f64>)> = (0..to)
             .map(|at| {
                 let centre = (at as f64 + 0.5) * scale;
                 let first = (centre - support + 0.5).max(0.0) as usize;
                 let end = ((centre + support + 0.5) as usize).min(from);
-                let weight = |x: usize| {
-                    let distance = (x as f64 - centre + 0.5) * (1.0 / support);
-                    (1.0 - distance.abs()).max(0.0)
-                };
+                let weight = |x: usize| filter.weight((x as f64 - centre + 0.5) * (1.0 / shrink));
                 let weights: Vec<f64> = (first..end).map(weight).collect();
                 let total: f64 = weights.iter().sum();
                 (first, weights.iter().map(|weight| weight / total).collect())
             })
             .collect();
-        let whole = |weight: f64| (0.5 + weight * f64::from(1u32 << precision)) as i32;
+        let whole = |weight: f64| (0.5f64.copysign(weight) + weight * f64::from(1u32 << precision)) as i32;
         // Weights of zero at the ends of a window say nothing.
         let windows = windows.into_iter().map(|(first, weights)| {
             let weights: Vec<i32> = weights.into_iter().map(whole).collect();
@@ -104,7 +136,7 @@ impl Side {
 #[cfg(feature = "gpu")]
 pub(super) fn write_side(from: usize, to: usize, pixel_type: PixelType, words: &mut Vec<u32>) {
     let bits = if pixel_type == PixelType::U16 { precision::<u16>() } else { precision::<u8>() };
-    let Side { starts, taps, weights, .. } = Side::new(from, to, bits);
+    let Side { starts, taps, weights, .. } = Side::new((from, to, bits, PillowFilter::Bilinear));
     side_words(taps, bits, starts.into_iter(), weights.into_iter(), words);
 }
 
@@ -127,7 +159,8 @@ pub(super) fn whole<P: Whole, V: Vector>(
 ) {
     let (row, channels) = (old.shape.row_values(), old.shape.channels());
     let bits = precision::<P>();
-    let (across, down) = (side((width, to.width(), bits)), side((height, to.height(), bits)));
+    let side = |from, to| side((from, to, bits, PillowFilter::Bilinear));
+    let (across, down) = (side(width, to.width()), side(height, to.height()));
     let across = &*across;
     let to_row = to.row_values();
     let only_across = height == to.height();
@@ -178,7 +211,7 @@ fn bring<P: Whole, V: Vector>(vector: V, old: &[P], channels: usize, side: &Side
 
 #[inline(always)]
 fn rounded<P: Whole>(sum: i32) -> P {
-    P::put((sum >> precision::<P>()).min(P::MAX))
+    P::put((sum >> precision::<P>()).clamp(0, P::MAX))
 }
 
 /// Brings a row of pixels to its new length.
@@ -193,6 +226,99 @@ fn along<P: Whole, const C: usize>(old: &[P], side: &Side, new: &mut [P]) {
             }
         }
         *new = sums.map(rounded::<P>);
+    }
+}
+
+/// Brings a whole image of bytes to a size. `between` is a buffer.
+pub(crate) fn bytes(
+    old: &[u8],
+    from: ImageShape,
+    filter: PillowFilter,
+    to: ImageShape,
+    new: &mut Vec<u8>,
+    between: &mut Vec<u8>,
+) {
+    new.clear();
+    new.resize(to.values(), 0);
+    run_kernel(Level::detect(), Bytes { old, from, filter, to, new, between });
+}
+
+/// An image of bytes on its way. Some weights may be below zero, which the vectors of [`whole`] cannot take.
+struct Bytes<'a> {
+    old: &'a [u8],
+    from: ImageShape,
+    filter: PillowFilter,
+    to: ImageShape,
+    new: &'a mut [u8],
+    between: &'a mut Vec<u8>,
+}
+
+impl Kernel for Bytes<'_> {
+    #[inline(always)]
+    fn run<V: Vector>(self, _: V) {
+        let Self { old, from, filter, to, new, between } = self;
+        let (channels, height, width) = (from.channels(), from.height(), from.width());
+        let middle: &[u8] = if width == to.width() {
+            old
+        } else {
+            // Columns as rows, whose values are summed side by side.
+            between.resize(old.len() + 2 * to.width() * height * channels, 0);
+            let (turned, rest) = between.split_at_mut(old.len());
+            let (narrow, middle) = rest.split_at_mut(to.width() * height * channels);
+            transpose(old, [height, width, channels], turned);
+            down(turned, height * channels, &side((width, to.width(), WEIGHT_BITS, filter)), narrow);
+            transpose(narrow, [to.width(), height, channels], middle);
+            middle
+        };
+        match height == to.height() {
+            true => new.copy_from_slice(middle),
+            false => down(middle, to.row_values(), &side((height, to.height(), WEIGHT_BITS, filter)), new),
+        }
+    }
+}
+
+/// Rows of pixels become columns.
+#[inline(always)]
+fn transpose(old: &[u8], [height, width, channels]: [usize; 3], new: &mut [u8]) {
+    for (x, new) in new.chunks_exact_mut(height * channels).enumerate() {
+        let column = old[x * channels..].chunks(width * channels);
+        column.zip(new.chunks_exact_mut(channels)).for_each(|(old, new)| new.copy_from_slice(&old[..channels]));
+    }
+}
+
+/// Brings columns of bytes to their new height. `row` is the length of rows.
+#[inline(always)]
+fn down(old: &[u8], row: usize, side: &Side, new: &mut [u8]) {
+    for (new, (start, weights)) in new.chunks_exact_mut(row).zip(side.windows()) {
+        let rows = &old[start * row..];
+        let mut at = 0;
+        while at < row {
+            // The last stretch may begin within the one before: it writes the same values again.
+            at = if row >= 16 {
+                let at = at.min(row - 16);
+                stretch::<16>(&rows[at..], row, weights, &mut new[at..]);
+                at + 16
+            } else {
+                stretch::<1>(&rows[at..], row, weights, &mut new[at..]);
+                at + 1
+            };
+        }
+    }
+}
+
+/// The first N new values of a row. The old ones are the first of each of `rows`.
+#[inline(always)]
+fn stretch<const N: usize>(rows: &[u8], row: usize, weights: &[i32], new: &mut [u8]) {
+    let mut sums = [1 << (WEIGHT_BITS - 1); N];
+    for (tap, weight) in weights.iter().enumerate() {
+        let bytes: &[u8; N] = rows[tap * row..].first_chunk().expect("a stretch of a row");
+        for lane in 0..N {
+            sums[lane] += i32::from(bytes[lane]) * weight;
+        }
+    }
+    let new: &mut [u8; N] = new.first_chunk_mut().expect("a stretch of a row");
+    for lane in 0..N {
+        new[lane] = rounded(sums[lane]);
     }
 }
 

@@ -9,3 +9,4 @@ pub use parse::{Checks, RULES, RuleNames};
 pub use report::{CheckReport, CheckResult, FailedRow};
 pub use rule::{Check, Severity};
 pub use run::Checker;
+pub(super) use run::TOLD;

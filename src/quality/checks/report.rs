@@ -5,6 +5,7 @@ use std::fmt::{self, Write as _};
 use serde_json::{Value, json};
 
 use super::rule::Severity;
+use crate::base::error::{Error, Result};
 
 /// A row that is not as expected.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -54,7 +55,7 @@ pub struct CheckReport {
 
 impl CheckResult {
     /// Its name, and what was observed where something else was expected.
-    pub(super) fn sentence(&self) -> String {
+    fn sentence(&self) -> String {
         let observed = match &self.observed {
             Value::Null => "nothing".to_owned(),
             Value::String(text) => text.clone(),
@@ -77,6 +78,21 @@ impl CheckReport {
     /// The checks of a severity that failed.
     pub fn failed(&self, severity: Severity) -> impl Iterator<Item = &CheckResult> {
         self.results.iter().filter(move |result| !result.passed && result.severity == severity)
+    }
+
+    /// Fails if a check of severity error does.
+    ///
+    /// # Errors
+    /// [`Error::ChecksFailed`].
+    pub fn verdict(&self) -> Result<()> {
+        let failed: Vec<&CheckResult> = self.failed(Severity::Error).collect();
+        if failed.is_empty() {
+            return Ok(());
+        }
+        let told: Vec<String> = failed.iter().take(3).map(|result| result.sentence()).collect();
+        let more = if failed.len() > 3 { "; …" } else { "" };
+        let message = format!("{} of {} checks failed: {}{more}", failed.len(), self.results.len(), told.join("; "));
+        Err(Error::ChecksFailed { failed: failed.len(), message })
     }
 
     /// As JSON: `success`, `checks`, `failed`, `warnings` and `results`. The results have the keys of Great Expectations where it

@@ -11,8 +11,8 @@ use serde_json::{Value, json};
 
 use super::parse::{Checks, is_of_images};
 use super::report::{CheckReport, CheckResult, FailedRow};
-use super::rule::{Check, Condition, Require, RowRule, Rule, Set, SetRule, Severity, Statistic};
-use crate::base::error::{Error, Result};
+use super::rule::{Check, Condition, Require, RowRule, Rule, Set, SetRule, Statistic};
+use crate::base::error::Result;
 use crate::base::reason::Reason;
 use crate::base::text::listed;
 use crate::images::defect::Defect;
@@ -25,13 +25,13 @@ use crate::run::origins::RowOrigins;
 use crate::run::stream::{InvalidRow, OnInvalidRow};
 
 /// How many rows to blame are told for each check.
-const TOLD: usize = 10;
+pub const TOLD: usize = 10;
 
 /// Checks the rows of a run while it runs, or those of a table. Clones share their findings.
 ///
 /// Rows are counted and told as they come; numbers come from the profile of all rows. A check for duplicates keeps 16 bytes for
 /// each different value, all others need memory that does not depend on the number of rows. If a check of severity error fails,
-/// the run ends with [`Error::ChecksFailed`] behind its last batch, so a file that is written from it does not appear.
+/// the run ends with [`Error::ChecksFailed`](crate::Error::ChecksFailed) behind its last batch, so a file that is written from it does not appear.
 #[derive(Clone)]
 pub struct Checker {
     state: Arc<Mutex<State>>,
@@ -100,8 +100,8 @@ impl Checker {
     /// Checks some rows of a table without images. `first_row` is the number of its first row.
     ///
     /// # Errors
-    /// - [`Error::NoSuchColumn`] if a check names a column that is not there.
-    /// - [`Error::UnsupportedColumn`] if a column has no values that a check could be about.
+    /// - [`Error::NoSuchColumn`](crate::Error::NoSuchColumn) if a check names a column that is not there.
+    /// - [`Error::UnsupportedColumn`](crate::Error::UnsupportedColumn) if a column has no values that a check could be about.
     /// - As [`Profile::add_table`], and what the quarantine says.
     pub fn check_table(&self, batch: &RecordBatch, first_row: u64, origins: &RowOrigins) -> Result<()> {
         if self.is_own {
@@ -209,17 +209,9 @@ impl Checker {
     /// Fails if a check of severity error does.
     ///
     /// # Errors
-    /// [`Error::ChecksFailed`].
+    /// [`Error::ChecksFailed`](crate::Error::ChecksFailed).
     pub fn verdict(&self) -> Result<()> {
-        let report = self.report();
-        let failed: Vec<&CheckResult> = report.failed(Severity::Error).collect();
-        if failed.is_empty() {
-            return Ok(());
-        }
-        let told: Vec<String> = failed.iter().take(3).map(|result| result.sentence()).collect();
-        let more = if failed.len() > 3 { "; …" } else { "" };
-        let message = format!("{} of {} checks failed: {}{more}", failed.len(), report.results.len(), told.join("; "));
-        Err(Error::ChecksFailed { failed: failed.len(), message })
+        self.report().verdict()
     }
 }
 
