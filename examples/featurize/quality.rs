@@ -58,7 +58,7 @@ pub struct QualityArgs {
     #[arg(long, value_name = "FILE", requires = FOUND, hide_short_help = true)]
     check_report: Option<PathBuf>,
     /// Write the rows that fail a check to the quarantine as well
-    #[arg(long, requires = "quarantine", hide_short_help = true)]
+    #[arg(long, requires_all = [FOUND, "quarantine"], hide_short_help = true)]
     quarantine_failed: bool,
     /// Tell how far the rows are from those of this profile, which --profile wrote
     #[arg(long, value_name = "FILE", hide_short_help = true)]
