@@ -280,9 +280,19 @@ impl Kernel for Bytes<'_> {
 /// Rows of pixels become columns.
 #[inline(always)]
 fn transpose(old: &[u8], [height, width, channels]: [usize; 3], new: &mut [u8]) {
-    for (x, new) in new.chunks_exact_mut(height * channels).enumerate() {
-        let column = old[x * channels..].chunks(width * channels);
-        column.zip(new.chunks_exact_mut(channels)).for_each(|(old, new)| new.copy_from_slice(&old[..channels]));
+    match channels {
+        1 => transpose_pixels::<1>(old, height, width, new),
+        2 => transpose_pixels::<2>(old, height, width, new),
+        3 => transpose_pixels::<3>(old, height, width, new),
+        _ => transpose_pixels::<4>(old, height, width, new),
+    }
+}
+
+#[inline(always)]
+fn transpose_pixels<const C: usize>(old: &[u8], height: usize, width: usize, new: &mut [u8]) {
+    let ((old, _), (new, _)) = (old.as_chunks::<C>(), new.as_chunks_mut::<C>());
+    for (x, new) in new.chunks_exact_mut(height).enumerate() {
+        new.iter_mut().zip(old[x..].iter().step_by(width)).for_each(|(new, old)| *new = *old);
     }
 }
 
