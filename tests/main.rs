@@ -4,6 +4,7 @@ mod augment;
 mod backends;
 mod cli;
 mod declared;
+mod distributions;
 mod docs;
 mod drift;
 mod files;
