@@ -146,9 +146,12 @@ fn records_are_as_many_for_every_sample() {
             continue;
         }
         let pipeline = pipeline(&stage.to_string(), "28x28x3");
-        for id in 0..40 {
+        let ids: Vec<u64> = (0..40).collect();
+        let together = pipeline.records(&ids, 0);
+        for id in ids {
             let parameters = pipeline.parameters(id, 0);
             assert_eq!(parameters.records().len(), stage.slots(), "{stage}");
+            assert_eq!(parameters.records()[..], together[id as usize * stage.slots()..][..stage.slots()], "{stage}");
             for (record, step) in parameters.records().iter().zip(parameters.steps()) {
                 assert_eq!(record, &step.record(), "{stage}");
             }
