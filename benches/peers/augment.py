@@ -198,7 +198,7 @@ def kornia(_, shape, arrays):
         "jitter": (K.ColorJitter(0.4, 0.4, 0.4 if channels == 3 else 0, 0, p=1),),
         "erase": (K.RandomErasing(scale=(0.25, 0.25), ratio=(1, 1), p=1),),
         "mixup": (K.RandomMixUpV2(p=1), labels),
-        "cutmix": (K.RandomCutMixV2(p=1), labels),
+        "cutmix": (K.RandomCutMixV2(p=1, use_correct_lambda=True), labels),
     }
     if height < 100:
         cases["crop"] = (K.RandomCrop((height, width), padding=4),)
