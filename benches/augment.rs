@@ -2,7 +2,7 @@
 //! programs. Every case is first checked: the fastest SIMD level must give the bytes of the plain code.
 //!
 //! `cargo bench --bench augment` prints one line a case: shape, case, threads, ns an image. `-- --quick` takes a first look;
-//! `-- --only hflip` runs some of the cases. On Linux the time of one thread is its CPU time, because machines are shared.
+//! `-- --only hflip` runs one of the cases, `-- --threads 1` runs them on so many threads alone. On Linux the time of one thread is its CPU time, because machines are shared.
 
 use std::hint::black_box;
 use std::time::Instant;
@@ -21,7 +21,7 @@ const SMALL: &[(&str, &str)] = &[
     ("hflip", "hflip"),
     ("crop", "crop(pad=4)"),
     ("jitter", "jitter(0.4,0.4)"),
-    ("erase", "erase"),
+    ("erase", "erase(area=0.25,ratio=1)"),
     ("randaugment", "randaugment(2,9)"),
     ("classic", "crop(pad=4),hflip(0.5),randaugment(2,9)"),
 ];
@@ -30,7 +30,7 @@ const LARGE: &[(&str, &str)] = &[
     ("hflip", "hflip"),
     ("resized_crop", "resized_crop(224x224)"),
     ("jitter", "jitter(0.4,0.4,0.4)"),
-    ("erase", "erase"),
+    ("erase", "erase(area=0.25,ratio=1)"),
     ("randaugment", "randaugment(2,9)"),
     ("affine", "affine(rotate=30)"),
     ("bilinear", "affine(rotate=30,filter=bilinear)"),
@@ -47,20 +47,22 @@ struct Args {
     seconds: f64,
     repeats: usize,
     only: Option<String>,
+    threads: Option<usize>,
 }
 
 fn main() {
-    let mut args = Args { seconds: 0.2, repeats: 5, only: None };
+    let mut args = Args { seconds: 0.2, repeats: 5, only: None, threads: None };
     let mut words = std::env::args().skip(1);
     while let Some(word) = words.next() {
         match word.as_str() {
             "--quick" => (args.seconds, args.repeats) = (0.02, 2),
             "--only" => args.only = words.next(),
+            "--threads" => args.threads = words.next().and_then(|word| word.parse().ok()),
             // Cargo adds this.
             _ => {}
         }
     }
-    let mut threads = vec![1, rayon::current_num_threads()];
+    let mut threads = args.threads.map_or_else(|| vec![1, rayon::current_num_threads()], |threads| vec![threads]);
     threads.dedup();
     for threads in threads {
         let pool = ThreadPoolBuilder::new().num_threads(threads).build().expect("a pool of threads");

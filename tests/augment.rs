@@ -275,6 +275,43 @@ fn the_program_augments() {
 }
 
 #[test]
+fn masks_are_cut_with_their_images() {
+    // The image of each row is its own mask, but for some rows without a mask.
+    let input = digits(&(0..300).collect::<Vec<_>>());
+    let with_mask: UInt32Array = (0..300).map(|row| (row % 9 > 0).then_some(row)).collect();
+    let masks = arrow_select::take::take(&input["image"], &with_mask, None).unwrap();
+    let names = input.schema().fields().iter().map(|f| f.name().clone()).collect::<Vec<_>>();
+    let columns = names.into_iter().zip(input.columns().to_vec()).chain([("mask".to_owned(), masks)]);
+    let input = RecordBatch::try_from_iter_with_nullable(columns.map(|(name, array)| (name, array, true))).unwrap();
+    let spec = |mixup, cutmix| {
+        let spec = FeatureSpec::default().with_stages("crop(pad=2),hflip(0.5)".parse().unwrap());
+        let spec = spec.with_keep_image(KeepImage::Tensor).with_mask("mask".to_owned());
+        spec.with_mixing(Mixing::new(mixup, cutmix).unwrap())
+    };
+    let out = run(spec(None, Some(1.0)), cpu(2), 0..1, &input, 100);
+    let (images, masks) = (out["image"].as_fixed_size_list(), out["mask"].as_fixed_size_list());
+    let partners = out["sample_id_b"].as_primitive::<UInt64Type>();
+    let mut alike = 0;
+    for row in 0..out.num_rows() {
+        let partner = (partners.value(row) as usize - 1) / 3;
+        assert_eq!(masks.is_valid(row), with_mask.is_valid(row) && with_mask.is_valid(partner), "row {row}");
+        if masks.is_valid(row) {
+            assert_eq!(masks.value(row).to_data(), images.value(row).to_data(), "row {row}");
+            alike += 1;
+        }
+    }
+    assert!(alike > 200, "{alike}");
+    for (spec, why) in [
+        (spec(Some(0.2), None), "mask: MixUp blends images"),
+        (spec(Some(0.2), Some(1.0)), "mask: MixUp blends images"),
+        (spec(None, Some(1.0)).with_boxes("boxes".to_owned()), "boxes: what CutMix leaves of a box"),
+    ] {
+        let refused = Featurizer::new(cpu(1), spec).stream(in_batches(&input, 9)).unwrap_err().to_string();
+        assert!(refused.starts_with(why), "{refused}");
+    }
+}
+
+#[test]
 fn masks_and_boxes_move_with_the_images() {
     use arrow_array::builder::{FixedSizeListBuilder, Float32Builder, ListBuilder};
     // The image of each row is its own mask, so that both must come out alike; the box is the whole mask.

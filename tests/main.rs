@@ -5,6 +5,7 @@ mod backends;
 mod cli;
 mod contract;
 mod declared;
+mod distributions;
 mod docs;
 mod drift;
 mod files;

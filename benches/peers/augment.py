@@ -1,15 +1,18 @@
 """Measures augmentation with the libraries that people use, for the cases of `cargo bench --bench augment`.
 
-    python benches/peers/augment.py [--seconds 0.2] [--repeats 5] [--only hflip]
+    benches/peers/setup augment
+    target/augment-venv/bin/python benches/peers/augment.py [--seconds 0.2] [--repeats 5] [--only hflip] [--processes 2]
 
-Needs NumPy, and of OpenCV, Pillow, Albumentations and torchvision those that are to be measured; what cannot be imported is
-left out. Each line: library, shape, case, ns an image: CPU time of one thread, the least of a few repeats. Every case draws
-its parameters for every image, as in training; MixUp and CutMix also mix the labels.
+What of `requirements-augment.txt` cannot be imported is left out. Each line: library, shape, case, processes, ns an image:
+CPU time, the least of a few repeats. Several processes work at the same time, each on one thread, as the workers of a
+DataLoader do, and their rates are added up. Every case draws its parameters for every image, as in training; MixUp and
+CutMix also mix the labels. Kornia takes batches of floats, and bringing pixels to floats is left out.
 """
 
 import argparse
 import importlib
 import math
+import multiprocessing
 import os
 import random
 import time
@@ -136,19 +139,22 @@ def pillow(_, shape, arrays):
 
 
 def albumentations(A, shape, images):
+    import cv2
+
+    cv2.setNumThreads(1)
     height, width, channels = shape
     saturation = 0.4 if channels == 3 else 0
     cases = {
-        "hflip": A.HorizontalFlip(p=1),
-        "jitter": A.ColorJitter((0.6, 1.4), (0.6, 1.4), (1 - saturation, 1 + saturation), (0, 0), p=1),
-        "erase": A.CoarseDropout((1, 1), (0.5, 0.5), (0.5, 0.5), p=1),
+        "hflip": [A.HorizontalFlip(p=1)],
+        "jitter": [A.ColorJitter((0.6, 1.4), (0.6, 1.4), (1 - saturation, 1 + saturation), (0, 0), p=1)],
+        "erase": [A.CoarseDropout((1, 1), (0.5, 0.5), (0.5, 0.5), p=1)],
     }
     if height < 100:
-        cases["crop"] = A.RandomCrop(height, width, pad_if_needed=True, p=1)
+        cases["crop"] = [A.Pad(4), A.RandomCrop(height, width)]
     else:
-        cases["resized_crop"] = A.RandomResizedCrop((height, width), p=1)
-    for case, transform in cases.items():
-        composed = A.Compose([transform])
+        cases["resized_crop"] = [A.RandomResizedCrop((height, width), p=1)]
+    for case, transforms in cases.items():
+        composed = A.Compose(transforms)
         yield case, each(lambda a, composed=composed: composed(image=a), images)
 
 
@@ -162,6 +168,7 @@ def torchvision(_, shape, arrays):
     cases = {
         "hflip": v2.RandomHorizontalFlip(1),
         "jitter": v2.ColorJitter(0.4, 0.4, 0.4 if channels == 3 else 0),
+        "erase": v2.RandomErasing(1, scale=(0.25, 0.25), ratio=(1, 1)),
         "randaugment": v2.RandAugment(2, 9),
     }
     if height < 100:
@@ -170,10 +177,37 @@ def torchvision(_, shape, arrays):
         cases["resized_crop"] = v2.RandomResizedCrop((height, width), antialias=True)
     for case, transform in cases.items():
         yield case, each(transform, images)
-    labels = torch.arange(len(images)) % 10
-    for case, transform in (("mixup", v2.MixUp(alpha=0.2, num_classes=10)), ("cutmix", v2.CutMix(num_classes=10))):
-        batch = torch.stack(images)
-        yield case, lambda transform=transform: transform(batch, labels)
+    batch, labels = torch.stack(images), torch.arange(len(images)) % 10
+    mixup, cutmix = v2.MixUp(alpha=0.2, num_classes=10), v2.CutMix(num_classes=10)
+    # It mixes floats only.
+    floats = batch.float()
+    yield from [("mixup", lambda: mixup(floats, labels)), ("cutmix", lambda: cutmix(batch, labels))]
+
+
+def kornia(_, shape, arrays):
+    import kornia.augmentation as K
+    import torch
+    from kornia.augmentation.auto import RandAugment
+
+    torch.set_num_threads(1)
+    height, width, channels = shape
+    batch = torch.from_numpy(np.stack(arrays)).permute(0, 3, 1, 2).contiguous().float() / 255
+    labels = torch.arange(len(arrays)) % 10
+    cases = {
+        "hflip": (K.RandomHorizontalFlip(p=1),),
+        "jitter": (K.ColorJitter(0.4, 0.4, 0.4 if channels == 3 else 0, 0, p=1),),
+        "erase": (K.RandomErasing(scale=(0.25, 0.25), ratio=(1, 1), p=1),),
+        "mixup": (K.RandomMixUpV2(p=1), labels),
+        "cutmix": (K.RandomCutMixV2(p=1, use_correct_lambda=True), labels),
+    }
+    if height < 100:
+        cases["crop"] = (K.RandomCrop((height, width), padding=4),)
+    else:
+        cases["resized_crop"] = (K.RandomResizedCrop((height, width)),)
+        # It takes colours only.
+        cases["randaugment"] = (RandAugment(2, 9),)
+    for case, (transform, *more) in cases.items():
+        yield case, torch.no_grad()(lambda transform=transform, more=more: transform(batch, *more))
 
 
 def each(function, images):
@@ -192,13 +226,40 @@ def least(run, count, seconds, repeats):
     return best
 
 
+def together(processes, *measured):
+    """As `least`, by some processes at the same time."""
+    if processes == 1:
+        return least(*measured)
+    context = multiprocessing.get_context("fork")
+    barrier, found = context.Barrier(processes), context.Queue()
+
+    def work():
+        barrier.wait()
+        found.put(least(*measured))
+
+    workers = [context.Process(target=work) for _ in range(processes)]
+    for worker in workers:
+        worker.start()
+    rates = sum(1 / found.get() for _ in workers)
+    for worker in workers:
+        worker.join()
+    return 1 / rates
+
+
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--seconds", type=float, default=0.2)
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--only")
+    parser.add_argument("--processes", type=int, default=1)
     args = parser.parse_args()
-    libraries = {"cv2": opencv, "PIL": pillow, "albumentations": albumentations, "torchvision": torchvision}
+    libraries = {
+        "cv2": opencv,
+        "PIL": pillow,
+        "albumentations": albumentations,
+        "torchvision": torchvision,
+        "kornia": kornia,
+    }
     for name, cases in libraries.items():
         try:
             module = importlib.import_module(name)
@@ -209,9 +270,9 @@ def main():
         for shape, count in (((28, 28, 1), 256), ((224, 224, 3), 32)):
             for case, run in cases(module, shape, smooth(shape, count)):
                 if args.only in (None, case):
-                    ns = least(run, count, args.seconds, args.repeats)
+                    ns = together(args.processes, run, count, args.seconds, args.repeats)
                     text = "x".join(map(str, shape[: 2 if shape[2] == 1 else 3]))
-                    print(f"{name:16} {text:10} {case:12} 1  {ns:12.0f} ns", flush=True)
+                    print(f"{name:16} {text:10} {case:12} {args.processes}  {ns:12.0f} ns", flush=True)
 
 
 main()

@@ -5,19 +5,64 @@
 use std::fmt;
 
 use super::error::{Error, Result};
+use super::simd::{Level, Simd, SimdKernel, run_simd};
+
+const ROUNDS: usize = 10;
 
 /// The four words that Philox4x32-10 makes of a counter under a key.
 #[inline]
-pub(crate) fn philox(counter: [u32; 4], key: [u32; 2]) -> [u32; 4] {
-    let ([mut c0, mut c1, mut c2, mut c3], [mut k0, mut k1]) = (counter, key);
-    for _ in 0..10 {
-        let low = u64::from(c0) * 0xd251_1f53;
-        let high = u64::from(c2) * 0xcd9e_8d57;
-        (c0, c1, c2, c3) = ((high >> 32) as u32 ^ c1 ^ k0, high as u32, (low >> 32) as u32 ^ c3 ^ k1, low as u32);
-        k0 = k0.wrapping_add(0x9e37_79b9);
-        k1 = k1.wrapping_add(0xbb67_ae85);
+pub(crate) fn philox(counter: [u32; 4], key: Key) -> [u32; 4] {
+    let (mut words, mut key) = (counter, key);
+    for _ in 0..ROUNDS {
+        words = round(words, key);
+        key = next(key);
     }
-    [c0, c1, c2, c3]
+    words
+}
+
+#[inline(always)]
+fn round([c0, c1, c2, c3]: [u32; 4], [k0, k1]: Key) -> [u32; 4] {
+    let low = u64::from(c0) * 0xd251_1f53;
+    let high = u64::from(c2) * 0xcd9e_8d57;
+    [(high >> 32) as u32 ^ c1 ^ k0, high as u32, (low >> 32) as u32 ^ c3 ^ k1, low as u32]
+}
+
+/// The key of the next round.
+#[inline(always)]
+fn next([k0, k1]: Key) -> Key {
+    [k0.wrapping_add(0x9e37_79b9), k1.wrapping_add(0xbb67_ae85)]
+}
+
+/// Counters that are taken side by side, in the lanes of vectors.
+pub(crate) const LANES: usize = 16;
+
+/// The first words that [`Stream`]s of some samples draw, at most [`LANES`] of them.
+pub(crate) fn first_words(level: Level, key: Key, ids: &[u64]) -> [[u32; 4]; LANES] {
+    let mut words = [[0; LANES]; 4];
+    for (lane, id) in ids.iter().enumerate().take(LANES) {
+        (words[0][lane], words[1][lane]) = (*id as u32, (*id >> 32) as u32);
+    }
+    run_simd(level, SideBySide { words: &mut words, key });
+    std::array::from_fn(|lane| words.map(|word| word[lane]))
+}
+
+struct SideBySide<'a> {
+    words: &'a mut [[u32; LANES]; 4],
+    key: Key,
+}
+
+impl SimdKernel for SideBySide<'_> {
+    #[inline(always)]
+    fn run<S: Simd>(mut self, _: S) {
+        for _ in 0..ROUNDS {
+            for lane in 0..LANES {
+                let [c0, c1, c2, c3] = &mut *self.words;
+                let words = round([c0[lane], c1[lane], c2[lane], c3[lane]], self.key);
+                [c0[lane], c1[lane], c2[lane], c3[lane]] = words;
+            }
+            self.key = next(self.key);
+        }
+    }
 }
 
 /// A key of Philox.
@@ -50,6 +95,12 @@ impl Stream {
     #[inline]
     pub fn new(key: Key, id: u64) -> Self {
         Self { key, id, block: 0, words: [0; 4], used: 4 }
+    }
+
+    /// The same, if its first words are known.
+    #[inline]
+    pub fn begun(key: Key, id: u64, words: [u32; 4]) -> Self {
+        Self { key, id, block: 1, words, used: 0 }
     }
 
     /// The next 32 bits.
@@ -163,6 +214,14 @@ mod tests {
         let drawn: Vec<u32> = (0..8).map(|_| stream.bits()).collect();
         assert_eq!(drawn[..4], philox([7, 5, 0, 0], key));
         assert_eq!(drawn[4..], philox([7, 5, 1, 0], key));
+        let ids: [u64; LANES] = std::array::from_fn(|lane| 0x5_0000_0007 + lane as u64 * 0x1_2345_6789);
+        for level in Level::ALL.into_iter().filter(|level| level.is_available()) {
+            let words = first_words(level, key, &ids);
+            for (id, words) in ids.into_iter().zip(words) {
+                let (mut begun, mut stream) = (Stream::begun(key, id, words), Stream::new(key, id));
+                assert!((0..8).all(|_| begun.bits() == stream.bits()), "{level} {id}");
+            }
+        }
     }
 
     #[test]

@@ -14,8 +14,9 @@ use crate::base::shape::{ImageShape, PixelType};
 use crate::images::{ColumnReader, Declared, ImageBuffer, ImageColumn, PixelValue, Survey, Transform};
 use crate::run::compute::BatchImages;
 use crate::run::keep::{KeepImage, kept_array, kept_field};
+use crate::run::mixed::{RowMixes, mixed};
 use crate::run::spec::FeatureSpec;
-use crate::stages::StepLog;
+use crate::stages::{Mixer, StepLog};
 use crate::steps::Workspace;
 
 /// The columns of masks and boxes of a run.
@@ -32,6 +33,8 @@ struct Mask {
     column: String,
     reader: ColumnReader,
     shape: ImageShape,
+    /// What cuts masks as their images are cut.
+    mixer: Option<Mixer>,
 }
 
 impl Companions {
@@ -52,8 +55,11 @@ impl Companions {
         if spec.ragged {
             return refuse(option, "it needs images of one size");
         }
-        if !spec.mixing.is_empty() {
-            return refuse(option, "it cannot be mixed as the images are");
+        if spec.mixing.blends() {
+            return refuse(option, "MixUp blends images, which it cannot be; CutMix cuts masks with their images");
+        }
+        if spec.boxes.is_some() && !spec.mixing.is_empty() {
+            return refuse("boxes", "what CutMix leaves of a box need not be a box");
         }
         let mask = spec.mask.as_ref().map(|column| {
             let declared = Declared {
@@ -65,7 +71,8 @@ impl Companions {
             let mut survey = Survey::new(ImageColumn::of(field)?, declared)?;
             survey.count(&arrow_array::new_empty_array(field.data_type()))?;
             let shape = ImageShape::gray(to.height(), to.width())?;
-            Ok::<_, Error>(Mask { column: column.clone(), reader: survey.into_reader()?, shape })
+            let mixer = (!spec.mixing.is_empty()).then(|| Mixer::new(spec.mixing, spec.seed, shape));
+            Ok::<_, Error>(Mask { column: column.clone(), reader: survey.into_reader()?, shape, mixer })
         });
         let mask = mask.transpose()?;
         if let Some(column) = &spec.boxes {
@@ -105,11 +112,18 @@ impl Companions {
 
     /// Replaces the columns of masks and boxes in `columns`, which are those of the input, and gives those of
     /// [`Companions::fields`].
-    pub fn apply(&self, input: &RecordBatch, columns: &mut [ArrayRef], log: &StepLog) -> Result<Vec<ArrayRef>> {
+    pub fn apply(
+        &self,
+        input: &RecordBatch,
+        columns: &mut [ArrayRef],
+        log: &StepLog,
+        mixes: &RowMixes,
+    ) -> Result<Vec<ArrayRef>> {
         let (schema, mut added) = (input.schema(), Vec::new());
         if let Some(mask) = &self.mask {
             let at = schema.index_of(&mask.column).map_err(Error::from)?;
             let masks = mask.reader.read_transformed(&columns[at], &Masks { log, shape: mask.shape }, mask.shape)?;
+            let masks = mask.mixer.iter().fold(masks, |masks, mixer| mixed(mixer, mixes, &masks));
             columns[at] = kept_array(&BatchImages::Uniform(masks), KeepImage::Tensor, mask.shape, PixelType::U8)?;
         }
         if let (Some(boxes), Some(from)) = (&self.boxes, self.from) {

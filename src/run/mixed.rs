@@ -14,8 +14,10 @@ use rayon::prelude::*;
 
 use crate::base::error::{Error, Result};
 use crate::base::pixels::{Pixel, Pixels};
+use crate::base::reason::Reason;
 use crate::base::shape::ImageShape;
 use crate::features::{Layout, item_field};
+use crate::images::defect::Defect;
 use crate::images::{ImageBatch, PixelValue};
 use crate::run::samples::whole_numbers;
 use crate::run::spec::{FeatureSpec, MixedLabels};
@@ -111,12 +113,7 @@ impl Mixed {
                 mixes[row] = Some(Mix { partner: rows[mix.partner], ..mix });
             }
         }
-        let pixels = match images.pixels() {
-            Pixels::U8(pixels) => mixed_pixels(mixer, &mixes, &places, images.shape(), pixels),
-            Pixels::U16(pixels) => mixed_pixels(mixer, &mixes, &places, images.shape(), pixels),
-            Pixels::F32(pixels) => mixed_pixels(mixer, &mixes, &places, images.shape(), pixels),
-        };
-        *images = ImageBatch::new(images.shape(), images.rows(), pixels, true, images.defects().to_vec());
+        *images = mixed(mixer, &mixes, images);
         mixes
     }
 
@@ -178,7 +175,23 @@ impl Mixed {
     }
 }
 
-/// The mixed images, a place for every row.
+/// Images mixed, with a place for every row. A row without a mix keeps its image. One whose partner has none has none
+/// either.
+pub(crate) fn mixed(mixer: &Mixer, mixes: &RowMixes, images: &ImageBatch) -> ImageBatch {
+    let places: Vec<Option<usize>> = images.places().collect();
+    let pixels = match images.pixels() {
+        Pixels::U8(pixels) => mixed_pixels(mixer, mixes, &places, images.shape(), pixels),
+        Pixels::U16(pixels) => mixed_pixels(mixer, mixes, &places, images.shape(), pixels),
+        Pixels::F32(pixels) => mixed_pixels(mixer, mixes, &places, images.shape(), pixels),
+    };
+    let mut batch = ImageBatch::new(images.shape(), images.rows(), pixels, true, images.defects().to_vec());
+    let alone = |row: &usize| mixes[*row].is_some_and(|mix| places[*row].is_some() && places[mix.partner].is_none());
+    let alone = (0..mixes.len()).filter(alone);
+    batch.add_defects(alone.map(|row| Defect::new(row, Reason::NullImage, "its partner is null")));
+    batch
+}
+
+/// The pixels of all rows.
 fn mixed_pixels<P: Pixel + PixelValue>(
     mixer: &Mixer,
     mixes: &RowMixes,
@@ -190,10 +203,10 @@ fn mixed_pixels<P: Pixel + PixelValue>(
     let image = |row: usize| places[row].map(|place| &pixels[place * values..][..values]);
     let mut out = vec![P::default(); mixes.len() * values];
     out.par_chunks_exact_mut(values).zip(mixes).enumerate().for_each(|(row, (out, mix))| {
-        if let Some(mix) = mix
-            && let (Some(own), Some(partner)) = (image(row), image(mix.partner))
-        {
-            mixer.apply(mix, own, partner, out);
+        let Some(own) = image(row) else { return };
+        match mix.as_ref().and_then(|mix| Some((mix, image(mix.partner)?))) {
+            Some((mix, partner)) => mixer.apply(mix, own, partner, out),
+            None => out.copy_from_slice(own),
         }
     });
     P::wrap(out.into())

@@ -239,7 +239,7 @@ impl RunPlan {
         let valid = validity(input.num_rows(), images.defects());
         let mut columns: Vec<ArrayRef> = input.columns().to_vec();
         let moved = match &samples.log {
-            Some(log) => engine.install(|| self.companions.apply(&input, &mut columns, log))?,
+            Some(log) => engine.install(|| self.companions.apply(&input, &mut columns, log, &mixes))?,
             None => Vec::new(),
         };
         match self.spec.keep_image {

@@ -102,11 +102,12 @@ pub struct FeatureSpec {
     pub augment_log: bool,
     /// A column of masks, u8 and as high and wide as the images in their column: what moves the pixels of an image moves
     /// those of its mask, which are not interpolated. The column stays, as an `arrow.fixed_shape_tensor`; null where the row
-    /// has no image.
+    /// has no image. CutMix cuts masks as their images; a row whose partner has no mask has none either. MixUp is refused.
     pub mask: Option<String>,
     /// A column of lists of boxes: fixed-size lists of 4 f32, which are left, top, right and bottom in pixels. They move
     /// with the image and are clipped to it. A box of which nothing is left is dropped: a column `NAME_kept` lists the places
     /// of those that stay, and `NAME_dropped` counts the others. A box in an image that is turned becomes the one around it.
+    /// Mixing is refused.
     pub boxes: Option<String>,
     /// Whether images keep the size that each row tells: features are then lists of as many values as the image has,
     /// beside a `height` and a `width` column.

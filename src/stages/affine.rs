@@ -121,7 +121,12 @@ impl Map {
     /// In fixed point, as Pillow's `transform` has it: c and f are those of the centre of the first pixel.
     fn fixed(self) -> [i32; 6] {
         let [a, b, c, d, e, f] = self.0;
-        let fix = |value: f64| (value * 65_536.0 + 0.5).floor() as i32;
+        // Rounded down without a call.
+        let fix = |value: f64| {
+            let scaled = value * 65_536.0 + 0.5;
+            let whole = scaled as i32;
+            whole.saturating_sub(i32::from(f64::from(whole) > scaled))
+        };
         [fix(a), fix(b), fix(c + a * 0.5 + b * 0.5), fix(d), fix(e), fix(f + d * 0.5 + e * 0.5)]
     }
 

@@ -48,6 +48,11 @@ impl Mixing {
     pub fn is_empty(&self) -> bool {
         self.mixup.is_none() && self.cutmix.is_none()
     }
+
+    /// Whether all pixels of some images are mixed, and not only a rectangle replaced.
+    pub(crate) fn blends(&self) -> bool {
+        self.mixup.is_some()
+    }
 }
 
 impl fmt::Display for Mixing {

@@ -5,7 +5,7 @@ use std::fmt;
 use rayon::prelude::*;
 
 use crate::base::error::{Error, Result};
-use crate::base::philox::{Key, Stream};
+use crate::base::philox::{Key, LANES, Stream, first_words};
 use crate::base::pixels::Pixel;
 use crate::base::shape::{ImageShape, PixelType};
 use crate::base::simd::Level;
@@ -128,17 +128,21 @@ impl Pipeline {
     /// The steps of some samples as a device reads them: for each sample as many records as the chain has slots.
     pub fn records(&self, ids: &[u64], epoch: u32) -> Vec<[u32; RECORD_WORDS]> {
         let keys = self.chain.keys(self.seed, epoch);
-        let slots: usize = self.chain.stages().iter().map(Stage::slots).sum();
-        let mut records = Vec::with_capacity(ids.len() * slots);
+        let slots: Vec<usize> = self.chain.stages().iter().map(Stage::slots).collect();
+        // What no step overwrites does nothing.
+        let mut records = vec![[0; RECORD_WORDS]; ids.len() * slots.iter().sum::<usize>()];
+        let mut left = &mut records[..];
         let mut steps = Vec::new();
-        for id in ids {
-            for ((stage, key), format) in self.chain.stages().iter().zip(&keys).zip(&self.formats) {
-                steps.clear();
-                stage.draw(*format, &mut Stream::new(*key, *id), &mut steps);
-                let end = records.len() + stage.slots();
-                records.extend(steps.iter().map(Step::record));
-                // What is left does nothing.
-                records.resize(end, [0; RECORD_WORDS]);
+        for ids in ids.chunks(LANES) {
+            let begun: Vec<_> = keys.iter().map(|key| first_words(self.level, *key, ids)).collect();
+            for (lane, id) in ids.iter().enumerate() {
+                for (at, (stage, format)) in self.chain.stages().iter().zip(&self.formats).enumerate() {
+                    steps.clear();
+                    stage.draw(*format, &mut Stream::begun(keys[at], *id, begun[at][lane]), &mut steps);
+                    let (these, others) = left.split_at_mut(slots[at]);
+                    these.iter_mut().zip(&steps).for_each(|(record, step)| *record = step.record());
+                    left = others;
+                }
             }
         }
         records

@@ -40,12 +40,38 @@ const TRIVIAL: Reach = Reach {
     posterize: 6,
 };
 
+/// What a magnitude of a policy means for its operations.
+#[derive(Debug, Clone, Copy, PartialEq)]
+struct Magnitude {
+    bin: u32,
+    shear: f64,
+    /// Sine and cosine of the turn counter-clockwise.
+    turn: [f64; 2],
+    factor: i32,
+    bits: i32,
+}
+
+impl Magnitude {
+    fn new(bin: u32, reach: &Reach) -> Self {
+        let share = f64::from(bin) / f64::from(BINS);
+        // Pillow rounds to 15 digits, so that a right angle has a cosine of 0.
+        let rounded = |value: f64| (value * 1e15).round_ties_even() / 1e15;
+        let angle = radians(reach.rotate * share);
+        Self {
+            bin,
+            shear: reach.shear * share,
+            turn: [libm::sin(angle), libm::cos(angle)].map(rounded),
+            factor: factor(reach.factor * share),
+            bits: 8 - (f64::from(reach.posterize) * share).round() as i32,
+        }
+    }
+}
+
 /// One of the operations of both policies at a magnitude. Those with two directions have the sign of `sign`.
-fn operation(number: u32, magnitude: u32, sign: i32, reach: &Reach, from: Format) -> Option<Step> {
-    let share = f64::from(magnitude) / f64::from(BINS);
+fn operation(number: u32, magnitude: &Magnitude, sign: i32, reach: &Reach, from: Format) -> Option<Step> {
     let shape = from.shape;
     let signed = f64::from(sign);
-    let around = || ONE + sign * factor(reach.factor * share);
+    let around = || ONE + sign * magnitude.factor;
     let coloured = colours(shape.channels()) == 3;
     let moved = |right: i32, down: i32| Step::Crop {
         y: -down,
@@ -56,33 +82,26 @@ fn operation(number: u32, magnitude: u32, sign: i32, reach: &Reach, from: Format
     let corner = |linear| Some(Map::about(linear, [0.0; 2], [0.0; 2]).nearest());
     match number {
         0 => None,
-        1 => corner([1.0, signed * reach.shear * share, 0.0, 1.0]),
-        2 => corner([1.0, 0.0, signed * reach.shear * share, 1.0]),
-        3 => Some(moved(sign * (reach.translate)(shape.width(), magnitude), 0)),
-        4 => Some(moved(0, sign * (reach.translate)(shape.height(), magnitude))),
-        5 => Some(rotation(signed * reach.rotate * share, shape)),
+        1 => corner([1.0, signed * magnitude.shear, 0.0, 1.0]),
+        2 => corner([1.0, 0.0, signed * magnitude.shear, 1.0]),
+        3 => Some(moved(sign * (reach.translate)(shape.width(), magnitude.bin), 0)),
+        4 => Some(moved(0, sign * (reach.translate)(shape.height(), magnitude.bin))),
+        5 => {
+            let ([sin, cos], centre) = (magnitude.turn, [shape.width() as f64 / 2.0, shape.height() as f64 / 2.0]);
+            Some(Map::about([cos, -signed * sin, signed * sin, cos], centre, [0.0; 2]).nearest())
+        }
         6 => Some(Step::Brightness { factor: around() }),
         7 => coloured.then(|| Step::Saturation { factor: around() }),
         8 => Some(Step::Contrast { factor: around() }),
         9 => Some(Step::Sharpness { factor: around() }),
-        10 => Some(Step::Posterize { bits: 8 - (f64::from(reach.posterize) * share).round() as i32 }),
+        10 => Some(Step::Posterize { bits: magnitude.bits }),
         11 => {
             let most = if from.pixel_type == PixelType::U8 { 255 } else { 65_535 };
-            Some(Step::Solarize { threshold: (most * (BINS - magnitude)).div_ceil(BINS) as i32 })
+            Some(Step::Solarize { threshold: (most * (BINS - magnitude.bin)).div_ceil(BINS) as i32 })
         }
         12 => Some(Step::Autocontrast {}),
         _ => Some(Step::Equalize {}),
     }
-}
-
-/// A turn about the centre, counter-clockwise, as Pillow's `rotate` has it.
-fn rotation(degrees: f64, shape: ImageShape) -> Step {
-    // Pillow rounds to 15 digits, so that a right angle has a cosine of 0.
-    let rounded = |value: f64| (value * 1e15).round_ties_even() / 1e15;
-    let angle = -radians(degrees);
-    let (sin, cos) = (rounded(libm::sin(angle)), rounded(libm::cos(angle)));
-    let centre = [shape.width() as f64 / 2.0, shape.height() as f64 / 2.0];
-    Map::about([cos, sin, -sin, cos], centre, [0.0; 2]).nearest()
 }
 
 /// `randaugment(N,M,p=P)`: N (2) operations of magnitude M (9) of 0 to 30, each drawn from 14, with probability P (1).
@@ -93,7 +112,7 @@ fn rotation(degrees: f64, shape: ImageShape) -> Step {
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct RandAugment {
     operations: u32,
-    magnitude: u32,
+    magnitude: Magnitude,
     chance: Chance,
 }
 
@@ -101,13 +120,13 @@ impl Operation for RandAugment {
     fn parse(arguments: &mut Arguments<'_>) -> Result<Self> {
         Ok(Self {
             operations: arguments.whole("n", 1..=16)?.unwrap_or(2),
-            magnitude: arguments.whole("m", 0..=BINS)?.unwrap_or(9),
+            magnitude: Magnitude::new(arguments.whole("m", 0..=BINS)?.unwrap_or(9), &RANDAUGMENT),
             chance: arguments.chance()?,
         })
     }
 
     fn write(&self, out: &mut Written) {
-        out.value(self.operations).value(self.magnitude).chance(self.chance);
+        out.value(self.operations).value(self.magnitude.bin).chance(self.chance);
     }
 
     fn check(&self, from: Format) -> Result<()> {
@@ -126,7 +145,7 @@ impl Operation for RandAugment {
         for _ in 0..self.operations {
             let number = stream.below(OPERATIONS);
             let sign = sign(stream);
-            steps.extend(operation(number, self.magnitude, sign, &RANDAUGMENT, from));
+            steps.extend(operation(number, &self.magnitude, sign, &RANDAUGMENT, from));
         }
     }
 
@@ -168,7 +187,7 @@ impl Operation for Trivial {
         if stream.happens(self.0) {
             let (number, magnitude) = (stream.below(OPERATIONS), stream.below(BINS + 1));
             let sign = sign(stream);
-            steps.extend(operation(number, magnitude, sign, &TRIVIAL, from));
+            steps.extend(operation(number, &Magnitude::new(magnitude, &TRIVIAL), sign, &TRIVIAL, from));
         }
     }
 

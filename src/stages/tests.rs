@@ -146,9 +146,12 @@ fn records_are_as_many_for_every_sample() {
             continue;
         }
         let pipeline = pipeline(&stage.to_string(), "28x28x3");
-        for id in 0..40 {
+        let ids: Vec<u64> = (0..40).collect();
+        let together = pipeline.records(&ids, 0);
+        for id in ids {
             let parameters = pipeline.parameters(id, 0);
             assert_eq!(parameters.records().len(), stage.slots(), "{stage}");
+            assert_eq!(parameters.records()[..], together[id as usize * stage.slots()..][..stage.slots()], "{stage}");
             for (record, step) in parameters.records().iter().zip(parameters.steps()) {
                 assert_eq!(record, &step.record(), "{stage}");
             }
@@ -185,153 +188,6 @@ fn randaugment_draws_what_the_fixtures_hold_at_every_magnitude() {
         assert_eq!(seen["affine"].len(), 3 * 60 + 1, "{shape}");
         assert_eq!((seen["brightness"].len(), seen["solarize"].len(), seen["posterize"].len()), (61, 31, 5));
     }
-}
-
-/// The sum of (count − expected)² ÷ expected, in standard deviations from its mean.
-fn chi_squared(counts: &[u64]) -> f64 {
-    let expected = counts.iter().sum::<u64>() as f64 / counts.len() as f64;
-    let sum: f64 = counts.iter().map(|count| (*count as f64 - expected).powi(2) / expected).sum();
-    let freedom = (counts.len() - 1) as f64;
-    (sum - freedom) / (2.0 * freedom).sqrt()
-}
-
-/// The largest distance between the distribution of `values` and `cdf`, times √n: above 1.95 once in a thousand times.
-fn kolmogorov(mut values: Vec<f64>, cdf: impl Fn(f64) -> f64) -> f64 {
-    values.sort_by(f64::total_cmp);
-    let n = values.len() as f64;
-    let far = |(at, value): (usize, &f64)| {
-        let share = cdf(*value);
-        (share - at as f64 / n).abs().max((share - (at + 1) as f64 / n).abs())
-    };
-    values.iter().enumerate().map(far).fold(0.0, f64::max) * n.sqrt()
-}
-
-const SAMPLES: u64 = 100_000;
-
-fn drawn(text: &str, shape: &str) -> impl Iterator<Item = Vec<Step>> {
-    let pipeline = pipeline(text, shape);
-    let keys = pipeline.chain().keys(7, 0);
-    let format = Format { shape: shape.parse().unwrap(), pixel_type: PixelType::U8 };
-    (0..SAMPLES).map(move |id| {
-        let mut steps = Vec::new();
-        pipeline.chain().stages()[0].draw(format, &mut Stream::new(keys[0], id), &mut steps);
-        steps
-    })
-}
-
-/// The counts of a whole number that is drawn from 0 to below `n`.
-fn counts(n: usize, values: impl Iterator<Item = usize>) -> Vec<u64> {
-    let mut counts = vec![0; n];
-    values.for_each(|value| counts[value] += 1);
-    counts
-}
-
-#[test]
-fn whole_numbers_are_drawn_as_often_as_they_should() {
-    let places = |axis: usize| {
-        drawn("crop(pad=4)", "28x28").map(move |steps| match steps[0] {
-            Step::Crop { y, x, .. } => ([y, x][axis] + 4) as usize,
-            step => panic!("{step}"),
-        })
-    };
-    for axis in [0, 1] {
-        assert!(chi_squared(&counts(9, places(axis))).abs() < 4.0);
-    }
-    // Both at once: they do not depend on each other.
-    assert!(chi_squared(&counts(81, places(0).zip(places(1)).map(|(y, x)| 9 * y + x))).abs() < 4.0);
-    // The control: one place of nine slightly too often.
-    let crooked = places(0).enumerate().map(|(at, place)| if at % 100 == 0 { 0 } else { place });
-    assert!(chi_squared(&counts(9, crooked)) > 4.0);
-
-    let kinds = drawn("randaugment(1,9)", "28x28x3").map(|steps| match steps.first() {
-        None => 0,
-        Some(Step::Affine { b: 1.., d: 0, .. }) => 1,
-        Some(Step::Affine { b: ..=-1, d: 0, .. }) => 2,
-        Some(Step::Affine { b: 0, d: 1.., .. }) => 3,
-        Some(Step::Affine { b: 0, d: ..=-1, .. }) => 4,
-        Some(Step::Affine { b: 1.., .. }) => 5,
-        Some(Step::Affine { .. }) => 6,
-        Some(Step::Crop { x: 1.., .. }) => 7,
-        Some(Step::Crop { x: ..=-1, .. }) => 8,
-        Some(Step::Crop { y: 1.., .. }) => 9,
-        Some(Step::Crop { .. }) => 10,
-        Some(Step::Brightness { factor }) => 11 + usize::from(*factor > 32_768),
-        Some(Step::Saturation { factor }) => 13 + usize::from(*factor > 32_768),
-        Some(Step::Contrast { factor }) => 15 + usize::from(*factor > 32_768),
-        Some(Step::Sharpness { factor }) => 17 + usize::from(*factor > 32_768),
-        Some(Step::Posterize { .. }) => 19,
-        Some(Step::Solarize { .. }) => 20,
-        Some(Step::Autocontrast {}) => 21,
-        Some(Step::Equalize {}) => 22,
-        Some(step) => panic!("{step}"),
-    });
-    let counts_of_kinds = counts(23, kinds);
-    let single = |kind: usize| [0, 19, 20, 21, 22].contains(&kind);
-    // Those without a direction are as frequent as both directions of the others.
-    let halves: Vec<u64> = (0..23)
-        .flat_map(|kind| if single(kind) { vec![counts_of_kinds[kind] / 2; 2] } else { vec![counts_of_kinds[kind]] })
-        .collect();
-    assert!(chi_squared(&halves).abs() < 4.0, "{halves:?}");
-
-    let orders = drawn("jitter(0.4,0.4,0.4,0.1)", "4x4x3").map(|steps| {
-        let code = |step: &Step| step.code() as usize - 11;
-        let order: Vec<usize> = steps.iter().map(code).collect();
-        // The number of the permutation, from the places of each among those behind it.
-        let rank = |at: usize| order[at + 1..].iter().filter(|other| **other < order[at]).count();
-        let sides = [2, 3, 1, 0].len();
-        assert_eq!(order.len(), sides);
-        (rank(0) * 3 + rank(1)) * 2 + rank(2)
-    });
-    assert!(chi_squared(&counts(24, orders)).abs() < 4.0);
-
-    let bins = drawn("trivial", "28x28").filter_map(|steps| match steps.first() {
-        Some(Step::Solarize { threshold }) => Some(30 - (*threshold as usize * 30) / 255),
-        _ => None,
-    });
-    assert!(chi_squared(&counts(31, bins)).abs() < 4.0);
-}
-
-#[test]
-fn factors_angles_and_areas_are_drawn_as_they_are_defined() {
-    let uniform = |low: f64, high: f64| move |value: f64| ((value - low) / (high - low)).clamp(0.0, 1.0);
-    let factors = drawn("jitter(brightness=0.4)", "4x4").map(|steps| match steps[0] {
-        Step::Brightness { factor } => f64::from(factor) / 32_768.0,
-        step => panic!("{step}"),
-    });
-    let factors: Vec<f64> = factors.collect();
-    assert!(kolmogorov(factors.clone(), uniform(0.6, 1.4)) < 1.95);
-    // The control: a range that is a hundredth too wide.
-    assert!(kolmogorov(factors, uniform(0.6, 1.408)) > 1.95);
-
-    let angles = drawn("affine(rotate=30)", "28x28").map(|steps| match steps[0] {
-        Step::Affine { a, d, .. } => f64::from(d).atan2(f64::from(a)).to_degrees(),
-        step => panic!("{step}"),
-    });
-    assert!(kolmogorov(angles.collect(), uniform(-30.0, 30.0)) < 1.95);
-
-    // On a large image whole pixels hardly show.
-    let windows = |text| {
-        let steps = drawn(text, "1000x1000").filter_map(|steps| steps.first().copied());
-        steps.map(|step| match step {
-            Step::CropResize { height, width, .. } | Step::Erase { height, width, .. } => {
-                (f64::from(height) * f64::from(width) / 1e6, f64::from(width) / f64::from(height))
-            }
-            step => panic!("{step}"),
-        })
-    };
-    let (areas, ratios): (Vec<_>, Vec<_>) = windows("erase").unzip();
-    assert!(kolmogorov(areas, uniform(0.02, 0.33)) < 1.95);
-    let logarithms: Vec<f64> = ratios.iter().map(|ratio| ratio.ln()).collect();
-    // Whole pixels make some ratios more frequent than others, by about a thousandth.
-    assert!(kolmogorov(logarithms, uniform(-(3.3f64.ln()), -(0.3f64.ln()))) < 2.5);
-    // Windows of up to three quarters of the area always fit.
-    let areas = windows("resized_crop(9x9,scale=0.08..0.75)").map(|(area, _)| area);
-    assert!(kolmogorov(areas.collect(), uniform(0.08, 0.75)) < 1.95);
-
-    let happened = drawn("hflip(0.3)", "4x4").filter(|steps| !steps.is_empty()).count() as f64;
-    let deviation = (SAMPLES as f64 * 0.3 * 0.7).sqrt();
-    assert!((happened - 0.3 * SAMPLES as f64).abs() < 4.0 * deviation, "{happened}");
-    assert!((happened - 0.31 * SAMPLES as f64).abs() > 4.0 * deviation, "the control");
 }
 
 /// Every example on images of several shapes and types: at any batch size, and in any order, a sample stays the same.

@@ -12,14 +12,20 @@ pub(super) fn map_colours<P: Whole>(old: View<'_, P>, new: &mut [P], f: impl Fn(
     let map = |value: P| P::put(f(value.get()));
     match old.shape.channels() {
         2 => {
-            let pairs = old.pixels.as_chunks::<2>().0.iter().zip(new.as_chunks_mut::<2>().0);
-            pairs.for_each(|(old, new)| *new = [map(old[0]), old[1]]);
+            for (old, new) in old.pixels.as_chunks::<2>().0.iter().zip(new.as_chunks_mut::<2>().0) {
+                *new = [map(old[0]), old[1]];
+            }
         }
         4 => {
-            let pairs = old.pixels.as_chunks::<4>().0.iter().zip(new.as_chunks_mut::<4>().0);
-            pairs.for_each(|(old, new)| *new = [map(old[0]), map(old[1]), map(old[2]), old[3]]);
+            for (old, new) in old.pixels.as_chunks::<4>().0.iter().zip(new.as_chunks_mut::<4>().0) {
+                *new = [map(old[0]), map(old[1]), map(old[2]), old[3]];
+            }
         }
-        _ => old.pixels.iter().zip(new).for_each(|(old, new)| *new = map(*old)),
+        _ => {
+            for (old, new) in old.pixels.iter().zip(new) {
+                *new = map(*old);
+            }
+        }
     }
 }
 
@@ -28,15 +34,15 @@ pub(super) fn map_colours<P: Whole>(old: View<'_, P>, new: &mut [P], f: impl Fn(
 fn map_pixels<P: Whole>(old: View<'_, P>, new: &mut [P], f: impl Fn([P; 3]) -> [P; 3]) {
     match old.shape.channels() {
         3 => {
-            let pairs = old.pixels.as_chunks::<3>().0.iter().zip(new.as_chunks_mut::<3>().0);
-            pairs.for_each(|(old, new)| *new = f(*old));
+            for (old, new) in old.pixels.as_chunks::<3>().0.iter().zip(new.as_chunks_mut::<3>().0) {
+                *new = f(*old);
+            }
         }
         4 => {
-            let pairs = old.pixels.as_chunks::<4>().0.iter().zip(new.as_chunks_mut::<4>().0);
-            pairs.for_each(|([r, g, b, alpha], new)| {
+            for ([r, g, b, alpha], new) in old.pixels.as_chunks::<4>().0.iter().zip(new.as_chunks_mut::<4>().0) {
                 let [r, g, b] = f([*r, *g, *b]);
                 *new = [r, g, b, *alpha];
-            });
+            }
         }
         _ => new.copy_from_slice(old.pixels),
     }

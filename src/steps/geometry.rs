@@ -47,19 +47,27 @@ fn reverse<P: Pixel, V: Vector, const C: usize>(vector: V, old: View<'_, P>, new
     }
 }
 
-/// As [`reverse`], 64 bytes at a time, of which whole pixels count. What is written beyond a row is written again with the
-/// next row.
+/// As [`reverse`], 64 bytes at a time, of which whole pixels count: some of a row, or some short rows. What is written
+/// beyond them is written again with the next ones.
 #[inline(always)]
 fn reverse_bytes<V: Vector, const C: usize>(vector: V, old: View<'_, u8>, new: &mut [u8]) {
-    let (width, row) = (old.shape.width(), old.shape.row_values());
-    let stretch = width.min(64 / C);
+    let (height, width, row) = (old.shape.height(), old.shape.width(), old.shape.row_values());
+    let (rows, stretch) = ((64 / row).clamp(1, height), width.min(64 / C));
+    let bytes = rows * stretch * C;
     let mut places = [0; 64];
-    for pixel in 0..stretch {
-        for channel in 0..C {
-            places[pixel * C + channel] = ((stretch - 1 - pixel) * C + channel) as u8;
+    // Without divisions, which would take longer than all else for a small image.
+    for line in 0..rows {
+        for pixel in 0..stretch {
+            for channel in 0..C {
+                let at = (line * stretch + pixel) * C + channel;
+                places[at & 63] = ((line * stretch + stretch - 1 - pixel) * C + channel) as u8;
+            }
         }
     }
-    for y in 0..old.shape.height() {
+    let mut y = 0;
+    while y < height {
+        // The last rows and the last stretch may begin within those before: they write the same values again.
+        y = y.min(height - rows);
         let mut at = 0;
         while at < width {
             at = at.min(width - stretch);
@@ -67,10 +75,15 @@ fn reverse_bytes<V: Vector, const C: usize>(vector: V, old: View<'_, u8>, new: &
             match (old.pixels[from..].first_chunk(), new[to..].first_chunk_mut()) {
                 (Some(from), Some(to)) => *to = vector.permute(from, &places),
                 // At the end of the image.
-                _ => (0..stretch * C).for_each(|at| new[to + at] = old.pixels[from + usize::from(places[at])]),
+                _ => {
+                    let mut last = [0; 64];
+                    copy(&old.pixels[from..][..bytes], &mut last);
+                    copy(&vector.permute(&last, &places)[..bytes], &mut new[to..]);
+                }
             }
             at += stretch;
         }
+        y += rows;
     }
 }
 
@@ -107,11 +120,15 @@ pub(super) fn copy<P: Pixel>(old: &[P], new: &mut [P]) {
     let (old, new): (&[u8], &mut [u8]) = (bytemuck::cast_slice(old), bytemuck::cast_slice_mut(new));
     let len = old.len().min(new.len());
     match len {
-        0..8 => old.iter().zip(new).for_each(|(old, new)| *new = *old),
+        0..8 => {
+            for (old, new) in old.iter().zip(new) {
+                *new = *old;
+            }
+        }
         8..16 => ends::<8>(old, new, len),
         16..32 => ends::<16>(old, new, len),
         32..64 => ends::<32>(old, new, len),
-        _ => new.copy_from_slice(old),
+        _ => new[..len].copy_from_slice(&old[..len]),
     }
 }
 

@@ -29,11 +29,16 @@ impl<P: Pixel> Kernel for Mix<'_, P> {
             PixelType::U8 => {
                 let (one, other): (&[u8], &[u8]) = (bytemuck::cast_slice(one), bytemuck::cast_slice(other));
                 let out: &mut [u8] = bytemuck::cast_slice_mut(out);
-                let lambda = lambda as i32;
+                // λ·a + (1 − λ)·b is b + λ·(a − b), and a + (λ − 1)·(a − b): one of the shares is a word with a sign.
+                let near = 2 * lambda >= ONE as u32;
+                let share = if near { lambda as i32 - ONE } else { lambda as i32 } as i16;
                 for ((out, a), b) in out.iter_mut().zip(one).zip(other) {
-                    // λ·a + (1 − λ)·b with one product.
-                    let (a, b) = (i32::from(*a), i32::from(*b));
-                    *out = ((lambda * (a - b) + b * ONE + (ONE >> 1)) >> 16) as u8;
+                    let (a, b) = (i16::from(*a), i16::from(*b));
+                    let difference = a - b;
+                    // The upper word of the product, rounded half up by the first bit of the lower one.
+                    let upper = ((i32::from(difference) * i32::from(share)) >> 16) as i16;
+                    let lower = difference.wrapping_mul(share);
+                    *out = (if near { a } else { b } + upper - (lower >> 15)) as u8;
                 }
             }
             PixelType::U16 => {

@@ -55,9 +55,6 @@ pub(super) fn blur<P: Whole>(
     between.resize(old.pixels.len() + row + 2 * edge, P::default());
     let (between, padded) = between.split_at_mut(old.pixels.len());
     sums.resize(row, 0);
-    let finish = |sums: &[u32], out: &mut [P]| {
-        out.iter_mut().zip(sums).for_each(|(out, sum)| *out = P::put(((sum + (1 << 14)) >> 15) as i32));
-    };
     for (old, out) in old.pixels.chunks_exact(row).zip(between.chunks_exact_mut(row)) {
         for far in 0..radius {
             padded[far * channels..][..channels].copy_from_slice(&old[..channels]);
@@ -85,13 +82,23 @@ pub(super) fn blur<P: Whole>(
 
 #[inline(always)]
 fn start<P: Whole>(sums: &mut [u32], weight: u32, values: &[P]) {
-    sums.iter_mut().zip(values).for_each(|(sum, value)| *sum = weight * value.get() as u32);
+    for (sum, value) in sums.iter_mut().zip(values) {
+        *sum = weight * value.get() as u32;
+    }
 }
 
 #[inline(always)]
 fn add_pair<P: Whole>(sums: &mut [u32], weight: u32, one: &[P], other: &[P]) {
-    let values = one.iter().zip(other).map(|(one, other)| (one.get() + other.get()) as u32);
-    sums.iter_mut().zip(values).for_each(|(sum, both)| *sum += weight * both);
+    for ((sum, one), other) in sums.iter_mut().zip(one).zip(other) {
+        *sum += weight * (one.get() + other.get()) as u32;
+    }
+}
+
+#[inline(always)]
+fn finish<P: Whole>(sums: &[u32], out: &mut [P]) {
+    for (out, sum) in out.iter_mut().zip(sums) {
+        *out = P::put(((sum + (1 << 14)) >> 15) as i32);
+    }
 }
 
 /// Copies alpha from the old image.

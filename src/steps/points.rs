@@ -6,18 +6,27 @@ use super::vector::Vector;
 use super::{View, Whole, colours};
 
 /// Bytes from which on a table is made first.
-const TABLE_FROM: usize = 2048;
+const TABLE_FROM: usize = 512;
 
 /// Applies a function to every colour: of many bytes through a table, if the level has instructions for it.
 #[inline(always)]
 fn map<P: Whole, V: Vector>(vector: V, old: View<'_, P>, new: &mut [P], f: impl Fn(i32) -> i32) {
     let all_colours = colours(old.shape.channels()) == old.shape.channels();
     if V::PERMUTES && P::BITS == 8 && all_colours && new.len() >= TABLE_FROM {
-        let table = std::array::from_fn(|value| f(value as i32) as u8);
-        vector.map(&table, bytemuck::cast_slice(old.pixels), bytemuck::cast_slice_mut(new));
+        vector.map(&table(f), bytemuck::cast_slice(old.pixels), bytemuck::cast_slice_mut(new));
     } else {
         map_colours(old, new, f);
     }
+}
+
+/// What a function makes of each byte.
+#[inline(always)]
+fn table(f: impl Fn(i32) -> i32) -> [u8; 256] {
+    let mut table = [0; 256];
+    for (value, entry) in table.iter_mut().enumerate() {
+        *entry = f(value as i32) as u8;
+    }
+    table
 }
 
 #[inline(always)]
@@ -124,7 +133,7 @@ fn ranges<P: Whole>(old: View<'_, P>) -> [(i32, i32); 4] {
 fn map_channels<P: Whole, V: Vector>(vector: V, old: View<'_, P>, new: &mut [P], f: impl Fn(usize, i32) -> i32) {
     let channels = old.shape.channels();
     if P::BITS == 8 && channels != 2 && channels != 4 {
-        let table = |channel: usize| std::array::from_fn(|value| f(channel, value as i32) as u8);
+        let table = |channel: usize| table(|value| f(channel, value));
         let (old, new) = (bytemuck::cast_slice(old.pixels), bytemuck::cast_slice_mut(new));
         match channels {
             1 => vector.map(&table(0), old, new),

@@ -43,6 +43,23 @@ fn applied<P: Pixel>(step: Step, level: Level, shape: ImageShape, old: &[P]) -> 
     new
 }
 
+/// Factors far beyond those of the fixtures, and every length that vectors leave over.
+#[test]
+fn bytes_are_alike_at_every_level() {
+    for (width, channels) in (1..=70).flat_map(|width| [1, 2, 3, 4].map(|channels| (width, channels))) {
+        let shape = ImageShape::new(3, width, channels).unwrap();
+        let old = image(shape, 2 * width as u64);
+        let factors = [0, 1, 32_767, 32_768, 70_000, 8 * 32_768 + 31_111, 9 * 32_768];
+        let blends = factors.into_iter().flat_map(|factor| [Step::Saturation { factor }, Step::Contrast { factor }]);
+        for step in blends.chain([Step::FlipX {}]) {
+            let plain = applied(step, Level::Portable, shape, &old);
+            for level in levels() {
+                assert!(applied(step, level, shape, &old) == plain, "{shape} {step} {level}");
+            }
+        }
+    }
+}
+
 fn levels() -> impl Iterator<Item = Level> {
     Level::ALL.into_iter().filter(|level| level.is_available())
 }

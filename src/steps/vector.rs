@@ -15,6 +15,8 @@ pub(super) trait Kernel {
 run_at_level!(pub(super) run_kernel, Kernel);
 
 /// The instructions of a level. A value of the implementor proves that the CPU has them.
+///
+/// Methods are loops, because the closures of iterators may become functions of their own, which are compiled for any CPU.
 pub(super) trait Vector: Copy {
     /// Whether [`Vector::permute`] and [`Vector::map`] are a few instructions.
     const PERMUTES: bool = false;
@@ -28,20 +30,27 @@ pub(super) trait Vector: Copy {
     /// Every byte becomes the entry of the table at it. The slices have the same length.
     #[inline(always)]
     fn map(self, table: &[u8; 256], old: &[u8], new: &mut [u8]) {
-        old.iter().zip(new).for_each(|(old, new)| *new = table[usize::from(*old)]);
+        for (old, new) in old.iter().zip(new) {
+            *new = table[usize::from(*old)];
+        }
     }
 
     /// The sum of the lumas of some pixels of three bytes, at most 2²⁴ of them.
     #[inline(always)]
     fn luma_sum(self, pixels: &[u8]) -> u32 {
-        pixels.as_chunks::<3>().0.iter().map(|pixel| luma(*pixel)).sum()
+        let mut sum = 0;
+        for pixel in pixels.as_chunks::<3>().0 {
+            sum += luma(*pixel);
+        }
+        sum
     }
 
     /// The colours of pixels of three bytes away from their luma.
     #[inline(always)]
     fn saturate(self, old: &[u8], factor: i32, new: &mut [u8]) {
-        let pixels = old.as_chunks::<3>().0.iter().zip(new.as_chunks_mut::<3>().0);
-        pixels.for_each(|(old, new)| *new = saturated(*old, factor));
+        for (old, new) in old.as_chunks::<3>().0.iter().zip(new.as_chunks_mut::<3>().0) {
+            *new = saturated(*old, factor);
+        }
     }
 
     /// Brings a row to its new length. `old` may go on behind the row.
@@ -77,8 +86,11 @@ pub(super) trait Vector: Copy {
     /// As [`Vector::map`] with a table for each of three channels that lie side by side.
     #[inline(always)]
     fn map_three(self, tables: &[[u8; 256]; 3], old: &[u8], new: &mut [u8]) {
-        let pixels = old.as_chunks::<3>().0.iter().zip(new.as_chunks_mut::<3>().0);
-        pixels.for_each(|(old, new)| *new = std::array::from_fn(|channel| tables[channel][usize::from(old[channel])]));
+        for (old, new) in old.as_chunks::<3>().0.iter().zip(new.as_chunks_mut::<3>().0) {
+            for channel in 0..3 {
+                new[channel] = tables[channel][usize::from(old[channel])];
+            }
+        }
     }
 }
 
@@ -195,12 +207,15 @@ mod avx512 {
         places
     }
 
-    /// Where the three bytes of each pixel are among four.
-    const fn three_of_four() -> [u8; 64] {
+    /// Where the bytes of 32 pixels are, from byte `first` on: red and green in one vector, blue in the next, each as two
+    /// groups of 16 words are packed.
+    const fn packed(first: usize) -> [u8; 64] {
         let mut places = [0; 64];
         let mut at = 0;
-        while at < 3 * PIXELS {
-            places[at] = (at / 3 * 4 + at % 3) as u8;
+        while at < 64 && first + at < 6 * PIXELS {
+            let (pixel, channel) = ((first + at) / 3, (first + at) % 3);
+            let word = pixel % PIXELS / 4 * 16 + pixel / PIXELS * 4 + pixel % 4;
+            places[at] = (word + [0, 8, 64][channel]) as u8;
             at += 1;
         }
         places
@@ -208,7 +223,7 @@ mod avx512 {
 
     const RED_GREEN: [u8; 64] = two_channels(0, 1);
     const BLUE_GREEN: [u8; 64] = two_channels(2, 1);
-    const TOGETHER: [u8; 64] = three_of_four();
+    const TOGETHER: [[u8; 64]; 2] = [packed(0), packed(64)];
 
     /// Half words of red and green of 16 pixels, and of blue and green.
     ///
@@ -258,28 +273,36 @@ mod avx512 {
 
         #[inline(always)]
         fn saturate(self, old: &[u8], factor: i32, new: &mut [u8]) {
+            const BYTES: usize = 3 * PIXELS;
             let mut at = 0;
             // SAFETY: `self` proves that the CPU has the instructions; loads and stores are of checked arrays.
             unsafe {
-                let (factor, places) = (_mm512_set1_epi32(factor), load(&TOGETHER));
-                while let (Some(bytes), Some(to)) = (old[at..].first_chunk(), new[at..].first_chunk_mut()) {
-                    let [red_green, blue_green] = pairs(load(bytes));
-                    let luma = lumas([red_green, blue_green]);
-                    let low = |pair| _mm512_and_si512(pair, _mm512_set1_epi32(0xff));
+                // Products of words: by the whole part of the factor, and by its 32,768ths.
+                let whole = _mm512_set1_epi16((factor >> 15) as i16);
+                let part = _mm512_set1_epi16((factor & 0x7fff) as i16);
+                let places = [load(&TOGETHER[0]), load(&TOGETHER[1])];
+                let low = _mm512_set1_epi32(0xffff);
+                while let (Some(old), Some(to)) =
+                    (old[at..].first_chunk::<{ BYTES + 64 }>(), new[at..].first_chunk_mut::<{ 2 * BYTES }>())
+                {
+                    let bytes = |from: usize| load(old[from..].first_chunk().expect("64 bytes"));
+                    let ([rg, bg], [other_rg, other_bg]) = (pairs(bytes(0)), pairs(bytes(BYTES)));
+                    let luma = _mm512_packus_epi32(lumas([rg, bg]), lumas([other_rg, other_bg]));
+                    let red = _mm512_packus_epi32(_mm512_and_si512(rg, low), _mm512_and_si512(other_rg, low));
+                    let green = _mm512_packus_epi32(_mm512_srli_epi32::<16>(rg), _mm512_srli_epi32::<16>(other_rg));
+                    let blue = _mm512_packus_epi32(_mm512_and_si512(bg, low), _mm512_and_si512(other_bg, low));
                     let away = |value| {
-                        let product = _mm512_mullo_epi32(_mm512_sub_epi32(value, luma), factor);
-                        let value = _mm512_add_epi32(luma, _mm512_srai_epi32::<15>(product));
-                        let value = _mm512_max_epi32(value, _mm512_setzero_si512());
-                        _mm512_min_epi32(value, _mm512_set1_epi32(255))
+                        let by = _mm512_sub_epi16(value, luma);
+                        let far = _mm512_mulhi_epi16(_mm512_add_epi16(by, by), part);
+                        _mm512_add_epi16(_mm512_add_epi16(luma, _mm512_mullo_epi16(by, whole)), far)
                     };
-                    let red = away(low(red_green));
-                    let green = away(_mm512_srli_epi32::<16>(red_green));
-                    let blue = away(low(blue_green));
-                    let all = _mm512_or_si512(red, _mm512_slli_epi32::<8>(green));
-                    let all = _mm512_or_si512(all, _mm512_slli_epi32::<16>(blue));
-                    // The last 16 bytes are written again with the next pixels.
-                    store(to, _mm512_permutexvar_epi8(places, all));
-                    at += 3 * PIXELS;
+                    let red_green = _mm512_packus_epi16(away(red), away(green));
+                    let blue = _mm512_packus_epi16(away(blue), _mm512_setzero_si512());
+                    let (start, end) = to.split_first_chunk_mut().expect("64 bytes");
+                    store(start, _mm512_permutex2var_epi8(red_green, places[0], blue));
+                    let rest = _mm512_permutex2var_epi8(red_green, places[1], blue);
+                    _mm256_storeu_si256(end.as_mut_ptr().cast(), _mm512_castsi512_si256(rest));
+                    at += 2 * BYTES;
                 }
             }
             Portable.saturate(&old[at..], factor, &mut new[at..]);
@@ -377,7 +400,9 @@ mod avx512 {
         fn map(self, entries_of: &[u8; 256], old: &[u8], new: &mut [u8]) {
             let table = table(entries_of);
             let ((parts, rest), (new, new_rest)) = (old.as_chunks::<64>(), new.as_chunks_mut::<64>());
-            parts.iter().zip(new).for_each(|(old, new)| store(new, entries(table, load(old))));
+            for (old, new) in parts.iter().zip(new) {
+                store(new, entries(table, load(old)));
+            }
             Portable.map(entries_of, rest, new_rest);
         }
 

@@ -1,5 +1,5 @@
 //! Trains a classifier on a features file and says how good it is: multinomial logistic regression on standardised
-//! features, four fifths of the rows for training, one fifth for testing.
+//! features, four fifths of the rows for training, one fifth for testing; or another file for testing.
 
 #[path = "../../inspect/canvas.rs"]
 mod canvas;
@@ -28,6 +28,9 @@ struct Args {
     /// A file that featurize wrote, .parquet or .arrow, in either layout.
     #[arg(default_value = "features.parquet")]
     features: PathBuf,
+    /// Test on the rows of this file, and train on all rows of the first one.
+    #[arg(long, value_name = "FILE", conflicts_with = "seeds")]
+    test: Option<PathBuf>,
     /// The column with the classes.
     #[arg(long, value_name = "COLUMN", default_value = "label")]
     label: String,
@@ -59,16 +62,25 @@ fn main() -> ExitCode {
 
 fn run(args: &Args) -> Result<(), Box<dyn std::error::Error>> {
     let image = args.picture.as_ref().map(|_| args.image.as_str());
-    let rows = Rows::read(&Source { path: &args.features, label: &args.label, image })?;
-    let classes = rows.classes();
+    let read = |path| Rows::read(&Source { path, label: &args.label, image });
+    let rows = read(&args.features)?;
+    let other = args.test.as_deref().map(read).transpose()?;
+    let tested = other.as_ref().unwrap_or(&rows);
+    if tested.width() != rows.width() {
+        return Err(format!("trained on {} features, a row to test has {}", rows.width(), tested.width()).into());
+    }
+    let classes = rows::classes(&[&rows, tested]);
     if rows.len() < 10 || classes.len() < 2 {
         return Err(format!("{} rows of {} classes are too few to learn from", rows.len(), classes.len()).into());
     }
     let mut counts = vec![vec![0usize; classes.len()]; classes.len()];
     let (mut accuracies, mut misses) = (Vec::new(), Vec::new());
     for &seed in &args.seeds {
-        let (train_rows, test_rows) = numpy::split(seed, rows.len());
-        let (mut train, mut test) = (rows.take(&train_rows, &classes), rows.take(&test_rows, &classes));
+        let (train_rows, test_rows) = match &other {
+            Some(other) => ((0..rows.len()).collect(), (0..other.len()).collect()),
+            None => numpy::split(seed, rows.len()),
+        };
+        let (mut train, mut test) = (rows.take(&train_rows, &classes), tested.take(&test_rows, &classes));
         let (mean, deviation) = train.mean_and_deviation();
         train.standardise(&mean, &deviation);
         test.standardise(&mean, &deviation);
@@ -101,11 +113,11 @@ fn run(args: &Args) -> Result<(), Box<dyn std::error::Error>> {
         misses.sort_by(|a, b| a.row.cmp(&b.row).then(a.probability.total_cmp(&b.probability)));
         misses.dedup_by_key(|miss| miss.row);
         misses.sort_by(|a, b| a.probability.total_cmp(&b.probability));
-        let drawn = picture::draw(&classes, &counts, &misses, rows.images.as_ref());
+        let drawn = picture::draw(&classes, &counts, &misses, tested.images.as_ref());
         let mut file = io::OutputFile::create(path)?;
         std::io::Write::write_all(&mut file, &drawn.png()?)?;
         file.finish()?;
-        let without = if rows.images.is_none() { "; there is no column of images to draw" } else { "" };
+        let without = if tested.images.is_none() { "; there is no column of images to draw" } else { "" };
         println!("\ndrawn in {}{without}", path.display());
     }
     Ok(())

@@ -98,24 +98,24 @@ impl Rows {
         self.width
     }
 
-    /// The distinct labels, in order: numbers by value.
-    pub fn classes(&self) -> Vec<String> {
-        let distinct: BTreeSet<&String> = self.labels.iter().collect();
-        let mut classes: Vec<String> = distinct.into_iter().cloned().collect();
-        let numbers: Option<Vec<f64>> = classes.iter().map(|class| class.parse().ok()).collect();
-        if numbers.is_some() {
-            let number = |class: &String| class.parse().unwrap_or(f64::NAN);
-            classes.sort_by(|a, b| number(a).total_cmp(&number(b)));
-        }
-        classes
-    }
-
     /// Some of the rows, their labels as places in `classes`.
     pub fn take(&self, rows: &[usize], classes: &[String]) -> Labelled {
         let class = |row: &usize| classes.iter().position(|class| *class == self.labels[*row]).unwrap_or(0);
         let features = rows.iter().flat_map(|&row| &self.features[row * self.width..][..self.width]).copied();
         Labelled { width: self.width, features: features.collect(), classes: rows.iter().map(class).collect() }
     }
+}
+
+/// The distinct labels of some files, in order: numbers by value.
+pub fn classes(files: &[&Rows]) -> Vec<String> {
+    let distinct: BTreeSet<&String> = files.iter().flat_map(|rows| &rows.labels).collect();
+    let mut classes: Vec<String> = distinct.into_iter().cloned().collect();
+    let numbers: Option<Vec<f64>> = classes.iter().map(|class| class.parse().ok()).collect();
+    if numbers.is_some() {
+        let number = |class: &String| class.parse().unwrap_or(f64::NAN);
+        classes.sort_by(|a, b| number(a).total_cmp(&number(b)));
+    }
+    classes
 }
 
 /// A column of images that featurize kept.
