@@ -181,6 +181,10 @@ fn what_is_no_contract_is_refused_with_its_line() {
         ),
         (contract("      - {name: a, quality: [{metric: nulls, mustBe: 0}]}\n", ""), "the metric `nulls` is not known"),
         (
+            contract("      - {name: a, quality: [{metric: nullValues, mustBeLes: 1}]}\n", ""),
+            "line 9: `mustBeLes` is not known here",
+        ),
+        (
             contract("      - {name: a, customProperties: [{property: shape, value: [0, 28]}]}\n", ""),
             "`shape` is not height, width and channels",
         ),
@@ -198,6 +202,24 @@ fn what_is_no_contract_is_refused_with_its_line() {
     place.file("bad.yaml", "a: 1\n");
     let message = place.failed(&["rows.ndjson", "--contract", "bad.yaml"]);
     assert_eq!(message, "contract: bad.yaml: line 1: `a` is not known here");
+}
+
+#[test]
+fn names_of_any_characters_are_proposed() {
+    let place = Place::new();
+    let row = |id: usize| {
+        format!(
+            "{}\n",
+            json!({ "it's: a \"name\" #1": (if id % 2 == 0 { "x" } else { "y's" }), "image": [1, 2, 3, 4] })
+        )
+    };
+    place.file("rows.ndjson", (0..200).map(row).collect::<String>());
+    let run = |args: &[&str]| example("check").args(args).current_dir(place.path("")).output().unwrap();
+    let output = run(&["rows.ndjson", "--write-contract", "c.yaml"]);
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    let output = run(&["rows.ndjson", "--contract", "c.yaml"]);
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    assert!(fs::read_to_string(place.path("c.yaml")).unwrap().contains("distinct_contain_set"));
 }
 
 #[test]

@@ -95,6 +95,7 @@ fn is_bytes(column: &ColumnProfile) -> bool {
 
 /// A check that only this crate enforces.
 fn own_rule(text: &mut String, check: &Value) {
+    let check = check.to_string().replace('\'', "''");
     let _ = write!(text, "      - type: custom\n        engine: pixelfeat\n        implementation: '{check}'\n");
 }
 

@@ -277,6 +277,7 @@ impl Found {
     fn quality(&mut self, of: &Members<'_>, column: Option<&str>) -> Read<()> {
         for node in of.list("quality")? {
             let rule = Members::of(node, "a quality rule")?;
+            rule.only(&[OPERATORS, RULE_KEYS].concat())?;
             let text = |key| rule.get(key).map(|node| node.text(key)).transpose();
             let (kind, engine) = (text("type")?.unwrap_or("library"), text("engine")?);
             let own = || match rule.needed("implementation")? {
@@ -381,19 +382,40 @@ fn expected(name: String, target: Option<&str>, rule: Rule) -> Check {
     Check { name, target: target.map(str::to_owned), severity: Severity::Error, rule, require }
 }
 
+/// What a quality rule compares with.
+const OPERATORS: &[&str] = &[
+    "mustBe",
+    "mustNotBe",
+    "mustBeGreaterThan",
+    "mustBeGreaterOrEqualTo",
+    "mustBeLessThan",
+    "mustBeLessOrEqualTo",
+    "mustBeBetween",
+    "mustNotBeBetween",
+    "unit",
+];
+/// The other keys of quality rules.
+const RULE_KEYS: &[&str] = &[
+    "type",
+    "metric",
+    "rule",
+    "arguments",
+    "validValues",
+    "missingValues",
+    "pattern",
+    "query",
+    "engine",
+    "implementation",
+    "severity",
+    "dimension",
+    "businessImpact",
+    "method",
+    "schedule",
+    "scheduler",
+];
+
 /// A rule of the library, as [`check`] reads it.
 fn library(of: &Members<'_>, column: Option<&str>) -> Read<Value> {
-    const OPERATORS: &[&str] = &[
-        "mustBe",
-        "mustNotBe",
-        "mustBeGreaterThan",
-        "mustBeGreaterOrEqualTo",
-        "mustBeLessThan",
-        "mustBeLessOrEqualTo",
-        "mustBeBetween",
-        "mustNotBeBetween",
-        "unit",
-    ];
     let node = of.get("metric").or_else(|| of.get("rule")).ok_or((of.line, "`metric` is missing".to_owned()))?;
     let metric = match node.text("metric")? {
         // As version 3.0 called them.
