@@ -203,12 +203,12 @@ pub(super) fn by_phash(prints: &Prints) -> impl Fn(u32) -> (u64, u64) {
 ///
 /// # fn main() -> pixelfeat::Result<()> {
 /// let featurizer = Featurizer::new(Engine::new(EngineOptions::default())?, FeatureSpec::default());
-/// let images = |seed| {
+/// let images = |seed| -> pixelfeat::Result<ImageSet> {
 ///     let set = ImageSet::new("digits");
 ///     let options = StreamOptions::default().with_observer(Box::new(set.clone()));
 ///     let mut stream = featurizer.stream_with(synthetic::Digits::new(100, seed, 100), options)?;
 ///     stream.try_for_each(|batch| batch.map(drop))?;
-///     pixelfeat::Result::Ok(set)
+///     Ok(set)
 /// };
 /// assert!(images(1)?.leaks(&images(2)?, 0)?.verdict().is_ok());
 /// let report = images(1)?.leaks(&images(1)?, 0)?;
