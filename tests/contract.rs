@@ -210,7 +210,7 @@ fn names_of_any_characters_are_proposed() {
     let row = |id: usize| {
         format!(
             "{}\n",
-            json!({ "it's: a \"name\" #1": (if id % 2 == 0 { "x" } else { "y's" }), "image": [1, 2, 3, 4] })
+            json!({ "it's: a \"name\" #1": (if id.is_multiple_of(2) { "x" } else { "y's" }), "image": [1, 2, 3, 4] })
         )
     };
     place.file("rows.ndjson", (0..200).map(row).collect::<String>());
