@@ -87,6 +87,7 @@ fn every_part_of_a_contract_is_enforced() {
             "[6]",
             "tags: bounds of items",
         ),
+        ("{name: tags, logicalType: array, items: {logicalType: integer}}", "[3]", "[3.5]", "tags: type of items"),
         (
             "{name: image, customProperties: [{property: shape, value: [2, 2]}]}",
             "[7, 8]",
@@ -226,7 +227,8 @@ fn names_of_any_characters_are_proposed() {
 fn what_is_not_enforced_is_said() {
     let properties = "      - name: at\n        logicalType: date\n        logicalTypeOptions: {format: yyyy-MM-dd}\n        \
                       quality:\n          - {type: sql, query: SELECT 1, mustBe: 1}\n      - name: label\n        \
-                      relationships: [{to: other.label}]\n";
+                      relationships: [{to: other.label}]\n      - name: tags\n        items: {required: true, \
+                      logicalType: array, logicalTypeOptions: {maxItems: 3}, items: {logicalType: integer}}\n";
     let sla = "slaProperties:\n  - {property: availability, value: 99}\n  - {property: freshness, value: 1}\n";
     let contract: Contract = contract(properties, sla).parse().unwrap();
     let told = contract.not_enforced();
@@ -234,8 +236,10 @@ fn what_is_not_enforced_is_said() {
         "line 11: `format` of `at`",
         "line 13: a quality rule of `at` of the type `sql`",
         "line 15: `relationships` of `label`",
-        "line 17: the service level `availability`",
-        "line 18: the service level `freshness`: `element` does not name a column as table.column",
+        "line 17: `required` of the items of `tags`",
+        "line 17: `logicalTypeOptions` of the items of `tags`",
+        "line 19: the service level `availability`",
+        "line 20: the service level `freshness`: `element` does not name a column as table.column",
     ];
     assert_eq!(told, expected);
 }

@@ -170,6 +170,14 @@ pub(super) fn plain_type(data_type: &DataType) -> &DataType {
     }
 }
 
+/// The type of the items of a list; `None` for other types.
+pub(super) fn item_type(data_type: &DataType) -> Option<&DataType> {
+    match data_type {
+        DataType::List(item) | DataType::LargeList(item) | DataType::FixedSizeList(item, _) => Some(item.data_type()),
+        _ => None,
+    }
+}
+
 fn is_number(data_type: &DataType) -> bool {
     data_type.is_integer() || data_type.is_floating() || matches!(data_type, DataType::Decimal128(..))
 }
@@ -188,11 +196,7 @@ impl ColumnProfile {
             | DataType::LargeBinary
             | DataType::BinaryView
             | DataType::FixedSizeBinary(_) => Values::Text(TextValues::default()),
-            DataType::List(item) | DataType::LargeList(item) | DataType::FixedSizeList(item, _)
-                if is_number(item.data_type()) =>
-            {
-                Values::List(ListValues::default())
-            }
+            of if item_type(of).is_some_and(is_number) => Values::List(ListValues::default()),
             _ => Values::Other,
         };
         Self { name: name.to_owned(), data_type: plain.to_string(), rows: 0, nulls: 0, values }

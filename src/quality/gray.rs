@@ -1,5 +1,6 @@
 //! An image in 8 bits, as measures, scores and hashes see it: its colours without alpha, and its gray.
 
+use crate::base::error::{Error, Result};
 use crate::base::pixels::{Pixel, PixelSlice};
 use crate::base::shape::ImageShape;
 use crate::steps::resized::{PillowFilter, bytes};
@@ -63,6 +64,20 @@ pub(super) struct EightBit {
 }
 
 impl EightBit {
+    /// An image. `scale` is what floats are divided by.
+    ///
+    /// # Errors
+    /// [`Error::InvalidOption`] if there are not as many pixels as the shape says.
+    pub fn of(shape: ImageShape, pixels: PixelSlice<'_>, scale: f64) -> Result<Self> {
+        if pixels.len() != shape.values() {
+            let why = format!("an image of {shape} has {} values, and there are {}", shape.values(), pixels.len());
+            return Err(Error::InvalidOption { option: "pixels", why });
+        }
+        let mut image = Self::default();
+        image.take(shape, pixels, scale);
+        Ok(image)
+    }
+
     /// Takes another image. `scale` is what floats are divided by.
     pub fn take(&mut self, shape: ImageShape, image: PixelSlice<'_>, scale: f64) {
         let of = shape.channels();

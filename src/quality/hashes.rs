@@ -8,7 +8,7 @@ use rayon::prelude::*;
 
 use super::distinct::mixed;
 use super::gray::EightBit;
-use crate::base::error::{Error, Result};
+use crate::base::error::Result;
 use crate::base::pixels::PixelSlice;
 use crate::base::shape::ImageShape;
 use crate::images::ImageBatch;
@@ -53,10 +53,7 @@ impl ImageHashes {
     /// # Errors
     /// [`Error::InvalidOption`] if there are not as many pixels as the shape says.
     pub fn of(shape: ImageShape, pixels: PixelSlice<'_>, scale: f64) -> Result<Self> {
-        check_length(shape, pixels)?;
-        let mut image = EightBit::default();
-        image.take(shape, pixels, scale);
-        Ok(Self::of_image(&mut image, &mut Vec::new()))
+        Ok(Self::of_image(&mut EightBit::of(shape, pixels, scale)?, &mut Vec::new()))
     }
 
     fn of_image(image: &mut EightBit, small: &mut Vec<u8>) -> Self {
@@ -67,16 +64,6 @@ impl ImageHashes {
         let dhash = bits(small.chunks_exact(9).flat_map(|row| row.windows(2)).map(|pair| pair[1] > pair[0]));
         Self { ahash, dhash, phash: phash(image, small) }
     }
-}
-
-/// # Errors
-/// [`Error::InvalidOption`] if there are not as many pixels as the shape says.
-pub(super) fn check_length(shape: ImageShape, pixels: PixelSlice<'_>) -> Result<()> {
-    if pixels.len() == shape.values() {
-        return Ok(());
-    }
-    let why = format!("an image of {shape} has {} values, and there are {}", shape.values(), pixels.len());
-    Err(Error::InvalidOption { option: "pixels", why })
 }
 
 /// Bits, the first one highest.

@@ -1,7 +1,6 @@
 //! How dark, light, empty, blurred and elongated an image is: the scores of CleanVision.
 
 use super::gray::EightBit;
-use super::hashes::check_length;
 use super::images::{deviation, edge_deviation};
 use super::issue::percentile;
 use crate::base::error::Result;
@@ -21,9 +20,10 @@ pub struct ImageScores {
     pub light: f64,
     /// A tenth of the entropy in bits, at most 1: that of the shares of all values of all colours.
     pub low_information: f64,
-    /// min(1 − e^(−σ/100) + g, 1), of the image as gray, its longest side brought down to 64 as Pillow up to 12 does by default. σ is the population standard
-    /// deviation of `clip(8·p − sum of the 8 neighbours, 0, 255)`, where pixels at the border count as they are. g is
-    /// 1 − e^(−s/100) for the population standard deviation s of the 256 counts of gray values, and 0 if that is 0.18 or less.
+    /// min(1 − e^(−σ/100) + g, 1), of the image as gray, its longest side brought down to 64 as Pillow up to 12 does by default.
+    /// σ is the population standard deviation of `clip(8·p − sum of the 8 neighbours, 0, 255)`, where pixels at the border count
+    /// as they are. g is 1 − e^(−s/100) for the population standard deviation s of the 256 counts of gray values, and 0 if that
+    /// is 0.18 or less.
     pub blurry: f64,
     /// The shorter side ÷ the longer one.
     pub odd_aspect_ratio: f64,
@@ -35,10 +35,7 @@ impl ImageScores {
     /// # Errors
     /// [`Error::InvalidOption`](crate::Error::InvalidOption) if there are not as many pixels as the shape says.
     pub fn of(shape: ImageShape, pixels: PixelSlice<'_>, scale: f64) -> Result<Self> {
-        check_length(shape, pixels)?;
-        let mut image = EightBit::default();
-        image.take(shape, pixels, scale);
-        Ok(Self::of_image(&mut image, &mut Work::default()))
+        Ok(Self::of_image(&mut EightBit::of(shape, pixels, scale)?, &mut Work::default()))
     }
 
     pub(super) fn of_image(image: &mut EightBit, work: &mut Work) -> Self {

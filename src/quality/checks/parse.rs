@@ -89,7 +89,15 @@ impl Checks {
     pub fn need_profile(&self) -> bool {
         let is_image = |check: &Check| check.target.as_deref().is_some_and(is_of_images);
         let is_of_rows = |rule: &Rule| {
-            matches!(rule, Rule::Row(_) | Rule::Duplicates(_) | Rule::Present | Rule::Type(_) | Rule::Columns(_))
+            matches!(
+                rule,
+                Rule::Row(_)
+                    | Rule::Duplicates(_)
+                    | Rule::Present
+                    | Rule::Type(_)
+                    | Rule::ItemType(_)
+                    | Rule::Columns(_)
+            )
         };
         self.0.iter().any(|check| !is_of_rows(&check.rule) || is_image(check))
     }

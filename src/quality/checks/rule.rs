@@ -51,6 +51,8 @@ pub(in crate::quality) enum Rule {
     Present,
     /// The type of the column.
     Type(LogicalType),
+    /// The type of the items of its lists, of the innermost if lists are nested.
+    ItemType(LogicalType),
 }
 
 /// What makes a row unexpected.

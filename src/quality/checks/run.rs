@@ -17,6 +17,7 @@ use crate::base::reason::Reason;
 use crate::base::text::listed;
 use crate::images::defect::Defect;
 use crate::quality::cells::{Cells, Rows};
+use crate::quality::column::item_type;
 use crate::quality::distinct::Quick;
 use crate::quality::numbers::{Numbers, quantiles};
 use crate::quality::profile::{Profile, Profiler};
@@ -144,7 +145,9 @@ impl Checker {
                         }
                     }
                 }
-                (Rule::Present | Rule::Type(_), Some(target)) => counts.data_type = rows.data_type(target),
+                (Rule::Present | Rule::Type(_) | Rule::ItemType(_), Some(target)) => {
+                    counts.data_type = rows.data_type(target)
+                }
                 (Rule::Row(rule), Some(target)) => {
                     let cells = rows.cells(target)?;
                     counts.elements += rows.len() as u64;
@@ -316,9 +319,12 @@ fn result(check: &Check, counts: &RowCounts, profile: &Profile, columns: &Option
             result.passed = counts.data_type.is_some() || columns.is_none();
             let names: Vec<&str> = columns.iter().flatten().map(String::as_str).collect();
             result.observed = json!(format!("the columns {}", listed(names.into_iter(), "and")));
+            result.expected = "a column of this name".to_owned();
         }
-        (Rule::Type(logical), _) => {
-            result.passed = counts.data_type.as_ref().is_none_or(|data_type| logical.takes(data_type));
+        (Rule::Type(logical) | Rule::ItemType(logical), _) => {
+            let is_of_items = matches!(check.rule, Rule::ItemType(_));
+            let judged = counts.data_type.as_ref().map(|of| if is_of_items { innermost(of) } else { of });
+            result.passed = judged.is_none_or(|data_type| logical.takes(data_type));
             result.observed = json!(counts.data_type.as_ref().map(DataType::to_string));
             result.expected = format!("values of the type {logical}");
         }
@@ -394,6 +400,11 @@ fn observed_number(
         }
         (_, None) => None,
     }
+}
+
+/// The type of what the lists of a column hold at last.
+fn innermost(data_type: &DataType) -> &DataType {
+    item_type(data_type).map_or(data_type, innermost)
 }
 
 /// Seconds since 1970.

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::Contract;
 use crate::base::reason::Reason;
 use crate::base::shape::PixelType;
-use crate::quality::column::{ColumnProfile, Values};
+use crate::quality::column::{ColumnProfile, Values, item_type};
 use crate::quality::images::{ImageProfile, MEASURES};
 use crate::quality::numbers::Numbers;
 use crate::quality::profile::Profile;
@@ -179,14 +179,6 @@ fn images_property(text: &mut String, image: &Field, profile: &Profile, images: 
     }
     if !sides.is_empty() {
         let _ = writeln!(text, "        customProperties: [{{property: shape, value: [{}]}}]", sides.join(", "));
-    }
-}
-
-/// The type of the items of a list.
-fn item_type(data_type: &DataType) -> Option<&DataType> {
-    match data_type {
-        DataType::List(item) | DataType::LargeList(item) | DataType::FixedSizeList(item, _) => Some(item.data_type()),
-        _ => None,
     }
 }
 

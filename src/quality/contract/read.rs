@@ -1,13 +1,13 @@
 //! A contract's text becomes checks.
 
-use serde_json::{Map, Number, Value};
+use serde_json::{Map, Number, Value, json as json_value};
 
 use super::yaml::{Fault, Kind, Node};
 use crate::base::shape::ImageShape;
 use crate::base::text::listed;
 use crate::quality::checks::Severity;
 use crate::quality::checks::parse::check;
-use crate::quality::checks::rule::{Bounds, Check, Condition, LogicalType, Require, RowRule, Rule, Set, Statistic};
+use crate::quality::checks::rule::{Bounds, Check, Condition, LogicalType, Require, RowRule, Rule, Statistic};
 
 /// What a contract says.
 #[derive(Default)]
@@ -22,6 +22,41 @@ type Read<T> = std::result::Result<T, Fault>;
 /// Keys that only describe, at any place.
 const DESCRIPTIONS: &[&str] =
     &["id", "description", "tags", "customProperties", "authoritativeDefinitions", "businessName", "name"];
+
+/// Keys of a property that ask for something.
+const PROPERTY_KEYS: &[&str] = &[
+    "primaryKey",
+    "logicalType",
+    "logicalTypeOptions",
+    "required",
+    "unique",
+    "enum",
+    "relationships",
+    "quality",
+    "properties",
+    "items",
+    "dimensions",
+    "elementType",
+];
+/// Its other keys.
+const OTHER_KEYS: &[&str] = &[
+    "primaryKeyPosition",
+    "physicalType",
+    "physicalName",
+    "semanticType",
+    "partitioned",
+    "partitionKeyPosition",
+    "classification",
+    "encryptedName",
+    "transformSourceObjects",
+    "transformLogic",
+    "transformDescription",
+    "examples",
+    "criticalDataElement",
+];
+/// What `logicalTypeOptions` of numbers ask for, and what of it is not enforced.
+const BOUNDS: &[&str] = &["minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum"];
+const UNBOUNDED: &[&str] = &["multipleOf", "format"];
 
 /// Reads a contract. `table` names the one that is meant; there must be one alone if it is `None`.
 pub(super) fn contract(node: &Node, table: Option<&str>) -> Read<Found> {
@@ -117,33 +152,7 @@ impl Found {
     }
 
     fn property(&mut self, of: &Members<'_>) -> Read<()> {
-        of.only(&[
-            "primaryKey",
-            "primaryKeyPosition",
-            "logicalType",
-            "logicalTypeOptions",
-            "physicalType",
-            "physicalName",
-            "required",
-            "unique",
-            "semanticType",
-            "partitioned",
-            "partitionKeyPosition",
-            "classification",
-            "encryptedName",
-            "transformSourceObjects",
-            "transformLogic",
-            "transformDescription",
-            "examples",
-            "enum",
-            "criticalDataElement",
-            "relationships",
-            "quality",
-            "properties",
-            "items",
-            "dimensions",
-            "elementType",
-        ])?;
+        of.only(&[PROPERTY_KEYS, OTHER_KEYS].concat())?;
         let name = of.needed("name")?.text("name")?;
         self.checks.push(expected(format!("{name}: is there"), Some(name), Rule::Present));
         let logical = of.get("logicalType").map(logical_type).transpose()?;
@@ -160,9 +169,9 @@ impl Found {
             self.options(name, logical, &Members::of(options, "logicalTypeOptions")?)?;
         }
         if of.get("enum").is_some() {
-            let value = |node: &Node| Members::of(node, "a value of `enum`")?.needed("value").cloned();
-            let values = of.list("enum")?.iter().map(value).collect::<Read<Vec<Node>>>()?;
-            self.hold(name, "enum", Rule::Row(RowRule::NotIn(set(&values)?)));
+            let value = |node| Members::of(node, "a value of `enum`")?.needed("value");
+            let values = of.list("enum")?.iter().map(|node| Ok(json(value(node)?))).collect::<Read<Vec<Value>>>()?;
+            self.ask(of.line, name, "enum", json_value!({ "rule": "in_set", "values": values }))?;
         }
         if let Some(items) = of.get("items") {
             self.items(name, items)?;
@@ -182,7 +191,7 @@ impl Found {
         if is_image {
             self.hold(name, "images are whole", Rule::Row(RowRule::Image));
         }
-        for key in ["relationships", "properties", "dimensions"] {
+        for key in ["relationships", "properties", "dimensions", "elementType"] {
             if let Some(node) = of.get(key) {
                 self.skip(node.line, &format!("`{key}` of `{name}`"));
             }
@@ -192,10 +201,9 @@ impl Found {
 
     /// What `logicalTypeOptions` say of a column.
     fn options(&mut self, name: &str, logical: Option<LogicalType>, of: &Members<'_>) -> Read<()> {
-        const NUMBERS: &[&str] = &["minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum"];
         let (known, skipped): (&[&str], &[&str]) = match logical {
             Some(LogicalType::Text) => (&["minLength", "maxLength", "pattern"], &["format"]),
-            Some(LogicalType::Number | LogicalType::Integer) => (NUMBERS, &["multipleOf", "format"]),
+            Some(LogicalType::Number | LogicalType::Integer) => (BOUNDS, UNBOUNDED),
             Some(LogicalType::Array | LogicalType::Vector) => (&["minItems", "maxItems"], &["uniqueItems"]),
             Some(LogicalType::Date | LogicalType::Timestamp | LogicalType::Time) => (
                 &[],
@@ -219,7 +227,7 @@ impl Found {
                 self.skip(node.line, &format!("`{key}` of `{name}`"));
             }
         }
-        if known == NUMBERS {
+        if known == BOUNDS {
             if let Some(bounds) = of.number_bounds()? {
                 self.hold(name, "bounds", Rule::Row(RowRule::Outside(bounds)));
             }
@@ -232,44 +240,46 @@ impl Found {
             self.hold(name, "number of items", Rule::Row(RowRule::Length(bounds)));
         }
         if let Some(node) = of.get("pattern") {
-            let text = node.text("pattern")?;
-            let regex =
-                regex_lite::Regex::new(text).map_err(|e| (node.line, format!("`{text}` is no pattern: {e}")))?;
-            self.hold(name, "pattern", Rule::Row(RowRule::Pattern(true, regex)));
+            self.ask(
+                node.line,
+                name,
+                "pattern",
+                json_value!({ "rule": "match_regex", "pattern": node.text("pattern")? }),
+            )?;
         }
         Ok(())
     }
 
-    /// What `items` say of the values in the lists of a column.
+    /// What `items` say of the values in the lists of a column: if lists are nested, of those in the innermost.
     fn items(&mut self, name: &str, node: &Node) -> Read<()> {
         let of = Members::of(node, "`items`")?;
-        let logical = of.get("logicalType").map(logical_type).transpose()?;
+        of.only(&[PROPERTY_KEYS, OTHER_KEYS].concat())?;
+        let skipped = of.all.iter().filter(|(key, _)| !["logicalType", "items"].contains(&key.as_str()));
+        let skipped = skipped.filter(|(key, _)| PROPERTY_KEYS.contains(&key.as_str()));
+        for (key, node) in skipped.filter(|(key, _)| key != "logicalTypeOptions" || of.get("items").is_some()) {
+            self.skip(node.line, &format!("`{key}` of the items of `{name}`"));
+        }
         if let Some(inner) = of.get("items") {
-            // Lists in lists: what counts is what the innermost hold.
             return self.items(name, inner);
         }
-        match (logical, of.get("logicalTypeOptions")) {
-            (Some(LogicalType::Number | LogicalType::Integer), Some(options)) => {
-                let options = Members::of(options, "logicalTypeOptions")?;
-                options.only_these(&[
-                    "minimum",
-                    "maximum",
-                    "exclusiveMinimum",
-                    "exclusiveMaximum",
-                    "multipleOf",
-                    "format",
-                ])?;
-                if let Some(bounds) = options.number_bounds()? {
-                    self.hold(name, "bounds of items", Rule::Row(RowRule::Items(bounds)));
-                }
-                for key in ["multipleOf", "format"] {
-                    if let Some(node) = options.get(key) {
-                        self.skip(node.line, &format!("`{key}` of the items of `{name}`"));
-                    }
-                }
+        let logical = of.get("logicalType").map(logical_type).transpose()?;
+        if let Some(logical) = logical {
+            self.hold(name, "type of items", Rule::ItemType(logical));
+        }
+        let Some(options) = of.get("logicalTypeOptions") else { return Ok(()) };
+        if !matches!(logical, Some(LogicalType::Number | LogicalType::Integer)) {
+            self.skip(options.line, &format!("`logicalTypeOptions` of the items of `{name}`"));
+            return Ok(());
+        }
+        let options = Members::of(options, "logicalTypeOptions")?;
+        options.only_these(&[BOUNDS, UNBOUNDED].concat())?;
+        if let Some(bounds) = options.number_bounds()? {
+            self.hold(name, "bounds of items", Rule::Row(RowRule::Items(bounds)));
+        }
+        for key in UNBOUNDED {
+            if let Some(node) = options.get(key) {
+                self.skip(node.line, &format!("`{key}` of the items of `{name}`"));
             }
-            (_, Some(options)) => self.skip(options.line, &format!("`logicalTypeOptions` of the items of `{name}`")),
-            _ => {}
         }
         Ok(())
     }
@@ -368,6 +378,14 @@ impl Found {
         self.checks.push(expected(format!("{column}: {what}"), Some(column), rule));
     }
 
+    /// The same in the words of checks. `line` is where the contract asks for it.
+    fn ask(&mut self, line: usize, column: &str, what: &str, mut rule: Value) -> Read<()> {
+        rule["column"] = column.into();
+        rule["name"] = format!("{column}: {what}").into();
+        self.checks.push(check(&rule).map_err(|why| (line, why))?);
+        Ok(())
+    }
+
     fn skip(&mut self, line: usize, what: &str) {
         self.not_enforced.push(format!("line {line}: {what}"));
     }
@@ -452,20 +470,6 @@ fn json(node: &Node) -> Value {
         Kind::List(items) => items.iter().map(json).collect(),
         Kind::Map(members) => members.iter().map(|(key, node)| (key.clone(), json(node))).collect::<Map<_, _>>().into(),
     }
-}
-
-fn set(values: &[Node]) -> Read<Set> {
-    let mut set = Set::default();
-    for node in values {
-        match &node.kind {
-            Kind::Text(text) => drop(set.texts.insert(text.clone())),
-            Kind::Number(number) => set.numbers.push(number + 0.0),
-            Kind::Flag(flag) => set.numbers.push(f64::from(u8::from(*flag))),
-            _ => return Err((node.line, "a value is neither text nor number".to_owned())),
-        }
-    }
-    set.numbers.sort_by(f64::total_cmp);
-    Ok(set)
 }
 
 fn logical_type(node: &Node) -> Read<LogicalType> {

@@ -88,12 +88,11 @@ impl<'a> Reader<'a> {
     fn map(&mut self, depth: usize) -> Result<Kind, Fault> {
         let mut members: Vec<(String, Node)> = Vec::new();
         loop {
-            let key = match self.next()? {
+            let (key, line) = match self.next()? {
                 (Event::MappingEnd, _) => return Ok(Kind::Map(members)),
                 (Event::Scalar(key, ..), line) => (key.into_owned(), line),
                 (_, line) => return Err((line, "a key is not text".to_owned())),
             };
-            let (key, line) = key;
             if members.iter().any(|(known, _)| *known == key) {
                 return Err((line, format!("`{key}` is there twice")));
             }
