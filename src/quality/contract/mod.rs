@@ -39,7 +39,7 @@ use crate::base::shape::ImageShape;
 ///         customProperties: [{property: shape, value: [28, 28]}]
 /// "#.parse()?;
 /// assert_eq!(contract.shape().unwrap().to_string(), "28x28");
-/// assert_eq!(contract.checks().all().len(), 9);
+/// assert_eq!(contract.checks().all().len(), 10);
 /// assert!(contract.not_enforced().is_empty());
 /// # Ok(())
 /// # }
