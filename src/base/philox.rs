@@ -12,19 +12,20 @@ const ROUNDS: usize = 10;
 /// The four words that Philox4x32-10 makes of a counter under a key.
 #[inline]
 pub(crate) fn philox(counter: [u32; 4], key: Key) -> [u32; 4] {
-    let (mut words, mut key) = (counter, key);
+    let (mut words, mut key) = (counter.map(u64::from), key);
     for _ in 0..ROUNDS {
         words = round(words, key);
         key = next(key);
     }
-    words
+    words.map(|word| word as u32)
 }
 
+/// The lower halves are the words; what is above them says nothing. So vectors need no instruction to cut products in two.
 #[inline(always)]
-fn round([c0, c1, c2, c3]: [u32; 4], [k0, k1]: Key) -> [u32; 4] {
-    let low = u64::from(c0) * 0xd251_1f53;
-    let high = u64::from(c2) * 0xcd9e_8d57;
-    [(high >> 32) as u32 ^ c1 ^ k0, high as u32, (low >> 32) as u32 ^ c3 ^ k1, low as u32]
+fn round([c0, c1, c2, c3]: [u64; 4], [k0, k1]: Key) -> [u64; 4] {
+    let low = (c0 & 0xffff_ffff) * 0xd251_1f53;
+    let high = (c2 & 0xffff_ffff) * 0xcd9e_8d57;
+    [high >> 32 ^ c1 ^ u64::from(k0), high, low >> 32 ^ c3 ^ u64::from(k1), low]
 }
 
 /// The key of the next round.
@@ -37,17 +38,28 @@ fn next([k0, k1]: Key) -> Key {
 pub(crate) const LANES: usize = 16;
 
 /// The first words that [`Stream`]s of some samples draw, at most [`LANES`] of them.
-pub(crate) fn first_words(level: Level, key: Key, ids: &[u64]) -> [[u32; 4]; LANES] {
-    let mut words = [[0; LANES]; 4];
-    for (lane, id) in ids.iter().enumerate().take(LANES) {
-        (words[0][lane], words[1][lane]) = (*id as u32, (*id >> 32) as u32);
+pub(crate) struct FirstWords([[u64; LANES]; 4]);
+
+impl FirstWords {
+    /// Those of the samples `ids` under an operation's key.
+    pub fn new(level: Level, key: Key, ids: &[u64]) -> Self {
+        let mut words = [[0; LANES]; 4];
+        for (lane, id) in ids.iter().enumerate().take(LANES) {
+            (words[0][lane], words[1][lane]) = (id & 0xffff_ffff, id >> 32);
+        }
+        run_simd(level, SideBySide { words: &mut words, key });
+        Self(words)
     }
-    run_simd(level, SideBySide { words: &mut words, key });
-    std::array::from_fn(|lane| words.map(|word| word[lane]))
+
+    /// Those of the sample `ids[lane]`.
+    #[inline]
+    pub fn of(&self, lane: usize) -> [u32; 4] {
+        [0, 1, 2, 3].map(|word: usize| self.0[word][lane] as u32)
+    }
 }
 
 struct SideBySide<'a> {
-    words: &'a mut [[u32; LANES]; 4],
+    words: &'a mut [[u64; LANES]; 4],
     key: Key,
 }
 
@@ -107,12 +119,18 @@ impl Stream {
     #[inline]
     pub fn bits(&mut self) -> u32 {
         if self.used == 4 {
-            self.words = philox([self.id as u32, (self.id >> 32) as u32, self.block, 0], self.key);
-            self.block += 1;
-            self.used = 0;
+            self.refill();
         }
         self.used += 1;
         self.words[self.used - 1]
+    }
+
+    /// Apart from `bits`, which stands in every draw of every stage.
+    #[inline(never)]
+    fn refill(&mut self) {
+        self.words = philox([self.id as u32, (self.id >> 32) as u32, self.block, 0], self.key);
+        self.block += 1;
+        self.used = 0;
     }
 
     /// A whole number from 0 to `n` − 1; 0 if `n` is 0.
@@ -142,36 +160,34 @@ impl Stream {
     /// Whether something that has this probability happens. What always happens takes no draw.
     #[inline]
     pub fn happens(&mut self, chance: Chance) -> bool {
-        chance == Chance::ALWAYS || u64::from(self.bits()) < chance.threshold()
+        chance == Chance::ALWAYS || u64::from(self.bits()) < chance.threshold
     }
 }
 
 /// A probability.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Chance(f64);
+pub struct Chance {
+    probability: f64,
+    /// How many of the 2³² words mean that it happens.
+    threshold: u64,
+}
 
 impl Chance {
     /// It always happens.
-    pub const ALWAYS: Chance = Chance(1.0);
+    pub const ALWAYS: Chance = Chance { probability: 1.0, threshold: 1 << 32 };
 
     /// # Errors
     /// [`Error::InvalidOption`] if `probability` is not from 0 to 1.
     pub fn new(probability: f64) -> Result<Self> {
         if (0.0..=1.0).contains(&probability) {
-            return Ok(Self(probability));
+            return Ok(Self { probability, threshold: (probability * (1u64 << 32) as f64).round() as u64 });
         }
         Err(Error::InvalidOption { option: "probability", why: format!("{probability} is not from 0 to 1") })
     }
 
     /// From 0 to 1.
     pub fn probability(self) -> f64 {
-        self.0
-    }
-
-    /// How many of the 2³² words mean that it happens.
-    #[inline]
-    fn threshold(self) -> u64 {
-        (self.0 * (1u64 << 32) as f64).round() as u64
+        self.probability
     }
 }
 
@@ -183,7 +199,7 @@ impl Default for Chance {
 
 impl fmt::Display for Chance {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
+        self.probability.fmt(f)
     }
 }
 
@@ -216,8 +232,9 @@ mod tests {
         assert_eq!(drawn[4..], philox([7, 5, 1, 0], key));
         let ids: [u64; LANES] = std::array::from_fn(|lane| 0x5_0000_0007 + lane as u64 * 0x1_2345_6789);
         for level in Level::ALL.into_iter().filter(|level| level.is_available()) {
-            let words = first_words(level, key, &ids);
-            for (id, words) in ids.into_iter().zip(words) {
+            let words = FirstWords::new(level, key, &ids);
+            for (lane, id) in ids.into_iter().enumerate() {
+                let words = words.of(lane);
                 let (mut begun, mut stream) = (Stream::begun(key, id, words), Stream::new(key, id));
                 assert!((0..8).all(|_| begun.bits() == stream.bits()), "{level} {id}");
             }

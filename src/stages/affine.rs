@@ -58,7 +58,7 @@ impl Operation for Affine {
         fits("affine", from.shape, shear * shear / self.scale.low)
     }
 
-    fn draw(&self, from: Format, stream: &mut Stream, steps: &mut Vec<Step>) {
+    fn draw(&self, from: Format, stream: &mut Stream, steps: &mut impl Extend<Step>) {
         if !stream.happens(self.chance) {
             return;
         }
@@ -77,7 +77,7 @@ impl Operation for Affine {
         let d = -sin * libm::tan(shear_x) + libm::cos(turn);
         let linear = [d / scale, -b / scale, -c / scale, a / scale];
         let map = Map::about(linear, [width / 2.0, height / 2.0], [right, down]);
-        steps.push(if self.bilinear { map.bilinear() } else { map.nearest() });
+        steps.extend([if self.bilinear { map.bilinear() } else { map.nearest() }]);
     }
 
     /// Values only change their places, unless they are interpolated.

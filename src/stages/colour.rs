@@ -56,7 +56,7 @@ impl Operation for Jitter {
         4
     }
 
-    fn draw(&self, from: Format, stream: &mut Stream, steps: &mut Vec<Step>) {
+    fn draw(&self, from: Format, stream: &mut Stream, steps: &mut impl Extend<Step>) {
         if !stream.happens(self.chance) {
             return;
         }
@@ -107,9 +107,9 @@ impl Operation for Sharpness {
         whole_numbers("sharpness", from)
     }
 
-    fn draw(&self, _: Format, stream: &mut Stream, steps: &mut Vec<Step>) {
+    fn draw(&self, _: Format, stream: &mut Stream, steps: &mut impl Extend<Step>) {
         if stream.happens(self.chance) {
-            steps.push(Step::Sharpness { factor: factor_about_one(self.reach, stream) });
+            steps.extend([Step::Sharpness { factor: factor_about_one(self.reach, stream) }]);
         }
     }
 
@@ -145,9 +145,9 @@ macro_rules! plain {
                     whole_numbers($name, from)
                 }
 
-                fn draw(&self, _: Format, stream: &mut Stream, steps: &mut Vec<Step>) {
+                fn draw(&self, _: Format, stream: &mut Stream, steps: &mut impl Extend<Step>) {
                     if stream.happens(self.0) {
-                        steps.push($step);
+                        steps.extend([$step]);
                     }
                 }
 
@@ -192,9 +192,9 @@ impl Operation for Posterize {
         whole_numbers("posterize", from)
     }
 
-    fn draw(&self, _: Format, stream: &mut Stream, steps: &mut Vec<Step>) {
+    fn draw(&self, _: Format, stream: &mut Stream, steps: &mut impl Extend<Step>) {
         if stream.happens(self.chance) {
-            steps.push(Step::Posterize { bits: self.bits as i32 });
+            steps.extend([Step::Posterize { bits: self.bits as i32 }]);
         }
     }
 
@@ -226,9 +226,9 @@ impl Operation for Solarize {
         whole_numbers("solarize", from)
     }
 
-    fn draw(&self, _: Format, stream: &mut Stream, steps: &mut Vec<Step>) {
+    fn draw(&self, _: Format, stream: &mut Stream, steps: &mut impl Extend<Step>) {
         if stream.happens(self.chance) {
-            steps.push(Step::Solarize { threshold: self.threshold as i32 });
+            steps.extend([Step::Solarize { threshold: self.threshold as i32 }]);
         }
     }
 
@@ -265,11 +265,11 @@ impl Operation for Noise {
         whole_numbers("noise", from)
     }
 
-    fn draw(&self, from: Format, stream: &mut Stream, steps: &mut Vec<Step>) {
+    fn draw(&self, from: Format, stream: &mut Stream, steps: &mut impl Extend<Step>) {
         if stream.happens(self.chance) {
             let range = if from.pixel_type == PixelType::U8 { 256.0 } else { 1.0 };
             let sigma = (self.sigma * range).round() as i32;
-            steps.push(Step::Noise { key_0: stream.bits() as i32, key_1: stream.bits() as i32, sigma });
+            steps.extend([Step::Noise { key_0: stream.bits() as i32, key_1: stream.bits() as i32, sigma }]);
         }
     }
 
@@ -305,9 +305,9 @@ impl Operation for Blur {
         whole_numbers("blur", from)
     }
 
-    fn draw(&self, _: Format, stream: &mut Stream, steps: &mut Vec<Step>) {
+    fn draw(&self, _: Format, stream: &mut Stream, steps: &mut impl Extend<Step>) {
         if stream.happens(self.chance) {
-            steps.push(gaussian(stream.uniform(self.sigma.low, self.sigma.high)));
+            steps.extend([gaussian(stream.uniform(self.sigma.low, self.sigma.high))]);
         }
     }
 

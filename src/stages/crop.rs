@@ -47,13 +47,13 @@ impl Operation for Crop {
         ImageShape::new(height, width, from.channels())
     }
 
-    fn draw(&self, from: Format, stream: &mut Stream, steps: &mut Vec<Step>) {
+    fn draw(&self, from: Format, stream: &mut Stream, steps: &mut impl Extend<Step>) {
         let shape = from.shape;
         let (height, width) = self.size.unwrap_or((shape.height(), shape.width()));
         let pad = self.pad as i32;
         let mut place = |from: usize, to: usize| stream.between(-pad, from as i32 + pad - to as i32);
         let (y, x) = (place(shape.height(), height), place(shape.width(), width));
-        steps.push(Step::Crop { y, x, height: height as i32, width: width as i32 });
+        steps.extend([Step::Crop { y, x, height: height as i32, width: width as i32 }]);
     }
 
     /// Values only change their places.
@@ -110,7 +110,7 @@ impl Operation for ResizedCrop {
         true
     }
 
-    fn draw(&self, from: Format, stream: &mut Stream, steps: &mut Vec<Step>) {
+    fn draw(&self, from: Format, stream: &mut Stream, steps: &mut impl Extend<Step>) {
         let (to_height, to_width) = (self.size.0 as i32, self.size.1 as i32);
         let (all_height, all_width) = (from.shape.height() as i32, from.shape.width() as i32);
         let area = f64::from(all_height) * f64::from(all_width);
@@ -122,7 +122,7 @@ impl Operation for ResizedCrop {
             if (1..=all_height).contains(&height) && (1..=all_width).contains(&width) {
                 let y = stream.between(0, all_height - height);
                 let x = stream.between(0, all_width - width);
-                steps.push(Step::CropResize { y, x, height, width, to_height, to_width });
+                steps.extend([Step::CropResize { y, x, height, width, to_height, to_width }]);
                 return;
             }
         }
@@ -136,7 +136,7 @@ impl Operation for ResizedCrop {
         };
         let (height, width) = (height.clamp(1, all_height), width.clamp(1, all_width));
         let (y, x) = ((all_height - height) / 2, (all_width - width) / 2);
-        steps.push(Step::CropResize { y, x, height, width, to_height, to_width });
+        steps.extend([Step::CropResize { y, x, height, width, to_height, to_width }]);
     }
 
     #[cfg(test)]

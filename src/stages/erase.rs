@@ -52,7 +52,7 @@ impl Operation for Erase {
         Ok(())
     }
 
-    fn draw(&self, from: Format, stream: &mut Stream, steps: &mut Vec<Step>) {
+    fn draw(&self, from: Format, stream: &mut Stream, steps: &mut impl Extend<Step>) {
         if !stream.happens(self.chance) {
             return;
         }
@@ -66,7 +66,7 @@ impl Operation for Erase {
             if height < all_height && width < all_width {
                 let y = stream.between(0, all_height - height);
                 let x = stream.between(0, all_width - width);
-                steps.push(Step::Erase { y, x, height, width, fill: self.fill as i32 });
+                steps.extend([Step::Erase { y, x, height, width, fill: self.fill as i32 }]);
                 return;
             }
         }

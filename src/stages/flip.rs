@@ -28,9 +28,9 @@ macro_rules! flips {
                     }
                 }
 
-                fn draw(&self, _: Format, stream: &mut Stream, steps: &mut Vec<Step>) {
+                fn draw(&self, _: Format, stream: &mut Stream, steps: &mut impl Extend<Step>) {
                     if stream.happens(self.0) {
-                        steps.push($step);
+                        steps.extend([$step]);
                     }
                 }
 

@@ -46,10 +46,10 @@ impl Operation for Gray {
         self.0.is_none().then(|| ("pixelfeat.gray", "bt601".to_owned()))
     }
 
-    fn draw(&self, from: Format, stream: &mut Stream, steps: &mut Vec<Step>) {
+    fn draw(&self, from: Format, stream: &mut Stream, steps: &mut impl Extend<Step>) {
         match self.0 {
-            None if from.shape.channels() > 1 => steps.push(Step::Gray {}),
-            Some(chance) if stream.happens(chance) => steps.push(Step::Luma {}),
+            None if from.shape.channels() > 1 => steps.extend([Step::Gray {}]),
+            Some(chance) if stream.happens(chance) => steps.extend([Step::Luma {}]),
             _ => {}
         }
     }

@@ -83,7 +83,7 @@ pub(crate) trait Operation: Sized {
     }
 
     /// Draws the steps of an image and adds them to `steps`.
-    fn draw(&self, from: Format, stream: &mut Stream, steps: &mut Vec<Step>);
+    fn draw(&self, from: Format, stream: &mut Stream, steps: &mut impl Extend<Step>);
 
     /// Whether a device can apply the steps that the stage draws to pixels of this type. Steps on whole numbers have a
     /// form for devices; of those on floats only the ones that move values do.
@@ -169,7 +169,7 @@ macro_rules! stages {
             }
 
             #[inline]
-            fn draw(&self, from: Format, stream: &mut Stream, steps: &mut Vec<Step>) {
+            fn draw(&self, from: Format, stream: &mut Stream, steps: &mut impl Extend<Step>) {
                 match self {
                     $(Stage::$Stage(stage) => stage.draw(from, stream, steps),)*
                 }

@@ -47,7 +47,7 @@ impl Operation for Normalize {
         0
     }
 
-    fn draw(&self, _: Format, _: &mut Stream, _: &mut Vec<Step>) {}
+    fn draw(&self, _: Format, _: &mut Stream, _: &mut impl Extend<Step>) {}
 
     /// Shaders may fuse the subtraction with the multiplication, which changes the last bit.
     #[cfg(feature = "gpu")]

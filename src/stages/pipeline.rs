@@ -5,7 +5,7 @@ use std::fmt;
 use rayon::prelude::*;
 
 use crate::base::error::{Error, Result};
-use crate::base::philox::{Key, LANES, Stream, first_words};
+use crate::base::philox::{FirstWords, Key, LANES, Stream};
 use crate::base::pixels::Pixel;
 use crate::base::shape::{ImageShape, PixelType};
 use crate::base::simd::Level;
@@ -129,20 +129,20 @@ impl Pipeline {
     pub fn records(&self, ids: &[u64], epoch: u32) -> Vec<[u32; RECORD_WORDS]> {
         let keys = self.chain.keys(self.seed, epoch);
         let slots: Vec<usize> = self.chain.stages().iter().map(Stage::slots).collect();
+        let all = slots.iter().sum::<usize>();
         // What no step overwrites does nothing.
-        let mut records = vec![[0; RECORD_WORDS]; ids.len() * slots.iter().sum::<usize>()];
-        let mut left = &mut records[..];
-        let mut steps = Vec::new();
-        for ids in ids.chunks(LANES) {
-            let begun: Vec<_> = keys.iter().map(|key| first_words(self.level, *key, ids)).collect();
-            for (lane, id) in ids.iter().enumerate() {
-                for (at, (stage, format)) in self.chain.stages().iter().zip(&self.formats).enumerate() {
-                    steps.clear();
-                    stage.draw(*format, &mut Stream::begun(keys[at], *id, begun[at][lane]), &mut steps);
-                    let (these, others) = left.split_at_mut(slots[at]);
-                    these.iter_mut().zip(&steps).for_each(|(record, step)| *record = step.record());
-                    left = others;
+        let mut records = vec![[0; RECORD_WORDS]; ids.len() * all];
+        for (ids, records) in ids.chunks(LANES).zip(records.chunks_mut(LANES * all.max(1))) {
+            let mut slot = 0;
+            // Stage by stage, so that the draws of one are side by side.
+            for (((stage, format), key), slots) in self.chain.stages().iter().zip(&self.formats).zip(&keys).zip(&slots)
+            {
+                let begun = FirstWords::new(self.level, *key, ids);
+                for ((lane, id), records) in ids.iter().enumerate().zip(records.chunks_exact_mut(all)) {
+                    let mut records = Records(records[slot..].iter_mut());
+                    stage.draw(*format, &mut Stream::begun(*key, *id, begun.of(lane)), &mut records);
                 }
+                slot += slots;
             }
         }
         records
@@ -256,6 +256,16 @@ impl Pipeline {
             shape = to;
         }
         last.apply(shape, if inner.is_empty() { old } else { one }, new, work);
+    }
+}
+
+/// Takes steps as records. Where a step is made, its kind is known, so that nothing asks for it again.
+struct Records<'a>(std::slice::IterMut<'a, [u32; RECORD_WORDS]>);
+
+impl Extend<Step> for Records<'_> {
+    #[inline]
+    fn extend<I: IntoIterator<Item = Step>>(&mut self, steps: I) {
+        steps.into_iter().zip(&mut self.0).for_each(|(step, record)| *record = step.record());
     }
 }
 

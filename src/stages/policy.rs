@@ -138,7 +138,7 @@ impl Operation for RandAugment {
         self.operations as usize
     }
 
-    fn draw(&self, from: Format, stream: &mut Stream, steps: &mut Vec<Step>) {
+    fn draw(&self, from: Format, stream: &mut Stream, steps: &mut impl Extend<Step>) {
         if !stream.happens(self.chance) {
             return;
         }
@@ -183,7 +183,7 @@ impl Operation for Trivial {
         fits("trivial", from.shape, 1.0)
     }
 
-    fn draw(&self, from: Format, stream: &mut Stream, steps: &mut Vec<Step>) {
+    fn draw(&self, from: Format, stream: &mut Stream, steps: &mut impl Extend<Step>) {
         if stream.happens(self.0) {
             let (number, magnitude) = (stream.below(OPERATIONS), stream.below(BINS + 1));
             let sign = sign(stream);
@@ -241,7 +241,7 @@ impl Operation for OneOf {
         self.stages.iter().map(Stage::slots).max().unwrap_or(0)
     }
 
-    fn draw(&self, from: Format, stream: &mut Stream, steps: &mut Vec<Step>) {
+    fn draw(&self, from: Format, stream: &mut Stream, steps: &mut impl Extend<Step>) {
         if stream.happens(self.chance) {
             let chosen = stream.below(self.stages.len() as u32) as usize;
             self.stages[chosen].draw(from, stream, steps);

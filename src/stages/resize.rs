@@ -110,9 +110,9 @@ impl Operation for Resize {
         Some(("pixelfeat.resize", self.to_string()))
     }
 
-    fn draw(&self, from: Format, _: &mut Stream, steps: &mut Vec<Step>) {
+    fn draw(&self, from: Format, _: &mut Stream, steps: &mut impl Extend<Step>) {
         if (from.shape.height(), from.shape.width()) != (self.height(), self.width()) {
-            steps.push(self.step());
+            steps.extend([self.step()]);
         }
     }
 

@@ -168,14 +168,14 @@ pub(super) fn whole<P: Whole, V: Vector>(
         between.resize(height * to_row, P::default());
     }
     let first: &mut [P] = if only_across { &mut *new } else { &mut *between };
-    for (at, new) in first.chunks_exact_mut(to_row).enumerate() {
-        // The row of the window, and what follows it in the image.
-        let old = &old.pixels[(y + at) * row + x * channels..];
-        if width == to.width() {
-            new.copy_from_slice(&old[..to_row]);
-        } else {
-            bring(vector, old, channels, across, new);
+    // The rows of the window, each with what follows it in the image.
+    let old = &old.pixels[y * row + x * channels..];
+    if width == to.width() {
+        for (at, new) in first.chunks_exact_mut(to_row).enumerate() {
+            new.copy_from_slice(&old[at * row..][..to_row]);
         }
+    } else {
+        bring(vector, old, row, channels, across, first, to_row);
     }
     if only_across {
         return;
@@ -196,16 +196,29 @@ pub(super) fn whole<P: Whole, V: Vector>(
     }
 }
 
-/// Brings a row of pixels to its new length. `old` may go on behind the row.
+/// Brings rows of pixels to their new length. The old ones begin at multiples of `row`, the new ones have `to_row` values.
 #[inline(always)]
-fn bring<P: Whole, V: Vector>(vector: V, old: &[P], channels: usize, side: &Side, new: &mut [P]) {
+fn bring<P: Whole, V: Vector>(
+    vector: V,
+    old: &[P],
+    row: usize,
+    channels: usize,
+    side: &Side,
+    new: &mut [P],
+    to_row: usize,
+) {
     let blocks = if V::PERMUTES && P::BITS == 8 { side.blocks(channels) } else { None };
-    match (blocks, channels) {
-        (Some(blocks), _) => vector.along(bytemuck::cast_slice(old), blocks, bytemuck::cast_slice_mut(new)),
-        (None, 1) => along::<P, 1>(old, side, new),
-        (None, 2) => along::<P, 2>(old, side, new),
-        (None, 3) => along::<P, 3>(old, side, new),
-        (None, _) => along::<P, 4>(old, side, new),
+    if let Some(blocks) = blocks {
+        return vector.along(bytemuck::cast_slice(old), row, blocks, bytemuck::cast_slice_mut(new), to_row);
+    }
+    for (at, new) in new.chunks_exact_mut(to_row).enumerate() {
+        let old = &old[at * row..];
+        match channels {
+            1 => along::<P, 1>(old, side, new),
+            2 => along::<P, 2>(old, side, new),
+            3 => along::<P, 3>(old, side, new),
+            _ => along::<P, 4>(old, side, new),
+        }
     }
 }
 

@@ -53,20 +53,24 @@ pub(super) trait Vector: Copy {
         }
     }
 
-    /// Brings a row to its new length. `old` may go on behind the row.
+    /// Brings rows to their new length. The old ones begin at multiples of `row` in `old`, which may go on behind them; the
+    /// new ones have `to_row` bytes.
     #[inline(always)]
-    fn along(self, old: &[u8], blocks: &[Block], new: &mut [u8]) {
-        for (block, new) in blocks.iter().zip(new.chunks_mut(BLOCK)) {
-            for (lane, new) in new.iter_mut().enumerate() {
-                let mut sum = 1 << (WEIGHT_BITS - 1);
-                for (places, high, low) in &block.pairs {
-                    for half in [2 * lane, 2 * lane + 1] {
-                        let weight = (i32::from(high[half]) << LOW_BITS) + i32::from(low[half]);
-                        let byte = old.get(block.first + usize::from(places[2 * half])).copied().unwrap_or_default();
-                        sum += i32::from(byte) * weight;
+    fn along(self, old: &[u8], row: usize, blocks: &[Block], new: &mut [u8], to_row: usize) {
+        for (at, new) in new.chunks_exact_mut(to_row).enumerate() {
+            let old = &old[at * row..];
+            for (block, new) in blocks.iter().zip(new.chunks_mut(BLOCK)) {
+                for (lane, new) in new.iter_mut().enumerate() {
+                    let mut sum = HALF;
+                    for (places, high, low) in &block.pairs {
+                        for half in [2 * lane, 2 * lane + 1] {
+                            let weight = (i32::from(high[half]) << LOW_BITS) + i32::from(low[half]);
+                            let byte = old.get(block.first + usize::from(places[2 * half])).copied();
+                            sum = sum.wrapping_add(i32::from(byte.unwrap_or_default()) * weight);
+                        }
                     }
+                    *new = (sum as u32 >> 24) as u8;
                 }
-                *new = (sum >> WEIGHT_BITS) as u8;
             }
         }
     }
@@ -96,8 +100,12 @@ pub(super) trait Vector: Copy {
 
 /// Bits behind the point of a weight.
 pub(super) const WEIGHT_BITS: u32 = 22;
-/// A weight is cut into the bits above these and these.
-const LOW_BITS: u32 = 11;
+/// In vectors a weight has so many bits more. So the last byte of a sum of 32 bits, without a sign, is the value.
+const MORE_BITS: u32 = 24 - WEIGHT_BITS;
+/// Such a weight is cut into the bits above these and these.
+const LOW_BITS: u32 = 13;
+/// What makes a sum of them round half up.
+const HALF: i32 = 1 << 23;
 /// Values that a block has.
 const BLOCK: usize = 16;
 
@@ -128,14 +136,20 @@ impl Block {
                     // The bytes between are masked away.
                     let half = 2 * lane + tap % 2;
                     places[2 * half] = u8::try_from(place).ok().filter(|place| *place < 64)?;
-                    high[half] = (weight >> LOW_BITS) as i16;
-                    low[half] = (weight & ((1 << LOW_BITS) - 1)) as i16;
+                    (high[half], low[half]) = cut(*weight);
                 }
             }
             Some(Self { first, pairs })
         };
         (0..values).step_by(BLOCK).map(of).collect()
     }
+}
+
+/// The high and the low part of a weight.
+#[inline(always)]
+fn cut(weight: i32) -> (i16, i16) {
+    let weight = weight << MORE_BITS;
+    ((weight >> LOW_BITS) as i16, (weight & ((1 << LOW_BITS) - 1)) as i16)
 }
 
 impl Vector for Portable {}
@@ -148,7 +162,7 @@ mod avx512 {
     use std::arch::x86_64::*;
 
     use super::super::arithmetic::LUMA_WEIGHTS;
-    use super::{Avx512, BLOCK, Block, LOW_BITS, Portable, Vector, WEIGHT_BITS};
+    use super::{Avx512, BLOCK, Block, HALF, LOW_BITS, Portable, Vector, cut};
 
     /// A table in four vectors.
     type Table = [__m512i; 4];
@@ -232,9 +246,7 @@ mod avx512 {
     #[inline(always)]
     unsafe fn pairs(bytes: __m512i) -> [__m512i; 2] {
         // SAFETY: the caller's.
-        [RED_GREEN, BLUE_GREEN]
-            .each_ref()
-            .map(|places| unsafe { _mm512_maskz_permutexvar_epi8(0x5555_5555_5555_5555, load(places), bytes) })
+        unsafe { [half_words(load(&RED_GREEN), bytes), half_words(load(&BLUE_GREEN), bytes)] }
     }
 
     /// The lumas of 16 pixels. The weight of green does not fit 16 bits with a sign, so each pair takes a half of it.
@@ -250,6 +262,143 @@ mod avx512 {
             let sums = _mm512_dpwssd_epi32(half, red_green, _mm512_set1_epi32(red | (green / 2) << 16));
             let sums = _mm512_dpwssd_epi32(sums, blue_green, _mm512_set1_epi32(blue | (green - green / 2) << 16));
             _mm512_srli_epi32::<16>(sums)
+        }
+    }
+
+    /// Columns that are taken as one vector when columns are brought to a new height.
+    const STRETCH: usize = 32;
+
+    /// The last byte of each of 16 or 32 sums.
+    const VALUES: [u8; 64] = {
+        let mut places = [0; 64];
+        let mut at = 0;
+        while at < 32 {
+            places[at] = (4 * at + 3) as u8;
+            at += 1;
+        }
+        places
+    };
+
+    /// For 16 columns the bytes of two rows, each with a zero byte behind it. The rows have half a vector each.
+    const fn two_rows(first: usize) -> [u8; 64] {
+        let mut places = [0; 64];
+        let mut column = 0;
+        while column < 16 {
+            places[4 * column] = (first + column) as u8;
+            places[4 * column + 2] = (STRETCH + first + column) as u8;
+            column += 1;
+        }
+        places
+    }
+
+    const TWO_ROWS: [[u8; 64]; 2] = [two_rows(0), two_rows(16)];
+
+    /// The bytes at `places` as half words.
+    ///
+    /// # Safety
+    /// The CPU must have AVX-512 F and VBMI.
+    #[inline(always)]
+    unsafe fn half_words(places: __m512i, bytes: __m512i) -> __m512i {
+        // SAFETY: the caller's.
+        unsafe { _mm512_maskz_permutexvar_epi8(0x5555_5555_5555_5555, places, bytes) }
+    }
+
+    /// The sums of products with the high and the low parts of weights, put together.
+    ///
+    /// # Safety
+    /// The CPU must have AVX-512 F.
+    #[inline(always)]
+    unsafe fn joined([high, low]: [__m512i; 2]) -> __m512i {
+        // SAFETY: the caller's.
+        unsafe { _mm512_add_epi32(_mm512_slli_epi32::<LOW_BITS>(high), low) }
+    }
+
+    /// Brings N rows to their new length, as [`Vector::along`].
+    ///
+    /// # Safety
+    /// The CPU must have AVX-512 F, BW, VBMI and VNNI.
+    #[inline(always)]
+    unsafe fn along_rows<const N: usize>(old: &[u8], row: usize, blocks: &[Block], new: &mut [u8], to_row: usize) {
+        for (at, block) in blocks.iter().enumerate() {
+            let mut bytes = [load(&[0; 64]); N];
+            for line in 0..N {
+                let old = &old[line * row + block.first..];
+                bytes[line] = match old.first_chunk() {
+                    Some(bytes) => load(bytes),
+                    None => {
+                        let mut padded = [0; 64];
+                        padded[..old.len()].copy_from_slice(old);
+                        load(&padded)
+                    }
+                };
+            }
+            // SAFETY: the caller's; loads and stores are of checked arrays.
+            unsafe {
+                let mut sums = [[_mm512_setzero_si512(), _mm512_set1_epi32(HALF)]; N];
+                for (places, high, low) in &block.pairs {
+                    let places = load(places);
+                    let high = _mm512_loadu_si512(high.as_ptr().cast());
+                    let low = _mm512_loadu_si512(low.as_ptr().cast());
+                    for line in 0..N {
+                        let pixels = half_words(places, bytes[line]);
+                        sums[line][0] = _mm512_dpwssd_epi32(sums[line][0], pixels, high);
+                        sums[line][1] = _mm512_dpwssd_epi32(sums[line][1], pixels, low);
+                    }
+                }
+                for line in 0..N {
+                    let values = _mm512_permutexvar_epi8(load(&VALUES), joined(sums[line]));
+                    let mut all = [0; BLOCK];
+                    _mm_storeu_si128(all.as_mut_ptr().cast(), _mm512_castsi512_si128(values));
+                    let new = &mut new[line * to_row..][at * BLOCK..to_row];
+                    match new.first_chunk_mut() {
+                        Some(new) => *new = all,
+                        None => new.copy_from_slice(&all[..new.len()]),
+                    }
+                }
+            }
+        }
+    }
+
+    /// The weighted sums of N stretches of rows, as [`Vector::down`].
+    ///
+    /// # Safety
+    /// The CPU must have AVX-512 F, BW, VBMI and VNNI.
+    #[inline(always)]
+    unsafe fn down_stretches<const N: usize>(old: &[u8], row: usize, weights: &[i32], new: &mut [u8]) {
+        // SAFETY: the caller's; loads and stores are of checked arrays.
+        unsafe {
+            let half = _mm512_set1_epi32(HALF);
+            let zero = _mm512_setzero_si512();
+            let mut sums = [[[zero, half]; 2]; N];
+            for (pair, weights) in weights.chunks(2).enumerate() {
+                let second = weights.get(1).copied().unwrap_or(0);
+                let ((high, low), (other_high, other_low)) = (cut(weights[0]), cut(second));
+                let both =
+                    |first: i16, second: i16| _mm512_set1_epi32(i32::from(first) & 0xffff | i32::from(second) << 16);
+                let (high, low) = (both(high, other_high), both(low, other_low));
+                // A last row without another one is taken twice, with a weight of zero.
+                let (one, other) = (2 * pair * row, (2 * pair + weights.len() - 1) * row);
+                for stretch in 0..N {
+                    let line = |start: usize| {
+                        let bytes: &[u8; STRETCH] =
+                            old[start + stretch * STRETCH..].first_chunk().expect("a stretch of a row");
+                        _mm256_loadu_si256(bytes.as_ptr().cast())
+                    };
+                    let bytes = _mm512_inserti64x4::<1>(_mm512_castsi256_si512(line(one)), line(other));
+                    for half in 0..2 {
+                        let pixels = half_words(load(&TWO_ROWS[half]), bytes);
+                        let sums = &mut sums[stretch][half];
+                        sums[0] = _mm512_dpwssd_epi32(sums[0], pixels, high);
+                        sums[1] = _mm512_dpwssd_epi32(sums[1], pixels, low);
+                    }
+                }
+            }
+            for stretch in 0..N {
+                let [first, second] = sums[stretch];
+                let values = _mm512_permutex2var_epi8(joined(first), load(&VALUES), joined(second));
+                let new: &mut [u8; STRETCH] = new[stretch * STRETCH..].first_chunk_mut().expect("a stretch of a row");
+                _mm256_storeu_si256(new.as_mut_ptr().cast(), _mm512_castsi512_si256(values));
+            }
         }
     }
 
@@ -317,82 +466,46 @@ mod avx512 {
         }
 
         #[inline(always)]
-        fn along(self, old: &[u8], blocks: &[Block], new: &mut [u8]) {
-            for (block, new) in blocks.iter().zip(new.chunks_mut(BLOCK)) {
-                let mut padded = [0; 64];
-                let bytes = match old[block.first..].first_chunk() {
-                    Some(bytes) => bytes,
-                    None => {
-                        let rest = &old[block.first..];
-                        padded[..rest.len()].copy_from_slice(rest);
-                        &padded
-                    }
-                };
-                // SAFETY: `self` proves that the CPU has the instructions; loads and stores are of checked arrays.
-                unsafe {
-                    let bytes = load(bytes);
-                    let (mut high, mut low) = (_mm512_setzero_si512(), _mm512_set1_epi32(1 << (WEIGHT_BITS - 1)));
-                    for (places, high_weights, low_weights) in &block.pairs {
-                        // A byte for each half word; zeros between.
-                        let pixels = _mm512_maskz_permutexvar_epi8(0x5555_5555_5555_5555, load(places), bytes);
-                        high = _mm512_dpwssd_epi32(high, pixels, _mm512_loadu_si512(high_weights.as_ptr().cast()));
-                        low = _mm512_dpwssd_epi32(low, pixels, _mm512_loadu_si512(low_weights.as_ptr().cast()));
-                    }
-                    let sums = _mm512_add_epi32(_mm512_slli_epi32::<LOW_BITS>(high), low);
-                    let values = _mm512_cvtepi32_epi8(_mm512_srli_epi32::<WEIGHT_BITS>(sums));
-                    let mut all = [0; BLOCK];
-                    _mm_storeu_si128(all.as_mut_ptr().cast(), values);
-                    match new.first_chunk_mut() {
-                        Some(new) => *new = all,
-                        None => new.copy_from_slice(&all[..new.len()]),
-                    }
+        fn along(self, old: &[u8], row: usize, blocks: &[Block], new: &mut [u8], to_row: usize) {
+            // Some rows together, so that weights are loaded once for all of them.
+            const ROWS: usize = 4;
+            let mut at = 0;
+            // SAFETY: `self` proves that the CPU has the instructions.
+            unsafe {
+                let mut groups = new.chunks_exact_mut(ROWS * to_row);
+                for new in &mut groups {
+                    along_rows::<ROWS>(&old[at * row..], row, blocks, new, to_row);
+                    at += ROWS;
+                }
+                for new in groups.into_remainder().chunks_exact_mut(to_row) {
+                    along_rows::<1>(&old[at * row..], row, blocks, new, to_row);
+                    at += 1;
                 }
             }
         }
 
         #[inline(always)]
         fn down(self, old: &[u8], row: usize, weights: &[i32], new: &mut [u8]) {
-            const STRETCH: usize = 32;
-            if new.len() < STRETCH {
-                return Portable.down(old, row, weights, new);
-            }
+            // Some stretches together, so that weights are put into vectors once for all of them.
+            const TOGETHER: usize = 3;
             let columns = new.len();
+            let (stretches, length) = match columns {
+                0..STRETCH => return Portable.down(old, row, weights, new),
+                _ if columns < TOGETHER * STRETCH => (1, STRETCH),
+                _ => (TOGETHER, TOGETHER * STRETCH),
+            };
             let mut at = 0;
             while at < columns {
-                // The last stretch may begin within the one before: it writes the same values again.
-                at = at.min(columns - STRETCH);
-                let line =
-                    |tap: usize| -> &[u8; STRETCH] { old[tap * row + at..].first_chunk().expect("a stretch of a row") };
-                // SAFETY: `self` proves that the CPU has the instructions; loads and stores are of checked arrays.
+                // The last part may begin within the one before: it writes the same values again.
+                at = at.min(columns - length);
+                // SAFETY: `self` proves that the CPU has the instructions.
                 unsafe {
-                    let words = |tap: usize| _mm512_cvtepu8_epi16(_mm256_loadu_si256(line(tap).as_ptr().cast()));
-                    let half = _mm512_set1_epi32(1 << (WEIGHT_BITS - 1));
-                    let zero = _mm512_setzero_si512();
-                    // The two halves of each 128 bits; high and low parts of the weights.
-                    let mut sums = [[zero, half], [zero, half]];
-                    for (pair, weights) in weights.chunks(2).enumerate() {
-                        let second = weights.get(1).copied().unwrap_or(0);
-                        let one = words(2 * pair);
-                        let other = if weights.len() > 1 { words(2 * pair + 1) } else { zero };
-                        let both = |first: i32, second: i32| _mm512_set1_epi32(first & 0xffff | second << 16);
-                        let mask = (1 << LOW_BITS) - 1;
-                        let high = both(weights[0] >> LOW_BITS, second >> LOW_BITS);
-                        let low = both(weights[0] & mask, second & mask);
-                        let pixels = [_mm512_unpacklo_epi16(one, other), _mm512_unpackhi_epi16(one, other)];
-                        for (sums, pixels) in sums.iter_mut().zip(pixels) {
-                            sums[0] = _mm512_dpwssd_epi32(sums[0], pixels, high);
-                            sums[1] = _mm512_dpwssd_epi32(sums[1], pixels, low);
-                        }
+                    match stretches {
+                        1 => down_stretches::<1>(&old[at..], row, weights, &mut new[at..]),
+                        _ => down_stretches::<TOGETHER>(&old[at..], row, weights, &mut new[at..]),
                     }
-                    let [first, second] = sums.map(|[high, low]| {
-                        let sums = _mm512_add_epi32(_mm512_slli_epi32::<LOW_BITS>(high), low);
-                        _mm512_srli_epi32::<WEIGHT_BITS>(sums)
-                    });
-                    let values = _mm512_cvtepi16_epi8(_mm512_packus_epi32(first, second));
-                    let new: &mut [u8; STRETCH] = new[at..].first_chunk_mut().expect("a stretch of a row");
-                    _mm256_storeu_si256(new.as_mut_ptr().cast(), values);
                 }
-                at += STRETCH;
+                at += length;
             }
         }
 
