@@ -14,6 +14,7 @@ mod checks;
 mod classes;
 mod column;
 mod contract;
+mod dimension;
 mod distinct;
 mod drift;
 mod duplicates;
@@ -27,6 +28,7 @@ mod issue;
 mod issues;
 mod json;
 mod numbers;
+mod pictures;
 mod profile;
 mod scores;
 
@@ -34,6 +36,7 @@ pub use checks::{Check, CheckReport, CheckResult, Checker, Checks, FailedRow, RU
 pub use classes::Classes;
 pub use column::ColumnProfile;
 pub use contract::Contract;
+pub use dimension::Dimension;
 pub use distinct::Distinct;
 pub use drift::{ColumnDrift, DriftOptions, DriftReport, DriftTest, DriftWatch, MaxDrift};
 pub use duplicates::ImageSet;
