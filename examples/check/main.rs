@@ -86,6 +86,8 @@ fn run(args: &Args) -> Result<(), Error> {
     if proposal.is_some() {
         quality.profiler.get_or_insert_default();
     }
+    let against = args.against.iter().map(|path| ("Compared with", path.display().to_string()));
+    quality.describe(&args.inputs, against.collect());
     let own = (!args.against.is_empty()).then(|| ImageSet::new("the input"));
     let reader = open(args, &args.inputs)?;
     let image = Field::new(&args.image, DataType::Null, true);
@@ -142,7 +144,7 @@ fn look(
     own: Option<&ImageSet>,
     quarantine: Option<&io::Quarantine>,
 ) -> Result<(), Error> {
-    let needs_images = own.is_some() || quality.issues.is_some();
+    let needs_images = own.is_some() || args.quality.issues;
     if needs_images || reader.schema().column_with_name(&args.image).is_some() {
         let own = own.map(|own| Box::new(own.clone()) as Box<dyn Observer>);
         let shape = args.shape.or(quality.shape());

@@ -3,11 +3,12 @@
 use std::fs;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
 use clap::{ArgGroup, Args};
 use pixelfeat::quality::{
     CheckReport, Checker, Checks, Contract, DriftOptions, DriftWatch, Issue, IssueOptions, IssueWatch, MaxDrift,
-    Profile, Profiler, Severity,
+    Profile, Profiler, QualityReport, Severity,
 };
 use pixelfeat::{Error, ImageShape, MaxInvalid, Observer, io};
 
@@ -76,7 +77,16 @@ pub struct QualityArgs {
     /// Write how far each column is from --reference to this file, as JSON
     #[arg(long, value_name = "FILE", requires = "reference", hide_short_help = true)]
     drift_report: Option<PathBuf>,
+    /// Write what is known of the quality of the data to this file, as one HTML page with pictures
+    ///
+    /// It tells of completeness, consistency, accuracy, freshness, representativeness and uniqueness what was measured and how. The
+    /// page turns on --profile and --issues for itself; it has more to tell with --label, --check or --contract, and --reference.
+    #[arg(long, value_name = "FILE.html")]
+    quality_report: Option<PathBuf>,
 }
+
+/// So many images of each issue are shown in the page.
+const PICTURES: usize = 24;
 
 impl QualityArgs {
     /// The files that are written, by their options.
@@ -85,6 +95,7 @@ impl QualityArgs {
             ("--profile", self.profile.as_ref()),
             ("--check-report", self.check_report.as_ref()),
             ("--drift-report", self.drift_report.as_ref()),
+            ("--quality-report", self.quality_report.as_ref()),
         ]
         .into_iter()
     }
@@ -106,7 +117,8 @@ fn issue_threshold(text: &str) -> Result<(Issue, f64), String> {
 /// What the options ask for, while a run goes on.
 pub struct Quality<'a> {
     args: &'a QualityArgs,
-    pub issues: Option<IssueWatch>,
+    /// Those of --issues, or those that the page alone needs.
+    issues: Option<IssueWatch>,
     pub profiler: Option<Profiler>,
     pub checker: Option<Checker>,
     pub drift: Option<DriftWatch>,
@@ -116,6 +128,10 @@ pub struct Quality<'a> {
     profile: Option<io::OutputFile>,
     check_report: Option<io::OutputFile>,
     drift_report: Option<io::OutputFile>,
+    page: Option<io::OutputFile>,
+    /// What the page calls the data, and what it says at its top beside the options here.
+    data: String,
+    details: Vec<(&'static str, String)>,
 }
 
 impl<'a> Quality<'a> {
@@ -129,8 +145,10 @@ impl<'a> Quality<'a> {
             None => checks,
         };
         let reference = args.reference.as_deref().map(profile_of).transpose()?;
-        let needs_profile =
-            args.profile.is_some() || reference.is_some() || checks.as_ref().is_some_and(Checks::need_profile);
+        let needs_profile = args.profile.is_some()
+            || args.quality_report.is_some()
+            || reference.is_some()
+            || checks.as_ref().is_some_and(Checks::need_profile);
         let profiler = needs_profile.then(|| Profiler::new(args.label.as_deref()));
         let checker = checks.map(|checks| Checker::with_profiler(checks, profiler.clone().unwrap_or_default()));
         let quarantine = quarantine.filter(|_| args.quarantine_failed);
@@ -146,13 +164,41 @@ impl<'a> Quality<'a> {
         let drift = reference.map(|reference| DriftWatch::new(profile, reference, options));
         let set = |options: IssueOptions, &(issue, value): &(Issue, f64)| options.with_threshold(issue, value);
         let options = args.issue_threshold.iter().try_fold(IssueOptions::default(), set)?;
-        let issues = args.issues.then(|| match &profiler {
-            Some(profiler) => IssueWatch::new(options).with_profiler(profiler.clone()),
-            None => IssueWatch::new(options),
+        let issues = (args.issues || args.quality_report.is_some()).then(|| {
+            let watch = IssueWatch::new(options);
+            let watch = if args.quality_report.is_some() { watch.with_pictures(PICTURES) } else { watch };
+            match &profiler {
+                // What the page alone needs shows nowhere else.
+                _ if !args.issues => watch.without_column(),
+                Some(profiler) => watch.with_profiler(profiler.clone()),
+                None => watch,
+            }
         });
-        let (profile, check_report) = (create(&args.profile)?, create(&args.check_report)?);
-        let drift_report = create(&args.drift_report)?;
-        Ok(Self { args, issues, profiler, checker, drift, contract, leaks: None, profile, check_report, drift_report })
+        Ok(Self {
+            args,
+            issues,
+            profiler,
+            checker,
+            drift,
+            contract,
+            leaks: None,
+            profile: create(&args.profile)?,
+            check_report: create(&args.check_report)?,
+            drift_report: create(&args.drift_report)?,
+            page: create(&args.quality_report)?,
+            data: String::new(),
+            details: Vec::new(),
+        })
+    }
+
+    /// Says for the page which files are read, and what else is of interest.
+    pub fn describe(&mut self, inputs: &[PathBuf], details: Vec<(&'static str, String)>) {
+        const NAMED: usize = 3;
+        let mut names: Vec<String> = inputs.iter().take(NAMED).map(|path| path.display().to_string()).collect();
+        if inputs.len() > NAMED {
+            names.push(format!("{} more", inputs.len() - NAMED));
+        }
+        (self.data, self.details) = (names.join(", "), details);
     }
 
     /// The shape that the contract gives the images.
@@ -183,6 +229,9 @@ impl<'a> Quality<'a> {
         {
             write(file, path, &format!("{:#}", drift.report()?.to_json()))?;
         }
+        if let (Some(file), Some(path)) = (self.page.take(), &self.args.quality_report) {
+            write(file, path, &self.page()?.to_html())?;
+        }
         let (Some(report), Some(file), Some(path)) = (self.report(), self.check_report.take(), &self.args.check_report)
         else {
             return Ok(());
@@ -198,11 +247,47 @@ impl<'a> Quality<'a> {
     /// What checks found: those of the user, the issues of images, and the images of other data sets.
     pub fn report(&self) -> Option<CheckReport> {
         let checks = self.checker.as_ref().map(Checker::report);
-        let issues = self.issues.as_ref().map(IssueWatch::report);
+        let issues = self.issues.as_ref().filter(|_| self.args.issues).map(IssueWatch::report);
         checks.into_iter().chain(issues).chain(self.leaks.clone()).reduce(|mut all, more| {
             all.results.extend(more.results);
             all
         })
+    }
+
+    /// All that is known, for the page.
+    fn page(&self) -> Result<QualityReport, Error> {
+        let profile = self.profiler.as_ref().map(Profiler::profile).unwrap_or_default();
+        let mut page = QualityReport::new(&self.data, profile).with_time(SystemTime::now());
+        let path = |path: &Option<PathBuf>| path.as_ref().map(|path| path.display().to_string());
+        let given = [
+            ("Reference", path(&self.args.reference)),
+            ("Checks", path(&self.args.check)),
+            ("Contract", self.args.contract.clone()),
+            ("Labels", self.args.label.clone()),
+        ];
+        let thresholds = self.args.issue_threshold.iter().map(|(issue, value)| format!("{issue}={value}"));
+        let thresholds = Some(thresholds.collect::<Vec<_>>().join(", ")).filter(|text| !text.is_empty());
+        let given = given.into_iter().chain([("Issue thresholds", thresholds)]);
+        let given = given.filter_map(|(name, value)| Some((name, value?)));
+        for (name, value) in self.details.iter().cloned().chain(given) {
+            page = page.with_detail(name, value);
+        }
+        if let Some(checker) = &self.checker {
+            page = page.with_checks(checker.report());
+        }
+        if let Some(contract) = &self.contract {
+            page = page.with_not_enforced(contract.not_enforced());
+        }
+        if let Some(issues) = &self.issues {
+            page = page.with_issues(issues);
+        }
+        if let Some(leaks) = &self.leaks {
+            page = page.with_leaks(leaks.clone());
+        }
+        if let Some(drift) = &self.drift {
+            page = page.with_drift(drift.report()?, drift.reference().clone());
+        }
+        Ok(page)
     }
 
     /// What checks and drift found, for people.

@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 
 use super::rule::Severity;
 use crate::base::error::{Error, Result};
+use crate::base::text::escaped;
 use crate::quality::dimension::Dimension;
 
 /// A row that is not as expected.
@@ -191,32 +192,5 @@ impl fmt::Display for CheckReport {
         }
         let (failed, warnings) = (self.failed(Severity::Error).count(), self.failed(Severity::Warning).count());
         write!(f, "{} checks, {failed} failed, {warnings} warnings", self.results.len())
-    }
-}
-
-/// Text for XML 1.0, which has no form for control characters.
-fn escaped(text: &str) -> String {
-    let mut safe = String::new();
-    for c in text.chars() {
-        match c {
-            '&' => safe.push_str("&amp;"),
-            '<' => safe.push_str("&lt;"),
-            '>' => safe.push_str("&gt;"),
-            '"' => safe.push_str("&quot;"),
-            '\n' | '\t' => safe.push(c),
-            c if c.is_control() || matches!(c, '\u{fffe}' | '\u{ffff}') => safe.push('\u{fffd}'),
-            c => safe.push(c),
-        }
-    }
-    safe
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn xml_holds_any_text() {
-        assert_eq!(escaped("<a href=\"x\">&\u{1}é"), "&lt;a href=&quot;x&quot;&gt;&amp;\u{fffd}é");
     }
 }
