@@ -81,7 +81,7 @@ pub struct QualityArgs {
     ///
     /// It tells of completeness, consistency, accuracy, freshness, representativeness and uniqueness what was measured and how. The
     /// page turns on --profile and --issues for itself; it has more to tell with --label, --check or --contract, and --reference.
-    #[arg(long, value_name = "FILE.html")]
+    #[arg(long, value_name = "FILE", hide_short_help = true)]
     quality_report: Option<PathBuf>,
 }
 

@@ -196,9 +196,9 @@ impl IssueWatch {
     }
 
     /// What was kept of images, and where their rows are.
-    pub(super) fn gallery(&self) -> Option<(Gallery, RowOrigins)> {
+    pub(super) fn gallery(&self) -> (Gallery, RowOrigins) {
         let state = self.lock();
-        state.gallery.clone().map(|gallery| (gallery, state.origins.clone()))
+        (state.gallery.clone().unwrap_or_default(), state.origins.clone())
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {

@@ -1,5 +1,6 @@
 //! Drawings in the page, as SVG: histograms, bars and a heat map. Colours come from the style of the page.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
 use super::number::{compact, count, cut, date, percent};
@@ -107,33 +108,53 @@ impl Axis {
 
 /// A thing that is counted.
 pub(super) struct Bar {
-    pub name: String,
-    pub count: u64,
-    /// The count of the reference.
-    pub reference: Option<u64>,
+    name: String,
+    count: u64,
+    /// Its share of all that was counted.
+    share: f64,
+    /// Its share in the reference.
+    reference: Option<f64>,
 }
 
-/// A bar for each category with its count. What the reference would have of as many rows is a line across.
+impl Bar {
+    /// Bars of things and their counts. Those that only the reference has come last.
+    pub fn all(own: &[(String, u64)], reference: Option<&[(String, u64)]>) -> Vec<Self> {
+        let sum = |all: &[(String, u64)]| all.iter().map(|(_, count)| count).sum::<u64>().max(1) as f64;
+        let (all, of_reference) = (sum(own), reference.map(sum));
+        let theirs: BTreeMap<&str, u64> =
+            reference.iter().copied().flatten().map(|(name, n)| (&name[..], *n)).collect();
+        let names: BTreeSet<&str> = own.iter().map(|(name, _)| &name[..]).collect();
+        let vanished = reference.iter().copied().flatten().filter(|(name, _)| !names.contains(&name[..]));
+        let vanished = vanished.map(|(name, _)| (name, 0));
+        let bar = |(name, count): (&String, u64)| Self {
+            name: name.clone(),
+            count,
+            share: count as f64 / all,
+            reference: of_reference.map(|sum| theirs.get(&name[..]).copied().unwrap_or(0) as f64 / sum),
+        };
+        own.iter().map(|(name, count)| (name, *count)).chain(vanished).map(bar).collect()
+    }
+}
+
+/// A bar for each category, as long as its share, with its count. The share in the reference is a line across.
 pub(super) fn bars(name: &str, all: &[Bar]) -> String {
     const ROW: f64 = 18.0;
     const LEFT: f64 = 92.0;
     const RIGHT: f64 = 54.0;
-    let own = shares(&all.iter().map(|bar| bar.count).collect::<Vec<_>>());
-    let has_reference = all.iter().any(|bar| bar.reference.is_some());
-    let reference = shares(&all.iter().map(|bar| bar.reference.unwrap_or(0)).collect::<Vec<_>>());
-    let largest = own.iter().chain(&reference).copied().fold(f64::MIN_POSITIVE, f64::max);
+    let both = all.iter().flat_map(|bar| [bar.share, bar.reference.unwrap_or(0.0)]);
+    let largest = both.fold(f64::MIN_POSITIVE, f64::max);
     let width = |share: f64| (WIDTH - LEFT - RIGHT) * share / largest;
     let mut content = String::new();
-    for (at, (bar, (share, theirs))) in all.iter().zip(own.iter().zip(&reference)).enumerate() {
+    for (at, bar) in all.iter().enumerate() {
         let top = at as f64 * ROW;
         let name = if bar.name.is_empty() { "(empty)" } else { &bar.name };
         text(&mut content, [LEFT - 6.0, top + 13.0], "end", "name", &cut(name, 13));
-        let long = width(*share).max(if bar.count > 0 { 1.0 } else { 0.0 });
+        let long = width(bar.share).max(if bar.count > 0 { 1.0 } else { 0.0 });
         let _ =
             write!(content, "<path class=\"bar\" d=\"M{LEFT} {:.1}h{long:.1}v{}h-{long:.1}z\"/>", top + 3.0, ROW - 5.0);
         let mut end = LEFT + long;
-        if has_reference {
-            let x = LEFT + width(*theirs);
+        if let Some(theirs) = bar.reference {
+            let x = LEFT + width(theirs);
             let _ = write!(content, "<path class=\"ref\" d=\"M{x:.1} {:.1}v{}\"/>", top + 1.0, ROW - 1.0);
             end = end.max(x);
         }
@@ -220,6 +241,22 @@ mod tests {
         );
         let root = histogram("a", &Histogram { is_root: true, reference: None, ..of });
         assert!(root.contains("M213.3 128v-63.5h"), "{root}");
+    }
+
+    #[test]
+    fn bars_have_lengths_by_shares_and_vanished_categories_stay() {
+        let of = |all: &[(&str, u64)]| all.iter().map(|(name, n)| ((*name).to_owned(), *n)).collect::<Vec<_>>();
+        let all = Bar::all(&of(&[("a", 30), ("b", 10)]), Some(&of(&[("b", 1), ("c", 1)])));
+        let found: Vec<_> = all.iter().map(|bar| (&bar.name[..], bar.count, bar.share, bar.reference)).collect();
+        let expected = [("a", 30, 0.75, Some(0.0)), ("b", 10, 0.25, Some(0.5)), ("c", 0, 0.0, Some(0.5))];
+        assert_eq!(found, expected);
+        // 174 wide is the largest share.
+        let svg = bars("x", &all);
+        assert!(
+            svg.contains("M92 3.0h174.0v") && svg.contains("M92 21.0h58.0v") && svg.contains("M208.0 19.0v"),
+            "{svg}"
+        );
+        assert!(Bar::all(&[], None).is_empty());
     }
 
     #[test]

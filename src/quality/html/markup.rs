@@ -8,7 +8,7 @@ use crate::base::text::{escaped, grouped};
 
 /// Rows of a table at most.
 const LISTED: usize = 200;
-/// Tables with more rows are folded.
+/// Rows of a table that are in sight; further ones unfold.
 const OPEN: usize = 12;
 /// Characters of a cell at most.
 const CELL: usize = 160;
@@ -81,11 +81,19 @@ impl Html {
         if rows.is_empty() {
             return;
         }
-        let is_long = rows.len() > OPEN;
-        if is_long {
-            let _ =
-                writeln!(self.0, "<details><summary>{} ({})</summary>", escaped(caption), grouped(rows.len() as u64));
+        let (first, more) = rows.split_at(OPEN.min(rows.len()));
+        self.part_of_table(caption, head, first);
+        if !more.is_empty() {
+            let _ = writeln!(self.0, "<details><summary>{} more</summary>", grouped(more.len() as u64));
+            self.part_of_table(&format!("{caption}, continued"), head, &more[..more.len().min(LISTED - OPEN)]);
+            if rows.len() > LISTED {
+                self.note(&format!("and {} more", grouped((rows.len() - LISTED) as u64)));
+            }
+            self.0 += "</details>\n";
         }
+    }
+
+    fn part_of_table(&mut self, caption: &str, head: &[&str], rows: &[Vec<Cell>]) {
         let caption = escaped(caption);
         // A wide table scrolls on its own, also by keys.
         let _ = write!(self.0, "<div class=\"scroll\" tabindex=\"0\" role=\"region\" aria-label=\"{caption}\">");
@@ -96,18 +104,12 @@ impl Html {
             let _ = write!(self.0, "<th scope=\"col\"{class}>{}</th>", escaped(name));
         }
         self.0 += "</tr></thead><tbody>\n";
-        for row in rows.iter().take(LISTED) {
+        for row in rows {
             self.0 += "<tr>";
             row.iter().enumerate().for_each(|(at, cell)| cell.write(self, at == 0));
             self.0 += "</tr>\n";
         }
         self.0 += "</tbody></table></div>\n";
-        if rows.len() > LISTED {
-            self.note(&format!("and {} more", grouped((rows.len() - LISTED) as u64)));
-        }
-        if is_long {
-            self.0 += "</details>\n";
-        }
     }
 
     /// A list that unfolds.
@@ -153,7 +155,8 @@ mod tests {
         assert!(!html.0.contains("<details>"));
         let mut long = Html::default();
         long.table("t", &["a"], &(0..201).map(|_| row()).collect::<Vec<_>>());
-        assert_eq!(long.0.matches("<tr>").count(), 1 + 200);
-        assert!(long.0.starts_with("<details>") && long.0.contains("and 1 more"));
+        assert_eq!(long.0.matches("<tr>").count(), 2 + 200);
+        assert_eq!(long.0.split("<details>").next().unwrap().matches("<tr>").count(), 1 + OPEN);
+        assert!(long.0.contains("189 more") && long.0.contains("and 1 more"), "{}", long.0);
     }
 }

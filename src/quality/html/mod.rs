@@ -7,6 +7,8 @@ mod page;
 mod picture;
 mod section;
 mod sections;
+#[cfg(test)]
+mod tests;
 mod verdict;
 
 use std::time::SystemTime;
@@ -109,7 +111,7 @@ impl QualityReport {
     /// The issues that a watch has found so far, with its pictures ([`IssueWatch::with_pictures`]).
     #[must_use]
     pub fn with_issues(self, watch: &IssueWatch) -> Self {
-        let (gallery, origins) = watch.gallery().unwrap_or_default();
+        let (gallery, origins) = watch.gallery();
         Self { issues: Some(Issues { report: watch.report(), gallery, origins }), ..self }
     }
 

@@ -16,6 +16,9 @@ pub(super) fn compact(value: f64) -> String {
     if !(1e-4..1e7).contains(&size) {
         return format!("{value:.1e}").replace('-', "−");
     }
+    if size >= 9_999.5 {
+        return compact(value.round());
+    }
     let decimals = (3 - size.log10().floor() as i32).clamp(0, 8) as usize;
     let text = format!("{value:.decimals$}");
     let text = if text.contains('.') { text.trim_end_matches('0').trim_end_matches('.') } else { &text };
@@ -82,7 +85,7 @@ mod tests {
             (33.318_421, "33.32"),
             (2.5e-7, "2.5e−7"),
             (1e12, "1.0e12"),
-            (99_999.96, "100000"),
+            (-99_999.96, "−100,000"),
             (0.5, "0.5"),
         ] {
             assert_eq!(compact(value), expected);

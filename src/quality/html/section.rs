@@ -1,7 +1,7 @@
 //! The section of one dimension: its verdict, what was measured and how.
 
 use super::markup::{Cell, Html};
-use super::number::compact;
+use super::number::{compact, cut};
 use super::verdict::Verdict;
 use crate::quality::checks::{CheckReport, CheckResult, Severity};
 use crate::quality::dimension::Dimension;
@@ -33,12 +33,13 @@ impl Section {
         self.reasons.iter().map(|(verdict, _)| *verdict).max().unwrap_or(Verdict::Open)
     }
 
-    /// The reasons of the verdict in one sentence.
+    /// The reasons of the verdict in one sentence, the worst first. What is good is not among them if something is not.
     pub fn sentence(&self) -> String {
-        let verdict = self.verdict();
-        let reasons: Vec<&str> =
-            self.reasons.iter().filter(|(of, _)| *of == verdict).map(|(_, why)| why.as_str()).collect();
-        let mut sentence = reasons.join("; ");
+        let is_told =
+            |of: Verdict| if self.verdict() > Verdict::Good { of > Verdict::Good } else { of == self.verdict() };
+        let mut reasons: Vec<&(Verdict, String)> = self.reasons.iter().filter(|(of, _)| is_told(*of)).collect();
+        reasons.sort_by_key(|(of, _)| std::cmp::Reverse(*of));
+        let mut sentence = reasons.into_iter().map(|(_, why)| why.as_str()).collect::<Vec<_>>().join("; ");
         sentence.push('.');
         if let Some(first) = sentence.get(..1).map(str::to_uppercase) {
             sentence.replace_range(..1, &first);
@@ -95,7 +96,7 @@ fn verdict_of(result: &CheckResult) -> Verdict {
 fn observed(result: &CheckResult) -> String {
     match &result.observed {
         serde_json::Value::Null => "–".to_owned(),
-        serde_json::Value::String(text) => text.clone(),
-        value => value.as_f64().map_or_else(|| value.to_string(), compact),
+        serde_json::Value::String(text) => cut(text, 40),
+        value => value.as_f64().map_or_else(|| cut(&value.to_string(), 80), compact),
     }
 }

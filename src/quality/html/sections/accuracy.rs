@@ -7,9 +7,9 @@ use super::super::number::{count, part, percent};
 use super::super::picture::Shown;
 use super::super::section::Section;
 use super::super::verdict::Verdict;
-use super::images::place;
+use super::images::{name, place};
 use crate::quality::dimension::Dimension;
-use crate::quality::labels::LabelReport;
+use crate::quality::labels::{LabelReport, SuspiciousRow};
 
 /// From this share of wrong labels on a person should look, and from this one on it is bad.
 const NOISE: [f64; 2] = [0.01, 0.05];
@@ -37,7 +37,7 @@ pub(super) fn section(report: &QualityReport) -> Section {
             let row = |(issue, found): &(crate::quality::Issue, &crate::quality::CheckResult)| {
                 let images = found.elements - found.missing;
                 vec![
-                    Cell::text(issue.to_string().replace('_', " ")),
+                    Cell::text(name(*issue)),
                     Cell::count(found.unexpected),
                     Cell::Share(found.unexpected as f64 / images.max(1) as f64),
                     Cell::text(&found.expected),
@@ -47,7 +47,7 @@ pub(super) fn section(report: &QualityReport) -> Section {
             section.body.table("Issues of images", &["Issue", "Images", "Share", "Expected"], &listed);
             for (issue, found) in all.iter().filter(|(_, found)| found.unexpected > 0) {
                 let images = part(found.unexpected, found.elements - found.missing, "images");
-                section.judge(Verdict::Look, format!("{} in {images}", issue.to_string().replace('_', " ")));
+                section.judge(Verdict::Look, format!("{} in {images}", name(*issue)));
                 issues.sheet(*issue, found, &mut section.body);
             }
             if all.iter().all(|(_, found)| found.unexpected == 0) {
@@ -113,7 +113,7 @@ fn labels(labels: &LabelReport, report: &QualityReport, section: &mut Section) {
             .filter_map(|of| {
                 let picture = kept.get(of.file.as_deref(), of.row)?;
                 let lines = vec![
-                    place(of.file.as_deref(), of.row),
+                    issues.place_in(of.file.as_deref(), of.row),
                     format!("given {}", of.given),
                     format!("likely {}", of.likely),
                 ];
@@ -124,13 +124,12 @@ fn labels(labels: &LabelReport, report: &QualityReport, section: &mut Section) {
             format!("The most suspicious labels: {} of the first rows whose images were kept", shown)
         });
     }
-    let row = |of: &crate::quality::SuspiciousRow| {
-        vec![
-            Cell::text(place(of.file.as_deref(), of.row)),
-            Cell::text(&of.given),
-            Cell::text(&of.likely),
-            Cell::Number(percent(of.confidence)),
-        ]
+    let place = |of: &SuspiciousRow| match &report.issues {
+        Some(issues) => issues.place_in(of.file.as_deref(), of.row),
+        None => place(of.file.as_deref(), of.row),
+    };
+    let row = |of: &SuspiciousRow| {
+        vec![Cell::text(place(of)), Cell::text(&of.given), Cell::text(&of.likely), Cell::Number(percent(of.confidence))]
     };
     let listed: Vec<Vec<Cell>> = labels.most_suspicious.iter().take(LISTED).map(row).collect();
     section.body.table("The most suspicious rows", &["Row", "Given", "Likely", "Probability of the given"], &listed);

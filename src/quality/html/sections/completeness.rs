@@ -24,9 +24,9 @@ pub(super) fn section(report: &QualityReport) -> Section {
     let columns = profile.columns();
     let with_nulls: Vec<_> = columns.iter().filter(|column| column.nulls() > 0).collect();
     if let Some(worst) = with_nulls.iter().max_by_key(|column| column.nulls()) {
-        let nulls = part(worst.nulls(), worst.rows(), "values of");
+        let nulls = part(worst.nulls(), worst.rows(), "values");
         let columns = count(with_nulls.len() as u64, "column has nulls", "columns have nulls");
-        section.judge(Verdict::Look, format!("{columns}: {nulls} “{}” are missing", worst.name()));
+        section.judge(Verdict::Look, format!("{columns}; of “{}” {nulls} are missing", worst.name()));
     }
     let invalid: u64 = profile.invalid().values().sum();
     if invalid > 0 {

@@ -35,21 +35,11 @@ pub(super) fn figure(column: &ColumnProfile, reference: Option<&ColumnProfile>, 
                 Some(Shape::Categories(theirs)) => Some(theirs),
                 _ => None,
             };
-            let of = |name: &String| {
-                let count = |all: &Vec<(String, u64)>| {
-                    all.iter().find(|(known, _)| known == name).map_or(0, |(_, count)| *count)
-                };
-                theirs.as_ref().map(count)
-            };
-            let shown: Vec<Bar> = all
-                .iter()
-                .take(CATEGORIES)
-                .map(|(name, count)| Bar { name: name.clone(), count: *count, reference: of(name) })
-                .collect();
+            let all = Bar::all(&all, theirs.as_deref());
             if all.len() > CATEGORIES {
                 caption = format!("the first {CATEGORIES} of {} values. {caption}", all.len());
             }
-            bars(column.name(), &shown)
+            bars(column.name(), &all[..all.len().min(CATEGORIES)])
         }
         Shape::Numbers(sorted, ends, axis, what) => {
             let theirs = match &theirs {

@@ -29,23 +29,27 @@ impl Issues {
             let shown = |row: &FailedRow| Shown {
                 picture: kept.get(row.file.as_deref(), row.row),
                 first: None,
-                lines: vec![place(row.file.as_deref(), row.row), row.value.clone()],
+                lines: vec![self.place_in(row.file.as_deref(), row.row), row.value.clone()],
             };
             found.rows.iter().map(shown).collect()
         } else {
             let shown = |of: &Flagged| {
-                let (file, row) = self.origins.locate(of.row);
                 let is_near = issue == Issue::NearDuplicate;
+                let what = match of.first {
+                    Some(first) if is_near => format!("near {}", self.place(first)),
+                    Some(first) => format!("the same as {}", self.place(first)),
+                    None => format!("score {}", of.value),
+                };
                 Shown {
                     picture: picture(of.row),
                     // Of exact duplicates both look the same.
                     first: of.first.filter(|_| is_near).map(picture),
-                    lines: vec![place(file.as_deref(), row), of.value.clone()],
+                    lines: vec![self.place(of.row), what],
                 }
             };
             flagged.iter().map(shown).collect()
         };
-        let name = issue.to_string().replace('_', " ");
+        let name = name(issue);
         to.sheet(&shown, |shown| {
             let which = if shown as u64 == found.unexpected {
                 String::new()
@@ -55,6 +59,19 @@ impl Issues {
             let all = part(found.unexpected, images, "images");
             format!("{name}: {all}, expected {}{which}", found.expected)
         });
+    }
+
+    /// Where a row is: its number, with the last part of its file's name if there are several files.
+    fn place(&self, row: u64) -> String {
+        let (file, row) = self.origins.locate(row);
+        self.place_in(file.as_deref(), row)
+    }
+
+    /// As [`Issues::place`], of a row of a file.
+    pub(super) fn place_in(&self, file: Option<&str>, row: u64) -> String {
+        let rows = self.report.results.first().map_or(0, |found| found.elements);
+        let is_one = self.origins.locate(0).0 == self.origins.locate(rows.saturating_sub(1)).0;
+        place(file.filter(|_| !is_one), row)
     }
 
     /// The pictures by file and row.
@@ -80,4 +97,9 @@ pub(super) fn place(file: Option<&str>, row: u64) -> String {
         Some(name) => format!("{name}: row {row}"),
         None => format!("row {row}"),
     }
+}
+
+/// The name of an issue in plain words.
+pub(super) fn name(issue: Issue) -> String {
+    issue.to_string().replace('_', " ")
 }

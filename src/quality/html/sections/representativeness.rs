@@ -1,7 +1,5 @@
 //! Whether the rows are distributed as those that they stand for.
 
-use std::collections::BTreeMap;
-
 use super::super::QualityReport;
 use super::super::chart::{Bar, bars};
 use super::super::markup::{Cell, Figure};
@@ -65,31 +63,26 @@ fn classes(report: &QualityReport, section: &mut Section) {
     let told = format!("the {} classes have {} to {} rows", balance.len(), compact(least as f64), compact(most as f64));
     let is_even = most <= IMBALANCE.saturating_mul(least);
     section.judge(if is_even { Verdict::Good } else { Verdict::Look }, told);
-    let theirs: Option<BTreeMap<&str, u64>> = report
-        .drift
-        .as_ref()
-        .and_then(|(_, reference)| reference.classes()?.balance())
-        .map(|all| all.into_iter().map(|(name, rows, _)| (name, rows)).collect());
-    let bar = |&(name, rows, _): &(&str, u64, Option<f64>)| Bar {
-        name: name.to_owned(),
-        count: rows,
-        reference: theirs.as_ref().map(|theirs| theirs.get(name).copied().unwrap_or(0)),
-    };
-    let mut sorted = balance.clone();
-    // Numbers by their value.
-    sorted.sort_by(|a, b| {
-        let number = |text: &str| text.parse::<f64>().unwrap_or(f64::INFINITY);
-        number(a.0).total_cmp(&number(b.0)).then(a.0.cmp(b.0))
-    });
-    let shown: Vec<Bar> = sorted.iter().take(CLASSES).map(bar).collect();
-    let more = if balance.len() > CLASSES { format!(", the first {CLASSES}") } else { String::new() };
+    let reference = report.drift.as_ref().and_then(|(_, reference)| reference.classes()?.balance());
+    let theirs = reference.map(|balance| by_value(&balance));
+    let all = Bar::all(&by_value(&balance), theirs.as_deref());
+    let shown = &all[..all.len().min(CLASSES)];
+    let more = if all.len() > CLASSES { format!(", the first {CLASSES}") } else { String::new() };
     let compared = if theirs.is_some() { "; a line is the share of the reference" } else { "" };
     section.body.heading("Classes");
     section.body.figures(&[Figure {
-        svg: bars(classes.label(), &shown),
+        svg: bars(classes.label(), shown),
         title: classes.label().to_owned(),
         caption: format!("rows of each class{more}{compared}"),
     }]);
+}
+
+/// Classes and their rows: numbers by their value, then text.
+fn by_value(balance: &[(&str, u64, Option<f64>)]) -> Vec<(String, u64)> {
+    let mut sorted: Vec<(String, u64)> = balance.iter().map(|(name, rows, _)| ((*name).to_owned(), *rows)).collect();
+    let number = |text: &str| text.parse::<f64>().unwrap_or(f64::INFINITY);
+    sorted.sort_by(|a, b| number(&a.0).total_cmp(&number(&b.0)).then_with(|| a.0.cmp(&b.0)));
+    sorted
 }
 
 fn drift(drift: &DriftReport, section: &mut Section) {
@@ -146,7 +139,9 @@ fn figures(report: &QualityReport, section: &mut Section) {
         ("Features", "features", &own[columns..columns + features], FEATURES),
     ];
     for (heading, what, group, limit) in groups {
-        let mut sorted: Vec<&ColumnProfile> = group.iter().collect();
+        // The classes have a drawing of their own.
+        let label = report.profile.classes().map(|classes| classes.label());
+        let mut sorted: Vec<&ColumnProfile> = group.iter().filter(|column| Some(column.name()) != label).collect();
         sorted.sort_by_key(|column| place(column));
         let draw = |column: &&ColumnProfile| {
             let reference = theirs.iter().find(|of| of.name() == column.name());
@@ -162,7 +157,7 @@ fn figures(report: &QualityReport, section: &mut Section) {
             section.body.note("Bars are these rows, and lines are the reference, each as shares of its own rows.");
         }
         section.body.figures(&figures);
-        if group.len() > figures.len() {
+        if sorted.len() > limit {
             let which = if drift.is_some() { "those with the most drift" } else { "the first ones" };
             let told = format!(
                 "Drawn are {} of {} {what}: {which}. All are in the profile (--profile).",

@@ -5,6 +5,7 @@ use super::super::markup::Cell;
 use super::super::number::{count, part};
 use super::super::section::Section;
 use super::super::verdict::Verdict;
+use super::images::name;
 use crate::base::text::grouped;
 use crate::quality::column::ColumnProfile;
 use crate::quality::dimension::Dimension;
@@ -24,8 +25,7 @@ pub(super) fn section(report: &QualityReport) -> Section {
             let all: Vec<_> = issues.all().filter(|(issue, _)| issue.dimension() == Dimension::Uniqueness).collect();
             for (issue, found) in all.iter().filter(|(_, found)| found.unexpected > 0) {
                 let images = part(found.unexpected, found.elements - found.missing, "images");
-                let name = issue.to_string().replace('_', " ") + "s";
-                section.judge(Verdict::Look, format!("{name}: {images}"));
+                section.judge(Verdict::Look, format!("{}s: {images}", name(*issue)));
                 issues.sheet(*issue, found, &mut section.body);
             }
             if all.iter().all(|(_, found)| found.unexpected == 0) {
