@@ -13,6 +13,7 @@ mod floors;
 mod formats;
 mod images;
 mod inspect;
+mod labels;
 mod layouts;
 mod live;
 mod mnist;

@@ -7,6 +7,7 @@
 //! - [`Profile::drift_from`] tells how far a data set is from a reference, from their profiles alone.
 //! - A [`Contract`] is such checks in the words of the Open Data Contract Standard.
 //! - An [`IssueWatch`] finds images that are dark, blurred, repeated and so on, and an [`ImageSet`] those that two data sets share.
+//! - A [`LabelWatch`] estimates how many labels are wrong, and lists the most suspicious rows.
 //! - A [`Checker`] holds the rows to [`Checks`] and tells what was observed, and which rows are to blame.
 
 mod cells;
@@ -47,7 +48,7 @@ pub use html::QualityReport;
 pub use images::{ImageProfile, MEASURES};
 pub use issue::{Issue, IssueOptions};
 pub use issues::IssueWatch;
-pub use labels::{LabelReport, SuspiciousRow};
+pub use labels::{LabelReport, LabelWatch, LabelledRows, LogisticRegression, SuspiciousRow};
 pub use numbers::Numbers;
 pub use profile::{Profile, Profiler};
 pub use scores::ImageScores;

@@ -1,6 +1,14 @@
-//! Label noise, estimated by confident learning (Northcutt, Jiang and Chuang, *Confident Learning: Estimating Uncertainty in
-//! Dataset Labels*, JAIR 70, 2021).
+//! Label noise, estimated by confident learning from the probabilities of a cross-validated classifier.
 
+mod confident;
+mod cross;
+mod logistic;
 mod report;
+mod rows;
+mod slope;
+mod watch;
 
+pub use logistic::LogisticRegression;
 pub use report::{LabelReport, SuspiciousRow};
+pub use rows::LabelledRows;
+pub use watch::LabelWatch;

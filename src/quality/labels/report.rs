@@ -6,6 +6,8 @@ use serde_json::{Value, json};
 
 use crate::base::text::grouped;
 
+/// So many suspicious rows are listed at most.
+pub(super) const LISTED: usize = 100;
 /// So many pairs of classes, and so many rows, are shown to people.
 const SHOWN: usize = 5;
 
