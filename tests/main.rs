@@ -18,6 +18,7 @@ mod layouts;
 mod live;
 mod mnist;
 mod mutations;
+mod page;
 mod quality;
 mod streams;
 mod support;

@@ -25,14 +25,16 @@ pub(super) fn compact(value: f64) -> String {
     text.replace('-', "−")
 }
 
-/// A share of 1 in percent: `12.5 %`.
+/// A share of 1 in percent, with a space that breaks no line: `12.5 %`.
 pub(super) fn percent(share: f64) -> String {
-    match 100.0 * share {
-        p if p == 0.0 || p >= 99.95 && share < 1.0 => if p == 0.0 { "0 %" } else { "> 99.9 %" }.to_owned(),
-        p if p < 0.01 => "< 0.01 %".to_owned(),
-        p if p < 1.0 => format!("{p:.2} %"),
-        p => format!("{} %", format!("{p:.1}").trim_end_matches(".0")),
-    }
+    let told = match 100.0 * share {
+        0.0 => "0".to_owned(),
+        p if p < 0.01 => "< 0.01".to_owned(),
+        p if p < 0.995 => format!("{p:.2}"),
+        p if p >= 99.95 && share < 1.0 => "> 99.9".to_owned(),
+        p => format!("{p:.1}").trim_end_matches(".0").to_owned(),
+    };
+    told.replace(' ', "\u{a0}") + "\u{a0}%"
 }
 
 /// `1 row`, `2 rows`.
@@ -91,7 +93,8 @@ mod tests {
             assert_eq!(compact(value), expected);
         }
         let shares = [0.0, 0.000_01, 0.001_234, 0.5, 0.123_45, 0.999_99, 1.0];
-        assert_eq!(shares.map(percent), ["0 %", "< 0.01 %", "0.12 %", "50 %", "12.3 %", "> 99.9 %", "100 %"]);
+        let told = shares.map(|share| percent(share).replace('\u{a0}', " "));
+        assert_eq!(told, ["0 %", "< 0.01 %", "0.12 %", "50 %", "12.3 %", "> 99.9 %", "100 %"]);
         assert_eq!([90.0, 7_200.0, 3e8, -200_000.0].map(span), ["90 seconds", "2 hours", "9.5 years", "-2.3 days"]);
         assert_eq!((cut("añb", 2), cut("añb", 3)), ("añ…".to_owned(), "añb".to_owned()));
         assert_eq!(date(1_763_753_400.5), "2025-11-21 19:30:00 UTC");

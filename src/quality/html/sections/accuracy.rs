@@ -28,7 +28,7 @@ pub(super) fn section(report: &QualityReport) -> Section {
     );
     match &report.labels {
         Some(labels) => self::labels(labels, report, &mut section),
-        None => section.body.note("Label noise was not measured. --label COLUMN names the labels."),
+        None => section.body.note("Label noise was not measured: that takes images, and --label COLUMN."),
     }
     match &report.issues {
         Some(issues) if issues.report.results.iter().any(|found| found.elements > found.missing) => {
@@ -104,8 +104,8 @@ fn labels(labels: &LabelReport, report: &QualityReport, section: &mut Section) {
         vec![Cell::text(given), Cell::text(likely), Cell::count(rows), Cell::Share(share)]
     };
     let listed: Vec<Vec<Cell>> = confusions.iter().take(PAIRS).map(row).collect();
-    let caption = "Classes that are confused most";
-    section.body.table(caption, &["Given", "Likely", "Estimated rows", "Share of all rows"], &listed);
+    let caption = "Classes that are confused most, with estimated numbers of rows";
+    section.body.table(caption, &["Given", "Likely", "Rows", "Share"], &listed);
     if let Some(issues) = &report.issues {
         let kept = issues.by_place();
         let rows = labels.most_suspicious.iter().take(SHOWN);
@@ -120,9 +120,9 @@ fn labels(labels: &LabelReport, report: &QualityReport, section: &mut Section) {
                 Some(Shown { picture: Some(picture), first: None, lines })
             })
             .collect();
-        section.body.sheet(&shown, |shown| {
-            format!("The most suspicious labels: {} of the first rows whose images were kept", shown)
-        });
+        section
+            .body
+            .sheet(&shown, |shown| format!("The most suspicious labels: the first {shown} whose images were kept"));
     }
     let place = |of: &SuspiciousRow| match &report.issues {
         Some(issues) => issues.place_in(of.file.as_deref(), of.row),
@@ -132,5 +132,9 @@ fn labels(labels: &LabelReport, report: &QualityReport, section: &mut Section) {
         vec![Cell::text(place(of)), Cell::text(&of.given), Cell::text(&of.likely), Cell::Number(percent(of.confidence))]
     };
     let listed: Vec<Vec<Cell>> = labels.most_suspicious.iter().take(LISTED).map(row).collect();
-    section.body.table("The most suspicious rows", &["Row", "Given", "Likely", "Probability of the given"], &listed);
+    section.body.table(
+        "The most suspicious rows, with the probability of their label",
+        &["Row", "Given", "Likely", "Probability"],
+        &listed,
+    );
 }

@@ -44,7 +44,7 @@ pub(super) fn section(report: &QualityReport) -> Section {
         vec![Cell::text(column.name()), Cell::count(column.nulls()), Cell::Share(share)]
     };
     let listed: Vec<Vec<Cell>> = with_nulls.iter().map(row).collect();
-    section.body.table("Columns with nulls", &["Column", "Nulls", "Share of the rows"], &listed);
+    section.body.table("Columns with nulls", &["Column", "Nulls", "Share"], &listed);
     let full = columns.len() - with_nulls.len();
     if full > 0 && !with_nulls.is_empty() {
         section.body.note(&format!("{} no nulls.", count(full as u64, "other column has", "other columns have")));
@@ -54,7 +54,7 @@ pub(super) fn section(report: &QualityReport) -> Section {
         vec![Cell::text(reason.replace('_', " ")), Cell::count(number), Cell::Share(share)]
     };
     let listed: Vec<Vec<Cell>> = profile.invalid().iter().map(row).collect();
-    section.body.table("Rows without features", &["Reason", "Rows", "Share of the rows"], &listed);
+    section.body.table("Rows without features", &["Reason", "Rows", "Share"], &listed);
     section.checks(report.checks.as_ref());
     if report.checks.is_none() {
         section.body.note("No check was asked for. --check and --contract hold columns to what must be there.");

@@ -48,7 +48,7 @@ pub(super) fn section(report: &QualityReport) -> Section {
 
 fn classes(report: &QualityReport, section: &mut Section) {
     let Some(classes) = report.profile.classes() else {
-        section.body.note("The balance of classes was not measured. --label COLUMN names the labels.");
+        section.body.note("The balance of classes was not measured: that takes images, and --label COLUMN.");
         return;
     };
     let Some(balance) = classes.balance() else {

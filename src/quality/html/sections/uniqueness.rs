@@ -56,7 +56,7 @@ pub(super) fn section(report: &QualityReport) -> Section {
         ])
     };
     let listed: Vec<Vec<Cell>> = columns.iter().filter_map(row).collect();
-    section.body.table("Different values", &["Column", "Different", "Share of the values"], &listed);
+    section.body.table("Different values", &["Column", "Different", "Share"], &listed);
     if section.verdict() == Verdict::Open {
         let columns = count(listed.len() as u64, "column", "columns");
         section.judge(
