@@ -97,6 +97,9 @@ fn checks_stand_under_their_dimension_and_make_its_verdict() {
     checker.check_table(&batch, 0, &Default::default()).unwrap();
     let mut profile = Profile::default();
     profile.add_table(&batch).unwrap();
+    // Ten days earlier its times are in the future.
+    let early = SystemTime::UNIX_EPOCH + Duration::from_secs(1_700_086_400 - 10 * 86_400);
+    assert_eq!(verdicts(&QualityReport::new("x", profile.clone()).with_time(early).to_html())["freshness"], "look");
     let html = QualityReport::new("x", profile)
         .with_checks(checker.report())
         .with_not_enforced(&["line 7: <u>".to_owned()])

@@ -41,7 +41,11 @@ pub(super) fn section(report: &QualityReport) -> Section {
             None => section.judge(Verdict::Look, "images have more than 1,000 shapes"),
         }
         let listed: Vec<Vec<Cell>> = shapes.iter().flatten().map(row).collect();
-        let caption = format!("Shapes of the {} images", images.pixel_type);
+        let more = match kinds {
+            Some(kinds) if kinds <= SHAPES => String::new(),
+            _ => format!(", the {SHAPES} most common ones"),
+        };
+        let caption = format!("Shapes of the {} images{more}", images.pixel_type);
         section.body.table(&caption, &["Shape", "Images", "Share"], &listed);
     }
     let row = |column: &ColumnProfile| {
