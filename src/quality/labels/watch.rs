@@ -264,3 +264,28 @@ impl Observer for LabelWatch {
         self.report().map(drop)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_rows_that_are_kept_do_not_depend_on_their_order() {
+        let kept = |rows: &mut dyn Iterator<Item = u64>| {
+            let mut state = State { width: 1, ..State::default() };
+            rows.for_each(|row| state.keep(row, row as usize % 7, &[row as f32], 100));
+            let mut kept: Vec<(u64, usize)> = state.kept.iter().map(|(_, row, place)| (*row, *place)).collect();
+            kept.sort_unstable();
+            for &(row, place) in &kept {
+                assert_eq!((state.labels[place], state.features[place]), (row as usize % 7, row as f32));
+            }
+            kept.into_iter().map(|(row, _)| row).collect::<Vec<_>>()
+        };
+        let forwards = kept(&mut (0..1_000));
+        assert_eq!(forwards, kept(&mut (0..1_000).rev()));
+        assert_eq!(forwards.len(), 100);
+        // From everywhere.
+        let of_first_half = forwards.iter().filter(|row| **row < 500).count();
+        assert!((30..70).contains(&of_first_half), "{of_first_half}");
+    }
+}
