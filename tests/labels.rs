@@ -48,8 +48,8 @@ fn run(
     let engine = Engine::new(EngineOptions::backend(Backend::Cpu).with_threads(threads)).unwrap();
     let options = StreamOptions::default().with_observer(Box::new(watch.clone()));
     let reader = RecordBatchIterator::new(parts, table.schema());
-    let stream = Featurizer::new(engine, spec).stream_with(reader, options).unwrap();
-    stream.map(|batch| batch.map(drop)).collect::<Result<(), _>>().map_err(|error| error.to_string())?;
+    let mut stream = Featurizer::new(engine, spec).stream_with(reader, options).unwrap();
+    stream.try_for_each(|batch| batch.map(drop)).map_err(|error| error.to_string())?;
     Ok(watch.report().unwrap())
 }
 
@@ -60,18 +60,18 @@ fn spec(features: &str) -> FeatureSpec {
 #[test]
 fn wrong_labels_are_found_and_right_ones_are_not() {
     let judged = |label: fn(usize, i64) -> i64| {
-        run(&LabelWatch::new("label"), &relabelled(1_000, label), spec("gradients"), 512, 2).unwrap()
+        run(&LabelWatch::new("label"), &relabelled(600, label), spec("gradients"), 512, 2).unwrap()
     };
     let clean = judged(|_, label| label);
-    assert_eq!((clean.rows, clean.left_out, clean.sampled, clean.rare, clean.folds), (1_000, 0, 1_000, 0, 5));
+    assert_eq!((clean.rows, clean.left_out, clean.sampled, clean.rare, clean.folds), (600, 0, 600, 0, 5));
     assert!(clean.noise < 0.005 && clean.suspicious < 5 && clean.accuracy > 0.99, "{clean}");
 
     let noisy = judged(flipped);
-    let digits = Digits::new(1_000, 1, 1_000).next().unwrap().unwrap();
+    let digits = Digits::new(600, 1, 600).next().unwrap().unwrap();
     let actual = digits.column_by_name("label").unwrap().as_primitive::<Int64Type>().values().to_vec();
     let wrong = actual.iter().enumerate().filter(|(row, label)| flipped(*row, **label) != **label).count();
-    assert!((40..60).contains(&wrong), "{wrong}");
-    assert!((noisy.noise - wrong as f64 / 1_000.0).abs() < 0.01, "{wrong} of 1000: {noisy}");
+    assert!((20..40).contains(&wrong), "{wrong}");
+    assert!((noisy.noise - wrong as f64 / 600.0).abs() < 0.01, "{wrong} of 600: {noisy}");
     let found: Vec<bool> = noisy
         .most_suspicious
         .iter()
@@ -83,8 +83,8 @@ fn wrong_labels_are_found_and_right_ones_are_not() {
         .collect();
     assert_eq!(noisy.suspicious as usize, found.len());
     let right = found.iter().filter(|of| **of).count();
-    assert!(right * 10 >= wrong * 9 && found.len() - right <= 3, "{right} of {wrong}, {} in all", found.len());
-    assert!(found[..20].iter().all(|of| *of), "the worst come first");
+    assert!(right * 6 >= wrong * 5 && found.len() - right <= 3, "{right} of {wrong}, {} in all", found.len());
+    assert!(found[..15].iter().all(|of| *of), "the worst come first");
     assert!(noisy.most_suspicious.is_sorted_by(|a, b| a.confidence <= b.confidence));
     let all: f64 = noisy.joint.iter().flatten().sum();
     assert!((all - 1.0).abs() < 1e-12, "{all}");
@@ -130,6 +130,9 @@ fn labels_are_text_integers_booleans_and_dictionaries() {
         let report = judged(labels).unwrap();
         assert_eq!(report.classes, classes);
         assert_eq!((report.rows, report.left_out, report.sampled), (54, 6, 54), "nulls are left out");
+        if classes[0].is_empty() {
+            assert!(report.to_string().contains("given no, likely \"\""), "{report}");
+        }
         assert_eq!(report.confident.iter().map(Vec::len).collect::<Vec<_>>(), [2, 2]);
         accuracies.push(report.accuracy);
     }

@@ -105,13 +105,19 @@ impl LabelReport {
     }
 }
 
+/// The name of a class, with quotes if one would not see where it begins and ends.
+fn told(name: &str) -> String {
+    let is_plain = !name.is_empty() && !name.contains(|c: char| c.is_whitespace() || c.is_control());
+    if is_plain { name.to_owned() } else { format!("{name:?}") }
+}
+
 impl fmt::Display for SuspiciousRow {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if let Some(file) = &self.file {
             write!(f, "{file}: ")?;
         }
-        let Self { row, given, likely, confidence, .. } = self;
-        write!(f, "row {row}: given {given}, likely {likely}, probability of {given} {confidence:.4}")
+        let (row, given, likely) = (self.row, told(&self.given), told(&self.likely));
+        write!(f, "row {row}: given {given}, likely {likely}, probability of {given} {:.4}", self.confidence)
     }
 }
 
@@ -131,6 +137,7 @@ impl fmt::Display for LabelReport {
             grouped(*sampled)
         )?;
         for (given, likely, share) in self.confusions().into_iter().take(SHOWN) {
+            let (given, likely) = (told(given), told(likely));
             write!(f, "\n          given {given}, likely {likely}: {:.2} %", 100.0 * share)?;
         }
         let shown = &self.most_suspicious[..self.most_suspicious.len().min(SHOWN)];

@@ -23,7 +23,7 @@ const CLASSES: usize = 1_000;
 /// So many weights may a model have.
 const WEIGHTS: usize = 1 << 20;
 /// Chooses the rows that are kept.
-const SEED: u64 = 0x6e6f_6973_65;
+const SEED: u64 = 0x006e_6f69_7365;
 
 /// Estimates how many labels are wrong, and finds them, by confident learning (C. Northcutt, L. Jiang, I. Chuang, *Confident
 /// Learning: Estimating Uncertainty in Dataset Labels*, JAIR 70, 2021). Clones share what they have seen.
@@ -61,7 +61,7 @@ pub struct LabelWatch {
     state: Arc<Mutex<State>>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 struct State {
     /// Rows with a label and features.
     rows: u64,
@@ -204,12 +204,18 @@ impl LabelWatch {
     /// # Errors
     /// None that is known: features that are not finite are left out.
     pub fn report(&self) -> Result<LabelReport> {
-        let mut state = self.lock();
+        let state = self.lock();
         if let Some(report) = &state.report {
             return Ok(report.clone());
         }
-        let report = state.judge(&self.column)?;
-        state.report = Some(report.clone());
+        // Nobody waits while the model learns, least of all another task of the same pool of threads.
+        let seen = state.clone();
+        drop(state);
+        let report = seen.judge(&self.column)?;
+        let mut state = self.lock();
+        if (state.rows, state.left_out) == (seen.rows, seen.left_out) {
+            state.report = Some(report.clone());
+        }
         Ok(report)
     }
 }
@@ -226,8 +232,13 @@ impl Observer for LabelWatch {
         let state = &mut *self.lock();
         state.origins = batch.origins.clone();
         state.report = None;
-        state.width = batch.layout.stride();
-        let rows = self.rows.min(VALUES / state.width.max(1));
+        let width = batch.layout.stride();
+        if !state.labels.is_empty() && state.width != width {
+            let why = format!("a row has {width} features, others have {}", state.width);
+            return Err(Error::InvalidOption { option: "label noise", why });
+        }
+        state.width = width;
+        let rows = self.rows.min(VALUES / width.max(1));
         let before = state.rows;
         let mut values = Vec::new();
         for row in valid_rows(batch) {
@@ -236,7 +247,7 @@ impl Observer for LabelWatch {
             }
             values.clear();
             features.row(row, &mut values);
-            if values.iter().any(|value| !value.is_finite()) {
+            if values.len() != width || values.iter().any(|value| !value.is_finite()) {
                 continue;
             }
             let class = labels.with(row, |name| name.map(|name| state.class(name, &self.column)).transpose())?;
@@ -251,5 +262,30 @@ impl Observer for LabelWatch {
 
     fn finish(&mut self) -> Result<()> {
         self.report().map(drop)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_rows_that_are_kept_do_not_depend_on_their_order() {
+        let kept = |rows: &mut dyn Iterator<Item = u64>| {
+            let mut state = State { width: 1, ..State::default() };
+            rows.for_each(|row| state.keep(row, row as usize % 7, &[row as f32], 100));
+            let mut kept: Vec<(u64, usize)> = state.kept.iter().map(|(_, row, place)| (*row, *place)).collect();
+            kept.sort_unstable();
+            for &(row, place) in &kept {
+                assert_eq!((state.labels[place], state.features[place]), (row as usize % 7, row as f32));
+            }
+            kept.into_iter().map(|(row, _)| row).collect::<Vec<_>>()
+        };
+        let forwards = kept(&mut (0..1_000));
+        assert_eq!(forwards, kept(&mut (0..1_000).rev()));
+        assert_eq!(forwards.len(), 100);
+        // From everywhere.
+        let of_first_half = forwards.iter().filter(|row| **row < 500).count();
+        assert!((30..70).contains(&of_first_half), "{of_first_half}");
     }
 }
