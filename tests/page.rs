@@ -110,8 +110,12 @@ fn a_page_tells_of_six_dimensions_and_changes_nothing_else() {
         "{told}"
     );
     // It does if it is asked for.
-    place.done(&["bad.ndjson", "--shape", "8x8", "--issues", "--quality-report", "page.html", "-q"]);
+    let args = ["bad.ndjson", "--shape", "8x8", "--issues", "--quality-report", "page.html", "-q"];
+    place.done(&args);
     assert!(read(&place.path("features.parquet")).column_by_name("issues").is_some());
+    // A threshold is one of the page as well.
+    place.done(&["bad.ndjson", "--shape", "8x8", "--quality-report", "page.html", "--issue-threshold", "dark=0", "-q"]);
+    assert!(!page(&place).contains("<figcaption>dark: ") && page(&place).contains("<dd>dark=0</dd>"));
 }
 
 #[test]

@@ -14,9 +14,11 @@ use pixelfeat::{Error, ImageShape, MaxInvalid, Observer, io};
 
 /// The options that find something for `--check-report` to tell.
 pub const FOUND: &str = "found";
+/// Those that look for issues of images.
+const LOOKED: &str = "looked";
 
 #[derive(Args)]
-#[command(next_help_heading = "Quality", group = ArgGroup::new(FOUND).multiple(true))]
+#[command(next_help_heading = "Quality", groups = [ArgGroup::new(FOUND).multiple(true), ArgGroup::new(LOOKED).multiple(true)])]
 pub struct QualityArgs {
     /// How many rows may be without features, as 10 or 1% [default: all but one]
     ///
@@ -46,12 +48,12 @@ pub struct QualityArgs {
     /// The issues are dark, light, low_information, blurry, odd_aspect_ratio, odd_size, exact_duplicate and near_duplicate. They
     /// are told at the end with the first rows, as warnings. featurize adds a column of lists of their names. Of several images
     /// that are the same, or nearly so, the first has no issue. Odd sizes show only at the end, so the column has none.
-    #[arg(long, group = FOUND, hide_short_help = true)]
+    #[arg(long, groups = [FOUND, LOOKED], hide_short_help = true)]
     pub issues: bool,
     /// The score below which an image has an issue, as dark=0.2; for odd_size a factor
     ///
     /// May be repeated. By default dark=0.32, light=0.05, low_information=0.3, blurry=0.29, odd_aspect_ratio=0.35, odd_size=3.
-    #[arg(long, value_name = "ISSUE=N", value_parser = issue_threshold, requires = "issues", hide_short_help = true)]
+    #[arg(long, value_name = "ISSUE=N", value_parser = issue_threshold, requires = LOOKED, hide_short_help = true)]
     issue_threshold: Vec<(Issue, f64)>,
     /// Write what the checks, the contract and --issues found to this file
     ///
@@ -85,9 +87,9 @@ pub struct QualityArgs {
     drift_report: Option<PathBuf>,
     /// Write what is known of the quality of the data to this file, as one HTML page with pictures
     ///
-    /// It tells of completeness, consistency, accuracy, freshness, representativeness and uniqueness what was measured and how. The
-    /// page turns on --profile and --issues for itself; it has more to tell with --label, --check or --contract, and --reference.
-    #[arg(long, value_name = "FILE", hide_short_help = true)]
+    /// It tells of completeness, consistency, accuracy, freshness, representativeness and uniqueness what was measured and how. It
+    /// makes a profile and looks for issues on its own, and has more to tell with --label, --reference, and --check or --contract.
+    #[arg(long, value_name = "FILE", group = LOOKED, hide_short_help = true)]
     quality_report: Option<PathBuf>,
 }
 

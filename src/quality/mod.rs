@@ -8,6 +8,7 @@
 //! - A [`Contract`] is such checks in the words of the Open Data Contract Standard.
 //! - An [`IssueWatch`] finds images that are dark, blurred, repeated and so on, and an [`ImageSet`] those that two data sets share.
 //! - A [`LabelWatch`] estimates how many labels are wrong, and lists the most suspicious rows.
+//! - A [`QualityReport`] puts all of it together to one HTML page, by the [`Dimension`] that it is about.
 //! - A [`Checker`] holds the rows to [`Checks`] and tells what was observed, and which rows are to blame.
 
 mod cells;

@@ -87,9 +87,12 @@ fn labels(labels: &LabelReport, report: &QualityReport, section: &mut Section) {
     if labels.left_out > 0 {
         section.body.note(&format!("{} no label or no features.", count(labels.left_out, "row has", "rows have")));
     }
-    let mut figures = Vec::new();
+    if labels.rare > 0 {
+        let rows = count(labels.rare, "row was", "rows were");
+        section.body.note(&format!("{rows} not judged: their classes have fewer rows than there are parts."));
+    }
     if labels.classes.len() <= HEAT_CLASSES {
-        figures.push(Figure {
+        section.body.figure(&Figure {
             svg: heat_map(&labels.classes, &labels.joint, labels.sampled),
             title: "Given and likely classes".to_owned(),
             caption: "Confident learning's joint: the estimated number of rows of each given class (down) that are of each class \
@@ -97,7 +100,6 @@ fn labels(labels: &LabelReport, report: &QualityReport, section: &mut Section) {
                 .to_owned(),
         });
     }
-    figures.iter().for_each(|figure| section.body.figure(figure));
     let confusions = labels.confusions();
     let row = |&(given, likely, share): &(&str, &str, f64)| {
         let rows = (share * labels.sampled as f64).round() as u64;
