@@ -13,8 +13,9 @@ use crate::run::observe::Observed;
 const SIDE: usize = 96;
 /// The values of a small copy at most, so that a page of them stays small: those of 96×96 gray pixels or 55×55 colours.
 const VALUES: usize = SIDE * SIDE;
-/// The bytes of small copies that are kept of images that nobody has asked for yet.
+/// The bytes of small copies that are kept of images that nobody has asked for yet, and what each takes beside its values.
 const KEPT: usize = 32 << 20;
+const EACH: usize = 128;
 
 /// A small copy of an image.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -90,8 +91,9 @@ impl Gallery {
     pub fn see(&mut self, at: usize, shape: ImageShape) {
         let channels = if shape.channels() < 3 { 1 } else { 3 };
         let [height, width] = small_size(shape.height(), shape.width(), channels);
-        if self.bytes + height * width * channels <= KEPT {
-            self.bytes += height * width * channels;
+        let bytes = height * width * channels + EACH;
+        if self.bytes + bytes <= KEPT {
+            self.bytes += bytes;
             self.wanted[at] = true;
         }
     }
@@ -148,5 +150,20 @@ mod tests {
             assert_eq!(size, expected, "{shape:?}");
             assert!(size[0] * size[1] * channels <= VALUES);
         }
+    }
+
+    #[test]
+    fn pictures_are_kept_within_a_bound_and_flagged_ones_beyond() {
+        let mut gallery = Gallery::new(2);
+        let shape = ImageShape::gray(1, 1).unwrap();
+        gallery.begin_batch(1 << 19);
+        (0..1 << 19).for_each(|at| gallery.see(at, shape));
+        assert_eq!(gallery.wanted.iter().filter(|wanted| **wanted).count(), KEPT / (EACH + 1));
+        gallery.begin_batch(3);
+        for at in 0..3 {
+            gallery.see(at, shape);
+            gallery.flag(at, Issue::Dark, || Flagged { row: at as u64, value: String::new(), first: None });
+        }
+        assert_eq!((gallery.wanted, gallery.flagged[Issue::Dark as usize].len()), (vec![true, true, false], 2));
     }
 }

@@ -240,12 +240,12 @@ fn the_page_stays_small_with_many_columns_and_large_images() {
     let column = |at: usize| -> (String, ArrayRef) {
         let name = format!("column {at} with a rather long name, as machines make them");
         match at % 3 {
-            0 => (name, Arc::new(Float64Array::from_iter_values((0..3_000).map(|_| random.between(-1.0, 1.0) * 1e-5)))),
+            0 => (name, Arc::new(Float64Array::from_iter_values((0..1_100).map(|_| random.between(-1.0, 1.0) * 1e-5)))),
             1 => (
                 name,
-                Arc::new((0..3_000).map(|i| (i % 9 > 0).then(|| "long text ".repeat(20))).collect::<StringArray>()),
+                Arc::new((0..1_100).map(|i| (i % 9 > 0).then(|| "long text ".repeat(20))).collect::<StringArray>()),
             ),
-            _ => (name, Arc::new(Int64Array::from_iter_values(0..3_000))),
+            _ => (name, Arc::new(Int64Array::from_iter_values(0..1_100))),
         }
     };
     let all = profile((0..400).map(column).collect());
