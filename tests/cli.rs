@@ -459,6 +459,7 @@ fn help_names_every_option() {
         "--max-drift",
         "--drift-threshold",
         "--drift-report",
+        "--quality-report",
         "--quarantine",
         "--compression",
         "--batch-size",

@@ -8,7 +8,9 @@ use arrow_array::RecordBatchReader;
 use arrow_schema::{DataType, Field};
 use clap::Parser;
 use pixelfeat::quality::{CheckReport, Contract, ImageSet, Severity};
-use pixelfeat::{Engine, EngineOptions, Error, FeatureSpec, Featurizer, ImageShape, Observer, StreamOptions, io};
+use pixelfeat::{
+    Engine, EngineOptions, Error, FeatureSet, FeatureSpec, Featurizer, ImageShape, Observer, StreamOptions, io,
+};
 
 #[path = "../featurize/quality.rs"]
 mod quality;
@@ -34,6 +36,9 @@ struct Args {
     /// Take images of different sizes as they are.
     #[arg(long)]
     ragged: bool,
+    /// The features that the profile, the checks and --label-report see, such as gradients.
+    #[arg(long, value_name = "SET", default_value_t)]
+    features: FeatureSet,
     /// Find images that are in this file as well, such as those of the test set in the training set.
     ///
     /// May be repeated. Two images are the same if their shapes, pixel types and pixels are. If there is one, the exit code is 3.
@@ -86,6 +91,8 @@ fn run(args: &Args) -> Result<(), Error> {
     if proposal.is_some() {
         quality.profiler.get_or_insert_default();
     }
+    let against = args.against.iter().map(|path| ("Compared with", path.display().to_string()));
+    quality.describe(&args.inputs, against.chain([("Features", args.features.to_string())]).collect());
     let own = (!args.against.is_empty()).then(|| ImageSet::new("the input"));
     let reader = open(args, &args.inputs)?;
     let image = Field::new(&args.image, DataType::Null, true);
@@ -142,7 +149,7 @@ fn look(
     own: Option<&ImageSet>,
     quarantine: Option<&io::Quarantine>,
 ) -> Result<(), Error> {
-    let needs_images = own.is_some() || quality.issues.is_some();
+    let needs_images = own.is_some() || args.quality.issues || args.quality.label_report.is_some();
     if needs_images || reader.schema().column_with_name(&args.image).is_some() {
         let own = own.map(|own| Box::new(own.clone()) as Box<dyn Observer>);
         let shape = args.shape.or(quality.shape());
@@ -181,6 +188,7 @@ fn watch(
         .with_image(&args.image)
         .with_shape(shape)
         .with_ragged(args.ragged)
+        .with_features(args.features.clone())
         .with_max_invalid(args.quality.max_invalid.unwrap_or_default());
     let featurizer = Featurizer::new(engine, spec);
     let mut options = StreamOptions::default().with_origins(reader.origins()).with_warnings(reader.warnings());

@@ -84,6 +84,8 @@ fn run(args: &Args, options: &io::WriteOptions, late_members: io::LateMembers) -
     let quarantine = args.quarantine.as_ref().map(io::Quarantine::create).transpose()?;
     let report_file = args.report.as_ref().map(io::OutputFile::create).transpose()?;
     let mut quality = Quality::new(&args.quality, quarantine.as_ref(), &args.image)?;
+    let drawn = ["10,000 drawn digits".into()];
+    quality.describe(if args.inputs.is_empty() { &drawn } else { &args.inputs }, details(args));
     let (stream, progress) = open(args, late_members, quarantine.as_ref(), &quality)?;
     let report = stream.report_handle();
     let bar = if args.quiet { ProgressBar::hidden() } else { bar(progress.as_ref().and_then(|p| p.bytes_total())) };
@@ -211,6 +213,20 @@ fn open(
 fn observers(args: &Args, quality: &Quality) -> Vec<Box<dyn Observer>> {
     let hashes = args.hashes.then(|| Box::<HashColumns>::default() as Box<dyn Observer>);
     hashes.into_iter().chain(quality.observers()).collect()
+}
+
+/// What a page on the quality of the data says of the run.
+fn details(args: &Args) -> Vec<(&'static str, String)> {
+    let some = |name, value: Option<String>| value.filter(|value| !value.is_empty()).map(|value| (name, value));
+    [
+        some("Features", Some(args.features.to_string())),
+        some("Stages", Some(args.stages().to_string())),
+        some("Rows read", args.limit.map(|rows| format!("the first {rows}"))),
+        some("Rows read", args.sample.map(|rows| format!("{rows} at random, seed {}", args.seed))),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
 }
 
 fn bar(bytes: Option<u64>) -> ProgressBar {

@@ -3,19 +3,22 @@
 use std::fs;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
 use clap::{ArgGroup, Args};
 use pixelfeat::quality::{
-    CheckReport, Checker, Checks, Contract, DriftOptions, DriftWatch, Issue, IssueOptions, IssueWatch, MaxDrift,
-    Profile, Profiler, Severity,
+    CheckReport, Checker, Checks, Contract, DriftOptions, DriftWatch, Issue, IssueOptions, IssueWatch, LabelWatch,
+    MaxDrift, Profile, Profiler, QualityReport, Severity,
 };
 use pixelfeat::{Error, ImageShape, MaxInvalid, Observer, io};
 
 /// The options that find something for `--check-report` to tell.
 pub const FOUND: &str = "found";
+/// Those that look for issues of images.
+const LOOKED: &str = "looked";
 
 #[derive(Args)]
-#[command(next_help_heading = "Quality", group = ArgGroup::new(FOUND).multiple(true))]
+#[command(next_help_heading = "Quality", groups = [ArgGroup::new(FOUND).multiple(true), ArgGroup::new(LOOKED).multiple(true)])]
 pub struct QualityArgs {
     /// How many rows may be without features, as 10 or 1% [default: all but one]
     ///
@@ -27,7 +30,7 @@ pub struct QualityArgs {
     profile: Option<PathBuf>,
     /// The column of the labels
     ///
-    /// The profile tells the sizes and means of its classes. --mixup and --cutmix mix it [default for these: label].
+    /// The profile tells the sizes and means of its classes, and --label-report how noisy it is. --mixup and --cutmix mix it [default for these: label].
     #[arg(long, value_name = "COLUMN", hide_short_help = true)]
     pub label: Option<String>,
     /// Hold the rows to the checks in this file, as JSON
@@ -45,12 +48,12 @@ pub struct QualityArgs {
     /// The issues are dark, light, low_information, blurry, odd_aspect_ratio, odd_size, exact_duplicate and near_duplicate. They
     /// are told at the end with the first rows, as warnings. featurize adds a column of lists of their names. Of several images
     /// that are the same, or nearly so, the first has no issue. Odd sizes show only at the end, so the column has none.
-    #[arg(long, group = FOUND, hide_short_help = true)]
+    #[arg(long, groups = [FOUND, LOOKED], hide_short_help = true)]
     pub issues: bool,
     /// The score below which an image has an issue, as dark=0.2; for odd_size a factor
     ///
     /// May be repeated. By default dark=0.32, light=0.05, low_information=0.3, blurry=0.29, odd_aspect_ratio=0.35, odd_size=3.
-    #[arg(long, value_name = "ISSUE=N", value_parser = issue_threshold, requires = "issues", hide_short_help = true)]
+    #[arg(long, value_name = "ISSUE=N", value_parser = issue_threshold, requires = LOOKED, hide_short_help = true)]
     issue_threshold: Vec<(Issue, f64)>,
     /// Write what the checks, the contract and --issues found to this file
     ///
@@ -73,10 +76,25 @@ pub struct QualityArgs {
     /// May be repeated.
     #[arg(long, value_name = "COLUMN=N", value_parser = threshold, requires = "reference", hide_short_help = true)]
     drift_threshold: Vec<(String, f64)>,
+    /// Estimate how many labels are wrong, and write that and the most suspicious rows to this file, as JSON
+    ///
+    /// A logistic regression learns from four fifths of the rows and judges the others, five times; then as cleanlab does. Of more
+    /// than 20,000 rows it takes so many at random. The end of the run tells the five most suspicious rows.
+    #[arg(long, value_name = "FILE", requires = "label", hide_short_help = true)]
+    pub label_report: Option<PathBuf>,
     /// Write how far each column is from --reference to this file, as JSON
     #[arg(long, value_name = "FILE", requires = "reference", hide_short_help = true)]
     drift_report: Option<PathBuf>,
+    /// Write what is known of the quality of the data to this file, as one HTML page with pictures
+    ///
+    /// It tells of completeness, consistency, accuracy, freshness, representativeness and uniqueness what was measured and how. It
+    /// makes a profile and looks for issues on its own, and has more to tell with --label, --reference, and --check or --contract.
+    #[arg(long, value_name = "FILE", group = LOOKED, hide_short_help = true)]
+    quality_report: Option<PathBuf>,
 }
+
+/// So many images of each issue are shown in the page.
+const PICTURES: usize = 24;
 
 impl QualityArgs {
     /// The files that are written, by their options.
@@ -84,7 +102,9 @@ impl QualityArgs {
         [
             ("--profile", self.profile.as_ref()),
             ("--check-report", self.check_report.as_ref()),
+            ("--label-report", self.label_report.as_ref()),
             ("--drift-report", self.drift_report.as_ref()),
+            ("--quality-report", self.quality_report.as_ref()),
         ]
         .into_iter()
     }
@@ -106,16 +126,23 @@ fn issue_threshold(text: &str) -> Result<(Issue, f64), String> {
 /// What the options ask for, while a run goes on.
 pub struct Quality<'a> {
     args: &'a QualityArgs,
-    pub issues: Option<IssueWatch>,
+    /// Those of --issues, or those that the page alone needs.
+    issues: Option<IssueWatch>,
     pub profiler: Option<Profiler>,
     pub checker: Option<Checker>,
     pub drift: Option<DriftWatch>,
+    pub labels: Option<LabelWatch>,
     contract: Option<Contract>,
     /// What was found in other data sets.
     pub leaks: Option<CheckReport>,
     profile: Option<io::OutputFile>,
     check_report: Option<io::OutputFile>,
+    label_report: Option<io::OutputFile>,
     drift_report: Option<io::OutputFile>,
+    page: Option<io::OutputFile>,
+    /// What the page calls the data, and what it says at its top beside the options here.
+    data: String,
+    details: Vec<(&'static str, String)>,
 }
 
 impl<'a> Quality<'a> {
@@ -129,8 +156,10 @@ impl<'a> Quality<'a> {
             None => checks,
         };
         let reference = args.reference.as_deref().map(profile_of).transpose()?;
-        let needs_profile =
-            args.profile.is_some() || reference.is_some() || checks.as_ref().is_some_and(Checks::need_profile);
+        let needs_profile = args.profile.is_some()
+            || args.quality_report.is_some()
+            || reference.is_some()
+            || checks.as_ref().is_some_and(Checks::need_profile);
         let profiler = needs_profile.then(|| Profiler::new(args.label.as_deref()));
         let checker = checks.map(|checks| Checker::with_profiler(checks, profiler.clone().unwrap_or_default()));
         let quarantine = quarantine.filter(|_| args.quarantine_failed);
@@ -146,13 +175,45 @@ impl<'a> Quality<'a> {
         let drift = reference.map(|reference| DriftWatch::new(profile, reference, options));
         let set = |options: IssueOptions, &(issue, value): &(Issue, f64)| options.with_threshold(issue, value);
         let options = args.issue_threshold.iter().try_fold(IssueOptions::default(), set)?;
-        let issues = args.issues.then(|| match &profiler {
-            Some(profiler) => IssueWatch::new(options).with_profiler(profiler.clone()),
-            None => IssueWatch::new(options),
+        let issues = (args.issues || args.quality_report.is_some()).then(|| {
+            let watch = IssueWatch::new(options);
+            let watch = if args.quality_report.is_some() { watch.with_pictures(PICTURES) } else { watch };
+            match &profiler {
+                // What the page alone needs shows nowhere else.
+                _ if !args.issues => watch.without_column(),
+                Some(profiler) => watch.with_profiler(profiler.clone()),
+                None => watch,
+            }
         });
-        let (profile, check_report) = (create(&args.profile)?, create(&args.check_report)?);
-        let drift_report = create(&args.drift_report)?;
-        Ok(Self { args, issues, profiler, checker, drift, contract, leaks: None, profile, check_report, drift_report })
+        let judges_labels = args.label_report.is_some() || args.quality_report.is_some();
+        let labels = args.label.as_ref().filter(|_| judges_labels).map(LabelWatch::new);
+        Ok(Self {
+            args,
+            issues,
+            profiler,
+            checker,
+            drift,
+            labels,
+            contract,
+            leaks: None,
+            profile: create(&args.profile)?,
+            check_report: create(&args.check_report)?,
+            label_report: create(&args.label_report)?,
+            drift_report: create(&args.drift_report)?,
+            page: create(&args.quality_report)?,
+            data: String::new(),
+            details: Vec::new(),
+        })
+    }
+
+    /// Says for the page which files are read, and what else is of interest.
+    pub fn describe(&mut self, inputs: &[PathBuf], details: Vec<(&'static str, String)>) {
+        const NAMED: usize = 3;
+        let mut names: Vec<String> = inputs.iter().take(NAMED).map(|path| path.display().to_string()).collect();
+        if inputs.len() > NAMED {
+            names.push(format!("{} more", inputs.len() - NAMED));
+        }
+        (self.data, self.details) = (names.join(", "), details);
     }
 
     /// The shape that the contract gives the images.
@@ -166,7 +227,8 @@ impl<'a> Quality<'a> {
         let profiler = self.profiler.iter().map(|profiler| Box::new(profiler.clone()) as Box<dyn Observer>);
         let checker = self.checker.iter().map(|checker| Box::new(checker.clone()) as Box<dyn Observer>);
         let drift = self.drift.iter().map(|drift| Box::new(drift.clone()) as Box<dyn Observer>);
-        issues.chain(profiler).chain(checker).chain(drift).collect()
+        let labels = self.labels.iter().map(|labels| Box::new(labels.clone()) as Box<dyn Observer>);
+        issues.chain(profiler).chain(labels).chain(checker).chain(drift).collect()
     }
 
     /// Completes the files of a run that has come to its end.
@@ -183,6 +245,13 @@ impl<'a> Quality<'a> {
         {
             write(file, path, &format!("{:#}", drift.report()?.to_json()))?;
         }
+        let (labels, file) = (&self.labels, self.label_report.take());
+        if let (Some(labels), Some(file), Some(path)) = (labels, file, &self.args.label_report) {
+            write(file, path, &format!("{:#}", labels.report()?.to_json()))?;
+        }
+        if let (Some(file), Some(path)) = (self.page.take(), &self.args.quality_report) {
+            write(file, path, &self.page()?.to_html())?;
+        }
         let (Some(report), Some(file), Some(path)) = (self.report(), self.check_report.take(), &self.args.check_report)
         else {
             return Ok(());
@@ -198,14 +267,55 @@ impl<'a> Quality<'a> {
     /// What checks found: those of the user, the issues of images, and the images of other data sets.
     pub fn report(&self) -> Option<CheckReport> {
         let checks = self.checker.as_ref().map(Checker::report);
-        let issues = self.issues.as_ref().map(IssueWatch::report);
+        let issues = self.issues.as_ref().filter(|_| self.args.issues).map(IssueWatch::report);
         checks.into_iter().chain(issues).chain(self.leaks.clone()).reduce(|mut all, more| {
             all.results.extend(more.results);
             all
         })
     }
 
-    /// What checks and drift found, for people.
+    /// All that is known, for the page.
+    fn page(&self) -> Result<QualityReport, Error> {
+        let profile = self.profiler.as_ref().map(Profiler::profile).unwrap_or_default();
+        // A table has no features to judge labels by.
+        let has_images = profile.images().is_some();
+        let mut page = QualityReport::new(&self.data, profile).with_time(SystemTime::now());
+        let path = |path: &Option<PathBuf>| path.as_ref().map(|path| path.display().to_string());
+        let given = [
+            ("Reference", path(&self.args.reference)),
+            ("Checks", path(&self.args.check)),
+            ("Contract", self.args.contract.clone()),
+            ("Labels", self.args.label.clone()),
+        ];
+        let thresholds = self.args.issue_threshold.iter().map(|(issue, value)| format!("{issue}={value}"));
+        let thresholds = Some(thresholds.collect::<Vec<_>>().join(", ")).filter(|text| !text.is_empty());
+        let given = given.into_iter().chain([("Issue thresholds", thresholds)]);
+        let given = given.filter_map(|(name, value)| Some((name, value?)));
+        for (name, value) in self.details.iter().cloned().chain(given) {
+            page = page.with_detail(name, value);
+        }
+        if let Some(checker) = &self.checker {
+            page = page.with_checks(checker.report());
+        }
+        if let Some(contract) = &self.contract {
+            page = page.with_not_enforced(contract.not_enforced());
+        }
+        if let Some(issues) = &self.issues {
+            page = page.with_issues(issues);
+        }
+        if let Some(labels) = self.labels.as_ref().filter(|_| has_images) {
+            page = page.with_labels(labels.report()?);
+        }
+        if let Some(leaks) = &self.leaks {
+            page = page.with_leaks(leaks.clone());
+        }
+        if let Some(drift) = &self.drift {
+            page = page.with_drift(drift.report()?, drift.reference().clone());
+        }
+        Ok(page)
+    }
+
+    /// What was found, for people.
     pub fn told(&self) -> Result<Option<String>, Error> {
         let checks = self.report().map(|report| {
             let is_fine = [Severity::Warning, Severity::Error].iter().all(|of| report.failed(*of).next().is_none());
@@ -214,7 +324,9 @@ impl<'a> Quality<'a> {
         let drift = self.drift.as_ref().map(|drift| drift.report().map(|report| report.to_string())).transpose()?;
         let skipped = self.contract.iter().flat_map(|contract| contract.not_enforced());
         let skipped = skipped.map(|what| format!("the contract's {what} is not enforced"));
-        let told: Vec<String> = checks.into_iter().chain(skipped).chain(drift).collect();
+        let labels = self.labels.as_ref().filter(|_| self.args.label_report.is_some());
+        let labels = labels.map(|labels| labels.report().map(|report| report.to_string())).transpose()?;
+        let told: Vec<String> = checks.into_iter().chain(skipped).chain(drift).chain(labels).collect();
         Ok((!told.is_empty()).then(|| told.join("\n")))
     }
 }

@@ -94,3 +94,30 @@ pub(crate) fn grouped(number: u64) -> String {
     }
     text
 }
+
+/// Text for XML 1.0 and HTML, also between double quotes. XML has no form for control characters.
+pub(crate) fn escaped(text: &str) -> String {
+    let mut safe = String::new();
+    for c in text.chars() {
+        match c {
+            '&' => safe.push_str("&amp;"),
+            '<' => safe.push_str("&lt;"),
+            '>' => safe.push_str("&gt;"),
+            '"' => safe.push_str("&quot;"),
+            '\n' | '\t' => safe.push(c),
+            c if c.is_control() || matches!(c, '\u{fffe}' | '\u{ffff}') => safe.push('\u{fffd}'),
+            c => safe.push(c),
+        }
+    }
+    safe
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn xml_holds_any_text() {
+        assert_eq!(escaped("<a href=\"x\">&\u{1}é"), "&lt;a href=&quot;x&quot;&gt;&amp;\u{fffd}é");
+    }
+}

@@ -1,9 +1,18 @@
 //! What is known of the rows of each class: how many there are, and the means of their features.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
+use arrow_array::cast::AsArray;
+use arrow_array::{Array, ArrayRef};
+use arrow_schema::DataType;
+use arrow_select::take::take;
+
+use super::cells::text;
+use super::column::plain_type;
 use super::exact::FloatSum;
 use crate::base::error::{Error, Result};
+use crate::run::observe::Observed;
 
 /// More classes than these are not told apart, and then nothing is known of any.
 pub(super) const CLASSES: usize = 1_000;
@@ -93,5 +102,46 @@ impl Class {
     /// The mean of one of the sums.
     pub fn mean(&self, at: usize) -> Option<f64> {
         self.sums.get(at).map(|sum| sum.value() / self.featurized as f64)
+    }
+}
+
+/// The values of a label column as text.
+pub(super) struct Labels<'a>(Cow<'a, ArrayRef>);
+
+impl<'a> Labels<'a> {
+    /// The column of this name in the input of a batch.
+    ///
+    /// # Errors
+    /// [`Error::NoSuchColumn`], and [`Error::UnsupportedColumn`] if it holds neither text nor integers nor booleans.
+    pub fn of(batch: &Observed<'a>, name: &str) -> Result<Self> {
+        let column = batch.input.column_by_name(name).ok_or_else(|| {
+            let names = batch.input.schema_ref().fields().iter().map(|field| field.name().clone());
+            Error::NoSuchColumn { column: name.to_owned(), available: names.filter(|of| of != batch.image).collect() }
+        })?;
+        match plain_type(column.data_type()) {
+            DataType::Boolean | DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View => {}
+            of if of.is_integer() => {}
+            _ => {
+                let why = "labels are text, integers or booleans".to_owned();
+                let data_type = column.data_type().clone();
+                return Err(Error::UnsupportedColumn { column: name.to_owned(), data_type, why });
+            }
+        }
+        Ok(Self(match column.as_any_dictionary_opt() {
+            Some(of) => Cow::Owned(take(of.values(), of.keys(), None).map_err(Error::from)?),
+            None => Cow::Borrowed(column),
+        }))
+    }
+
+    /// Calls `with` with the label of a row; `None` is a null.
+    pub fn with<R>(&self, row: usize, with: impl FnOnce(Option<&str>) -> R) -> R {
+        let column = &*self.0;
+        match column.data_type() {
+            _ if column.is_null(row) => with(None),
+            DataType::Utf8 => with(Some(column.as_string::<i32>().value(row))),
+            DataType::LargeUtf8 => with(Some(column.as_string::<i64>().value(row))),
+            DataType::Utf8View => with(Some(column.as_string_view().value(row))),
+            _ => with(text(column, row).as_deref()),
+        }
     }
 }

@@ -7,6 +7,7 @@ use rayon::prelude::*;
 use serde_json::json;
 
 use super::checks::{CheckReport, CheckResult, FailedRow, Severity, TOLD};
+use super::dimension::Dimension;
 use super::distinct::mixed;
 use super::gray::EightBit;
 use super::hashes::{each_image, fingerprint, phash};
@@ -320,6 +321,7 @@ fn compared(own: &Images, theirs: &Images, distance: u32, name: &str) -> CheckRe
             check,
             target: None,
             severity,
+            dimension: Dimension::Uniqueness,
             passed: unexpected == 0,
             observed: json!(unexpected),
             expected: format!("0 of {} images", grouped(images as u64)),

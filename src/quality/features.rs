@@ -8,7 +8,7 @@ use arrow_array::{Array, ArrayRef};
 use arrow_schema::{DataType, FieldRef};
 
 use crate::base::error::Result;
-use crate::features::FeatureLayout;
+use crate::features::{Block, FeatureLayout};
 use crate::run::observe::Observed;
 
 /// So many values of a feature list get a profile of their own each. Of longer lists each block gets one, such as `row_sums`.
@@ -43,6 +43,20 @@ pub(super) struct FeatureValues<'a> {
     /// For each row of lists of different lengths: where its list begins, and the layout of its blocks.
     ragged: Vec<Option<(usize, usize)>>,
     layouts: Vec<Vec<Range<usize>>>,
+    /// That of the most common shape.
+    usual: Vec<Range<usize>>,
+}
+
+/// Where each block is in a list.
+fn list_ranges(layout: &FeatureLayout) -> Vec<Range<usize>> {
+    let mut start = 0;
+    let blocks = layout.blocks().into_iter().filter(|block| !block.is_column);
+    let range = |block: Block| {
+        let range = start..start + block.range.len();
+        start = range.end;
+        range
+    };
+    blocks.map(range).collect()
 }
 
 impl<'a> FeatureValues<'a> {
@@ -55,6 +69,7 @@ impl<'a> FeatureValues<'a> {
             stride: 0,
             ragged: Vec::new(),
             layouts: Vec::new(),
+            usual: Vec::new(),
         };
         let singles = batch.layout.columns().count();
         for (at, (column, field)) in columns.iter().zip(fields).enumerate() {
@@ -109,23 +124,14 @@ impl<'a> FeatureValues<'a> {
     fn lay_out_ragged(&mut self, batch: &Observed<'_>) -> Result<()> {
         for (number, (rows, images)) in batch.images().into_iter().enumerate() {
             let layout = batch.layout.set().layout(images.shape(), batch.layout.scale())?;
-            let mut start = 0;
-            let blocks = layout.blocks().into_iter().filter(|block| !block.is_column);
-            self.layouts.push(
-                blocks
-                    .map(|block| {
-                        let range = start..start + block.range.len();
-                        start = range.end;
-                        range
-                    })
-                    .collect(),
-            );
+            self.layouts.push(list_ranges(&layout));
             for &row in rows.unwrap_or_default() {
                 if let Some(Some((_, layout))) = self.ragged.get_mut(row) {
                     *layout = number;
                 }
             }
         }
+        self.usual = list_ranges(batch.layout);
         let blocks = batch.layout.blocks().into_iter().filter(|block| !block.is_column).enumerate();
         self.units.extend(blocks.map(|(at, block)| Unit { name: block.name, from: Source::Block(at) }));
         Ok(())
@@ -153,4 +159,19 @@ impl<'a> FeatureValues<'a> {
             }
         }
     }
+    /// Whether the blocks of a row are as long as those of the most common shape.
+    pub fn is_usual(&self, row: usize) -> bool {
+        self.ragged.get(row).copied().flatten().is_none_or(|(_, layout)| self.layouts.get(layout) == Some(&self.usual))
+    }
+
+    /// Appends all values of a row.
+    pub fn row(&self, row: usize, to: &mut Vec<f32>) {
+        self.units.iter().for_each(|unit| self.each(unit, &[row], |value| to.push(value)));
+    }
+}
+
+/// The rows with features.
+pub(super) fn valid_rows(batch: &Observed<'_>) -> Vec<usize> {
+    let mut defects = batch.defects.iter().map(|defect| defect.row).peekable();
+    (0..batch.input.num_rows()).filter(|row| defects.next_if_eq(row).is_none()).collect()
 }

@@ -129,15 +129,25 @@ pub(super) fn each_image<T: Send, W: Default>(
     batch: &Observed<'_>,
     compute: impl Fn(&mut W, ImageShape, PixelSlice<'_>) -> T + Sync,
 ) -> Vec<Option<T>> {
+    some_images(batch, |_| true, compute)
+}
+
+/// As [`each_image`], of the images of some rows alone.
+pub(super) fn some_images<T: Send, W: Default>(
+    batch: &Observed<'_>,
+    is_wanted: impl Fn(usize) -> bool,
+    compute: impl Fn(&mut W, ImageShape, PixelSlice<'_>) -> T + Sync,
+) -> Vec<Option<T>> {
     let mut found: Vec<Option<T>> = (0..batch.input.num_rows()).map(|_| None).collect();
     for (rows, images) in batch.images() {
         let (shape, pixels) = (images.shape(), images.pixels().as_slice());
         let image = |place: usize| pixels.range(place * shape.values()..(place + 1) * shape.values());
-        let places: Vec<(usize, usize)> = valid_places(images).collect();
+        let places = valid_places(images).map(|(row, place)| (rows.map_or(row, |rows| rows[row]), place));
+        let places: Vec<(usize, usize)> = places.filter(|(row, _)| is_wanted(*row)).collect();
         let computed: Vec<T> =
             places.par_iter().map_init(W::default, |work, &(_, place)| compute(work, shape, image(place))).collect();
         for ((row, _), computed) in places.into_iter().zip(computed) {
-            found[rows.map_or(row, |rows| rows[row])] = Some(computed);
+            found[row] = Some(computed);
         }
     }
     found

@@ -1,5 +1,6 @@
 //! What can be wrong with an image, from when on it is, and how many images have it.
 
+use super::dimension::Dimension;
 use crate::base::error::{Error, Result};
 use crate::base::shape::ImageShape;
 use crate::base::text::names;
@@ -37,6 +38,16 @@ names!("issue", Issue {
     "exact_duplicate" => ExactDuplicate,
     "near_duplicate" => NearDuplicate,
 });
+
+impl Issue {
+    /// What it says of the data.
+    pub fn dimension(self) -> Dimension {
+        match self {
+            Issue::ExactDuplicate | Issue::NearDuplicate => Dimension::Uniqueness,
+            _ => Dimension::Accuracy,
+        }
+    }
+}
 
 /// Issues that an image has on its own.
 pub(super) const SINGLE: usize = 5;

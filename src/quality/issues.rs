@@ -13,6 +13,7 @@ use super::duplicates::{Firsts, NO_HASH, Print, Prints, by_content, by_phash};
 use super::gray::EightBit;
 use super::hashes::each_image;
 use super::issue::{Issue, IssueCounts, IssueOptions, SINGLE, size, usual_sizes};
+use super::pictures::{Flagged, Gallery};
 use super::profile::Profiler;
 use super::scores::{ImageScores, Work};
 use crate::base::error::Result;
@@ -42,6 +43,7 @@ pub struct IssueWatch {
     options: IssueOptions,
     state: Arc<Mutex<State>>,
     profiler: Option<Profiler>,
+    has_column: bool,
 }
 
 #[derive(Debug, Default)]
@@ -61,6 +63,9 @@ struct State {
     origins: RowOrigins,
     /// The issues of the last batch, a bit for each.
     last: Vec<Option<u16>>,
+    /// The number of the first row of the batch.
+    first_row: u64,
+    gallery: Option<Gallery>,
 }
 
 /// The images with one issue.
@@ -71,7 +76,12 @@ struct Found {
 }
 
 impl State {
-    fn note(&mut self, issue: Issue, row: u64, value: impl FnOnce(&Self) -> String) {
+    /// Counts a row with an issue. `first` is the row that it repeats.
+    fn note(&mut self, issue: Issue, row: u64, first: Option<u64>, value: impl Fn(&Self) -> String) {
+        if let Some(mut gallery) = self.gallery.take() {
+            gallery.flag((row - self.first_row) as usize, issue, || Flagged { row, value: value(self), first });
+            self.gallery = Some(gallery);
+        }
         let told = (self.found[issue as usize].rows.len() < TOLD).then(|| self.failed(row, value(self)));
         let found = &mut self.found[issue as usize];
         found.images += 1;
@@ -88,7 +98,7 @@ impl State {
         let mut flags = 0;
         for ((_, issue), score) in Issue::NAMES.iter().zip(scores.all()) {
             if score < options.threshold(*issue) {
-                self.note(*issue, row, |_| format!("{score:.4}"));
+                self.note(*issue, row, None, |_| format!("{score:.4}"));
                 flags |= 1 << *issue as u16;
             }
         }
@@ -113,8 +123,9 @@ impl State {
             (None, Some(first)) => (Issue::NearDuplicate, first),
             (None, None) => return Ok(0),
         };
-        self.note(issue, row, |state| {
-            let (file, row) = state.origins.locate(state.prints.row(first));
+        let first = self.prints.row(first);
+        self.note(issue, row, Some(first), |state| {
+            let (file, row) = state.origins.locate(first);
             let how = if issue == Issue::ExactDuplicate { "the same as" } else { "near" };
             format!("{how} {}row {row}", file.map(|file| format!("{file}: ")).unwrap_or_default())
         });
@@ -159,7 +170,7 @@ impl State {
 impl IssueWatch {
     /// Watches with these thresholds.
     pub fn new(options: IssueOptions) -> Self {
-        Self { options, state: Arc::default(), profiler: None }
+        Self { options, state: Arc::default(), profiler: None, has_column: true }
     }
 
     /// Counts the issues in the profile of a profiler that watches the same run. A profile can be merged with others of the same
@@ -167,6 +178,27 @@ impl IssueWatch {
     #[must_use]
     pub fn with_profiler(self, profiler: Profiler) -> Self {
         Self { profiler: Some(profiler), ..self }
+    }
+
+    /// Adds no column to the output.
+    #[must_use]
+    pub fn without_column(self) -> Self {
+        Self { has_column: false, ..self }
+    }
+
+    /// Keeps small copies of the first images with each issue, so many of each, for a [`QualityReport`](super::QualityReport). Their
+    /// longest side has at most 96 pixels. Up to 32 MB of small copies of the first images are kept as well, for those that later
+    /// ones repeat and for rows whose labels are suspicious.
+    #[must_use]
+    pub fn with_pictures(self, of_each: usize) -> Self {
+        self.lock().gallery = Some(Gallery::new(of_each));
+        self
+    }
+
+    /// What was kept of images, and where their rows are.
+    pub(super) fn gallery(&self) -> (Gallery, RowOrigins) {
+        let state = self.lock();
+        (state.gallery.clone().unwrap_or_default(), state.origins.clone())
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -200,6 +232,7 @@ impl IssueWatch {
                 check,
                 target: Some("image".to_owned()),
                 severity: Severity::Warning,
+                dimension: issue.dimension(),
                 passed: found.images == 0,
                 observed: json!(found.images),
                 expected,
@@ -215,8 +248,11 @@ impl IssueWatch {
 
 impl Observer for IssueWatch {
     fn fields(&self) -> Vec<Field> {
-        let item = Field::new_list_field(DataType::Utf8, true);
-        vec![Field::new("issues", DataType::List(Arc::new(item)), true)]
+        let field = || {
+            let item = Field::new_list_field(DataType::Utf8, true);
+            Field::new("issues", DataType::List(Arc::new(item)), true)
+        };
+        self.has_column.then(field).into_iter().collect()
     }
 
     fn observe(&mut self, batch: &Observed<'_>) -> Result<()> {
@@ -231,17 +267,27 @@ impl Observer for IssueWatch {
         state.origins = batch.origins.clone();
         state.rows += looked.len() as u64;
         state.last.clear();
+        state.first_row = batch.first_row;
+        if let Some(gallery) = &mut state.gallery {
+            gallery.begin_batch(looked.len());
+        }
         for (row, looked) in (batch.first_row..).zip(looked) {
             let Some((shape, scores, print)) = looked else {
                 state.last.push(None);
                 continue;
             };
             state.images += 1;
+            if let Some(gallery) = &mut state.gallery {
+                gallery.see((row - batch.first_row) as usize, shape);
+            }
             state.note_shape(row, shape);
             let flags = state.note_scores(&self.options, row, &scores);
             counts.counts.iter_mut().enumerate().for_each(|(at, count)| *count += u64::from(flags >> at & 1));
             let flags = flags | state.note_duplicates(&self.options, row, print)?;
             state.last.push(Some(flags));
+        }
+        if let Some(gallery) = &mut state.gallery {
+            gallery.end_batch(batch);
         }
         if let Some(profiler) = &self.profiler {
             profiler.add_issues(batch.pixel_type, counts)?;
@@ -250,6 +296,9 @@ impl Observer for IssueWatch {
     }
 
     fn columns(&mut self, _: &Observed<'_>) -> Result<Vec<ArrayRef>> {
+        if !self.has_column {
+            return Ok(Vec::new());
+        }
         let mut lists = ListBuilder::new(StringBuilder::new());
         for flags in &self.lock().last {
             for (name, issue) in Issue::NAMES {

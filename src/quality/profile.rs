@@ -3,14 +3,13 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use arrow_array::cast::AsArray;
-use arrow_array::{Array, ArrayRef, RecordBatch};
-use arrow_schema::{DataType, Schema};
+use arrow_array::RecordBatch;
+use arrow_schema::Schema;
 use rayon::prelude::*;
 
-use super::classes::Classes;
-use super::column::{ColumnProfile, Values, plain_type};
-use super::features::{FeatureValues, Unit};
+use super::classes::{Classes, Labels};
+use super::column::{ColumnProfile, Values};
+use super::features::{FeatureValues, Unit, valid_rows};
 use super::images::{ImageProfile, MEASURES};
 use super::issue::IssueCounts;
 use crate::base::error::{Error, Result};
@@ -132,7 +131,7 @@ impl Profile {
         }
         let from = output.num_columns() - batch.feature_columns;
         let features = FeatureValues::of(batch, &output.columns()[from..], &output.schema_ref().fields()[from..])?;
-        let valid: Vec<usize> = valid_rows(input.num_rows(), batch);
+        let valid = valid_rows(batch);
         if self.features.is_empty() {
             let new = |unit: &Unit| ColumnProfile::of_numbers(&unit.name, "Float32");
             self.features = features.units.iter().map(new).collect();
@@ -153,12 +152,8 @@ impl Profile {
             }
         }
         if let Some(label) = label {
-            let column = input.column_by_name(label).ok_or_else(|| Error::NoSuchColumn {
-                column: label.to_owned(),
-                available: columns.iter().map(|&at| input.schema_ref().field(at).name().clone()).collect(),
-            })?;
             let classes = self.classes.get_or_insert_with(|| Classes::new(label));
-            let names = Labels::of(column, label)?;
+            let names = Labels::of(batch, label)?;
             let mut values = Vec::new();
             let mut valid = valid.iter().copied().peekable();
             for (row, measured) in measures.iter().enumerate() {
@@ -167,9 +162,9 @@ impl Profile {
                 values.push(measured[0] as f32);
                 // Means of lists of different lengths mean nothing.
                 if is_valid && !features.is_by_block {
-                    features.units.iter().for_each(|unit| features.each(unit, &[row], |value| values.push(value)));
+                    features.row(row, &mut values);
                 }
-                names.with(row, |name| classes.add(name, is_valid.then_some(&values[..])));
+                names.with(row, |name| classes.add(name.unwrap_or_default(), is_valid.then_some(&values[..])));
             }
         }
         Ok(measures)
@@ -214,50 +209,6 @@ impl Profile {
 
 fn of_field(schema: &Schema, at: usize) -> ColumnProfile {
     ColumnProfile::new(schema.field(at).name(), schema.field(at).data_type())
-}
-
-/// The rows with features.
-fn valid_rows(rows: usize, batch: &Observed<'_>) -> Vec<usize> {
-    let mut defects = batch.defects.iter().map(|defect| defect.row).peekable();
-    (0..rows).filter(|row| defects.next_if_eq(row).is_none()).collect()
-}
-
-/// The values of a label column as text.
-enum Labels<'a> {
-    Text(&'a ArrayRef),
-    Numbers(ArrayRef),
-}
-
-impl<'a> Labels<'a> {
-    fn of(column: &'a ArrayRef, name: &str) -> Result<Self> {
-        let refuse = || Error::UnsupportedColumn {
-            column: name.to_owned(),
-            data_type: column.data_type().clone(),
-            why: "labels are text, integers or booleans".to_owned(),
-        };
-        match plain_type(column.data_type()) {
-            DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View if column.as_any_dictionary_opt().is_none() => {
-                Ok(Self::Text(column))
-            }
-            of if of.is_integer() || matches!(of, DataType::Boolean | DataType::Utf8 | DataType::LargeUtf8) => {
-                Ok(Self::Numbers(column.clone()))
-            }
-            _ => Err(refuse()),
-        }
-    }
-
-    /// Calls `take` with the label of a row; that of a null is empty.
-    fn with(&self, row: usize, take: impl FnOnce(&str)) {
-        match self {
-            Self::Text(column) if column.is_null(row) => take(""),
-            Self::Text(column) => match column.data_type() {
-                DataType::Utf8 => take(column.as_string::<i32>().value(row)),
-                DataType::LargeUtf8 => take(column.as_string::<i64>().value(row)),
-                _ => take(column.as_string_view().value(row)),
-            },
-            Self::Numbers(column) => take(&super::cells::text(column, row).unwrap_or_default()),
-        }
-    }
 }
 
 /// Makes a profile of a run while it runs. Clones share it.

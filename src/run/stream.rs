@@ -309,7 +309,8 @@ impl Computing {
         }
         let judged = self.gate.finish(&self.report.get(), self.plan.original_shape());
         let observers = &mut self.options.observers;
-        if let Err(error) = judged.and_then(|()| observers.iter_mut().try_for_each(|observer| observer.finish())) {
+        let finish = || observers.iter_mut().try_for_each(|observer| observer.finish());
+        if let Err(error) = judged.and_then(|()| self.engine.install(finish)) {
             // As above.
             let _ = out.send(Err(error));
         }

@@ -3,7 +3,6 @@
 
 #[path = "../../inspect/canvas.rs"]
 mod canvas;
-mod model;
 mod numpy;
 mod picture;
 mod rows;
@@ -12,9 +11,9 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Parser;
-use model::Model;
 use picture::Miss;
 use pixelfeat::io;
+use pixelfeat::quality::LogisticRegression;
 use rows::{Rows, Source};
 
 /// Train a multinomial logistic regression on a features file; print its accuracy, the recall of each class and the
@@ -80,14 +79,11 @@ fn run(args: &Args) -> Result<(), Box<dyn std::error::Error>> {
             Some(other) => ((0..rows.len()).collect(), (0..other.len()).collect()),
             None => numpy::split(seed, rows.len()),
         };
-        let (mut train, mut test) = (rows.take(&train_rows, &classes), tested.take(&test_rows, &classes));
-        let (mean, deviation) = train.mean_and_deviation();
-        train.standardise(&mean, &deviation);
-        test.standardise(&mean, &deviation);
-        let model = Model::fit(&train, classes.len(), args.alpha);
+        let test = tested.take(&test_rows, &classes)?;
+        let model = LogisticRegression::fit(rows.take(&train_rows, &classes)?, args.alpha)?;
         let mut right = 0;
-        for ((features, &actual), &row) in test.rows().zip(&test.classes).zip(&test_rows) {
-            let probabilities = model.probabilities(features);
+        for ((features, &actual), &row) in test.rows().zip(test.labels()).zip(&test_rows) {
+            let probabilities = model.probabilities(features)?;
             let predicted =
                 (0..classes.len()).fold(0, |best, c| if probabilities[c] > probabilities[best] { c } else { best });
             counts[actual][predicted] += 1;

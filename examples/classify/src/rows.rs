@@ -9,9 +9,8 @@ use arrow_array::{Array, RecordBatch, RecordBatchReader};
 use arrow_cast::display::{ArrayFormatter, FormatOptions};
 use arrow_schema::{ArrowError, DataType, Schema};
 use pixelfeat::features::FEATURE_NAMES_KEY;
+use pixelfeat::quality::LabelledRows;
 use pixelfeat::{Error, ImageBatch, ImageShape, PixelType, Pixels, io};
-
-use crate::model::Labelled;
 
 /// Where the rows of a file are from.
 pub struct Source<'a> {
@@ -99,10 +98,10 @@ impl Rows {
     }
 
     /// Some of the rows, their labels as places in `classes`.
-    pub fn take(&self, rows: &[usize], classes: &[String]) -> Labelled {
+    pub fn take(&self, rows: &[usize], classes: &[String]) -> Result<LabelledRows, Error> {
         let class = |row: &usize| classes.iter().position(|class| *class == self.labels[*row]).unwrap_or(0);
         let features = rows.iter().flat_map(|&row| &self.features[row * self.width..][..self.width]).copied();
-        Labelled { width: self.width, features: features.collect(), classes: rows.iter().map(class).collect() }
+        LabelledRows::new(self.width, features.collect(), rows.iter().map(class).collect(), classes.len())
     }
 }
 

@@ -305,7 +305,7 @@ pub(in crate::quality) fn check(value: &Value) -> Result<Check, String> {
         Some(target) => format!("{target}: {word}"),
         None => word.to_owned(),
     });
-    Ok(Check { name, target, severity, rule, require })
+    Ok(Check { name, target, severity, dimension: None, rule, require })
 }
 
 fn rule(name: &str, members: &Members<'_>) -> Result<Rule, String> {

@@ -6,6 +6,8 @@ use serde_json::{Value, json};
 
 use super::rule::Severity;
 use crate::base::error::{Error, Result};
+use crate::base::text::escaped;
+use crate::quality::dimension::Dimension;
 
 /// A row that is not as expected.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -29,6 +31,8 @@ pub struct CheckResult {
     pub target: Option<String>,
     /// How bad it is if it fails.
     pub severity: Severity,
+    /// What it says of the data.
+    pub dimension: Dimension,
     /// Whether it holds.
     pub passed: bool,
     /// The number, values or names that were observed.
@@ -65,7 +69,7 @@ impl CheckResult {
         format!("{}: observed {observed}{expected}", self.check)
     }
 
-    fn word(&self) -> &'static str {
+    pub(in crate::quality) fn word(&self) -> &'static str {
         match (self.passed, self.severity) {
             (true, _) => "passed",
             (false, Severity::Warning) => "warning",
@@ -95,7 +99,7 @@ impl CheckReport {
         Err(Error::ChecksFailed { failed: failed.len(), message })
     }
 
-    /// As JSON: `success`, `checks`, `failed`, `warnings` and `results`. The results have the keys of Great Expectations where it
+    /// As JSON: `success`, `checks`, `failed`, `warnings` and `results`. The results have a `dimension`, and the keys of Great Expectations where it
     /// has one: `success`, `observed_value`, `element_count`, `missing_count`, `unexpected_count`, `unexpected_percent` (of the
     /// rows that are not null), `partial_unexpected_list`, `unexpected_index_list`.
     pub fn to_json(&self) -> Value {
@@ -107,6 +111,7 @@ impl CheckReport {
                 "check": of.check,
                 "target": of.target,
                 "severity": of.severity.to_string(),
+                "dimension": of.dimension.to_string(),
                 "success": of.passed,
                 "observed_value": of.observed,
                 "expected": of.expected,
@@ -187,32 +192,5 @@ impl fmt::Display for CheckReport {
         }
         let (failed, warnings) = (self.failed(Severity::Error).count(), self.failed(Severity::Warning).count());
         write!(f, "{} checks, {failed} failed, {warnings} warnings", self.results.len())
-    }
-}
-
-/// Text for XML 1.0, which has no form for control characters.
-fn escaped(text: &str) -> String {
-    let mut safe = String::new();
-    for c in text.chars() {
-        match c {
-            '&' => safe.push_str("&amp;"),
-            '<' => safe.push_str("&lt;"),
-            '>' => safe.push_str("&gt;"),
-            '"' => safe.push_str("&quot;"),
-            '\n' | '\t' => safe.push(c),
-            c if c.is_control() || matches!(c, '\u{fffe}' | '\u{ffff}') => safe.push('\u{fffd}'),
-            c => safe.push(c),
-        }
-    }
-    safe
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn xml_holds_any_text() {
-        assert_eq!(escaped("<a href=\"x\">&\u{1}é"), "&lt;a href=&quot;x&quot;&gt;&amp;\u{fffd}é");
     }
 }

@@ -6,6 +6,7 @@ use std::fmt;
 use arrow_schema::DataType;
 
 use crate::base::text::names;
+use crate::quality::dimension::Dimension;
 
 /// How bad it is if a check fails.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
@@ -30,6 +31,8 @@ pub struct Check {
     pub target: Option<String>,
     /// How bad it is if it fails.
     pub severity: Severity,
+    /// What it says of the data, where that is told; else its rule tells.
+    pub(in crate::quality) dimension: Option<Dimension>,
     pub(in crate::quality) rule: Rule,
     pub(in crate::quality) require: Require,
 }
@@ -53,6 +56,35 @@ pub(in crate::quality) enum Rule {
     Type(LogicalType),
     /// The type of the items of its lists, of the innermost if lists are nested.
     ItemType(LogicalType),
+}
+
+impl Check {
+    /// What it says of the data.
+    pub fn dimension(&self) -> Dimension {
+        self.dimension.unwrap_or_else(|| self.rule.dimension())
+    }
+}
+
+impl Rule {
+    fn dimension(&self) -> Dimension {
+        match self {
+            Rule::Row(RowRule::Null | RowRule::Missing(_)) | Rule::Present | Rule::Number(Statistic::Rows) => {
+                Dimension::Completeness
+            }
+            Rule::Duplicates(_) | Rule::Number(Statistic::Distinct | Statistic::DistinctShare) => Dimension::Uniqueness,
+            Rule::Number(Statistic::Newest | Statistic::Oldest) => Dimension::Freshness,
+            Rule::Number(Statistic::Mean | Statistic::Std | Statistic::Sum | Statistic::Quantile(_))
+            | Rule::Values(SetRule::Equal | SetRule::Contain | SetRule::MostCommonWithin, _) => {
+                Dimension::Representativeness
+            }
+            Rule::Row(_)
+            | Rule::Number(Statistic::Columns | Statistic::Min | Statistic::Max)
+            | Rule::Values(SetRule::Within, _)
+            | Rule::Columns(_)
+            | Rule::Type(_)
+            | Rule::ItemType(_) => Dimension::Consistency,
+        }
+    }
 }
 
 /// What makes a row unexpected.

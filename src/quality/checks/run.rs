@@ -276,6 +276,7 @@ fn result(check: &Check, counts: &RowCounts, profile: &Profile, columns: &Option
         check: check.name.clone(),
         target: check.target.clone(),
         severity: check.severity,
+        dimension: check.dimension(),
         passed: true,
         observed: Value::Null,
         expected: String::new(),

@@ -8,6 +8,7 @@ use crate::base::text::listed;
 use crate::quality::checks::Severity;
 use crate::quality::checks::parse::check;
 use crate::quality::checks::rule::{Bounds, Check, Condition, LogicalType, Require, RowRule, Rule, Statistic};
+use crate::quality::dimension::Dimension;
 
 /// What a contract says.
 #[derive(Default)]
@@ -311,6 +312,7 @@ impl Found {
             if let Some(name) = text("name")? {
                 check.name = name.to_owned();
             }
+            check.dimension = text("dimension")?.and_then(Dimension::of_standard);
             check.severity = match text("severity")? {
                 Some("info" | "warning" | "low" | "minor") => Severity::Warning,
                 Some(_) => Severity::Error,
@@ -368,6 +370,7 @@ impl Found {
             name: format!("{column}: {property} in seconds"),
             target: Some(column.to_owned()),
             severity: Severity::Error,
+            dimension: None,
             rule: Rule::Number(statistic),
             require: Require::Number(vec![condition]),
         });
@@ -397,7 +400,7 @@ fn expected(name: String, target: Option<&str>, rule: Rule) -> Check {
         Rule::Row(_) | Rule::Duplicates(_) => Require::Unexpected(vec![Condition::Be(0.0)], false),
         _ => Require::Holds,
     };
-    Check { name, target: target.map(str::to_owned), severity: Severity::Error, rule, require }
+    Check { name, target: target.map(str::to_owned), severity: Severity::Error, dimension: None, rule, require }
 }
 
 /// What a quality rule compares with.

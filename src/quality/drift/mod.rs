@@ -67,7 +67,7 @@ impl Profile {
 }
 
 /// All that is compared, as columns.
-fn all_columns(profile: &Profile) -> Vec<ColumnProfile> {
+pub(super) fn all_columns(profile: &Profile) -> Vec<ColumnProfile> {
     let mut all: Vec<ColumnProfile> = profile.columns.iter().chain(&profile.features).cloned().collect();
     let Some(images) = &profile.images else { return all };
     let numbers = |name: String, values: NumberValues| {
@@ -268,6 +268,11 @@ impl DriftWatch {
     /// Takes the profile of the run from a profiler, which must watch the same run.
     pub fn new(profiler: Profiler, reference: Profile, options: DriftOptions) -> Self {
         Self { profiler, reference, options }
+    }
+
+    /// The profile that the run is compared with.
+    pub fn reference(&self) -> &Profile {
+        &self.reference
     }
 
     /// How far the rows so far are from the reference.

@@ -1,0 +1,68 @@
+//! Whether each thing is there once.
+
+use super::super::QualityReport;
+use super::super::markup::Cell;
+use super::super::number::{count, part};
+use super::super::section::Section;
+use super::super::verdict::Verdict;
+use super::images::name;
+use crate::base::text::grouped;
+use crate::quality::column::ColumnProfile;
+use crate::quality::dimension::Dimension;
+
+/// Up to so many different values are counted one by one.
+const EXACT: u64 = 1_000;
+
+pub(super) fn section(report: &QualityReport) -> Section {
+    let mut section = Section::new(
+        Dimension::Uniqueness,
+        "Images are exact duplicates if shape, pixel type and all pixels are the same, and near ones if they have the same perceptual \
+         hash of 64 bits. The first of several is no duplicate. Different values are counted exactly up to 1,000 and estimated beyond, \
+         within some 1.6 %.",
+    );
+    match &report.issues {
+        Some(issues) if issues.report.results.iter().any(|found| found.elements > found.missing) => {
+            let all: Vec<_> = issues.all().filter(|(issue, _)| issue.dimension() == Dimension::Uniqueness).collect();
+            for (issue, found) in all.iter().filter(|(_, found)| found.unexpected > 0) {
+                let images = part(found.unexpected, found.elements - found.missing, "images");
+                section.judge(Verdict::Look, format!("{}s: {images}", name(*issue)));
+                issues.sheet(*issue, found, &mut section.body);
+            }
+            if all.iter().all(|(_, found)| found.unexpected == 0) {
+                section.judge(Verdict::Good, "no image repeats another one");
+            }
+        }
+        _ => section.body.note("Images were not compared: there are none, or no issues were looked for."),
+    }
+    match &report.leaks {
+        Some(leaks) => {
+            section.body.heading("Images of other data sets");
+            section.checks(Some(leaks));
+        }
+        None => section
+            .body
+            .note("No other data set was compared. check --against TEST finds images that are in TEST as well."),
+    }
+    section.checks(report.checks.as_ref());
+    let columns = report.profile.columns();
+    let row = |column: &ColumnProfile| {
+        let values = column.rows() - column.nulls();
+        let distinct = column.distinct_count()?;
+        let about = if distinct > EXACT { "about " } else { "" };
+        Some(vec![
+            Cell::text(column.name()),
+            Cell::Number(format!("{about}{}", grouped(distinct.min(values)))),
+            Cell::Share(distinct as f64 / values.max(1) as f64),
+        ])
+    };
+    let listed: Vec<Vec<Cell>> = columns.iter().filter_map(row).collect();
+    section.body.table("Different values", &["Column", "Different", "Share"], &listed);
+    if section.verdict() == Verdict::Open {
+        let columns = count(listed.len() as u64, "column", "columns");
+        section.judge(
+            Verdict::Open,
+            format!("different values were counted in {columns}, and nothing says which must be unique"),
+        );
+    }
+    section
+}
