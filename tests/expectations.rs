@@ -1,5 +1,5 @@
 //! Checks beside what Great Expectations says of the same tables.
-#![cfg(feature = "parquet")]
+#![cfg(all(feature = "json", feature = "parquet", feature = "ipc"))]
 
 use std::collections::BTreeSet;
 use std::fs;
