@@ -8,6 +8,7 @@ mod declared;
 mod distributions;
 mod docs;
 mod drift;
+mod expectations;
 mod files;
 mod floors;
 mod formats;

@@ -366,7 +366,7 @@ fn every_rule_finds_what_it_looks_for() {
             json!({"values": 4, "unexpected": [[12.0, 1]]}),
             0,
         ),
-        (json!({"rule": "most_common_in_set", "column": "name", "values": ["ant"]}), true, json!("ant"), 0),
+        (json!({"rule": "most_common_in_set", "column": "name", "values": ["ant"]}), true, json!(["ant"]), 0),
         (json!({"metric": "rowCount", "mustBeBetween": [5, 7]}), true, json!(6.0), 0),
         (json!({"expect": "table_row_count_to_equal", "value": 7}), false, json!(6.0), 0),
         (

@@ -45,33 +45,52 @@ def load(folder, case):
     return np.fromfile(f"{folder}/{case}.pixels", dtype).reshape(-1, *shape), scale
 
 
-def make(folder, *cases):
+def digits(folder):
+    """(10,000, 784) pixels, and their labels."""
     table = pa.json.read_json(folder / "digits.json.gz")
     images = table["image"].combine_chunks().flatten().to_numpy().astype(np.uint8).reshape(-1, 784)
     assert len(images) == 10_000
+    return images, table["label"].to_numpy()
+
+
+def fixed(images, labels):
+    """COPIES of the digits, with their pixels as lists of one length."""
+    pixels = pa.FixedSizeListArray.from_arrays(np.tile(images, (COPIES, 1)).ravel(), 784)
+    return pa.table({"image": pixels, "label": np.tile(labels, COPIES)})
+
+
+def write_again_and_again(path, table, rows):
+    """A file of the same row group again and again, which differs from another one by its length alone."""
+    with pa.parquet.ParquetWriter(path, table.schema) as writer:
+        for _ in range(rows // len(table)):
+            writer.write_table(table)
+
+
+def concatenate_again_and_again(path, source, copies):
+    """Members of a gzip file may follow one another."""
+    member = source.read_bytes()
+    with open(path, "wb") as file:
+        for _ in range(copies):
+            file.write(member)
+
+
+def make(folder, *cases):
+    images, labels = digits(folder)
     many = np.tile(images, (COPIES, 1))
-    labels = pa.array(np.tile(table["label"].to_numpy(), COPIES))
+    table = fixed(images, labels)
     offsets = pa.array(np.arange(len(many) + 1, dtype=np.int32) * 784)
     raw = pa.Array.from_buffers(pa.binary(), len(many), [None, offsets.buffers()[1], pa.py_buffer(many)])
     columns = {
-        "fixed": pa.FixedSizeListArray.from_arrays(many.ravel(), 784),
+        "fixed": table["image"],
         "list": pa.ListArray.from_arrays(offsets, many.ravel().astype(np.int64)),
         "binary": raw,
     }
     for name, column in columns.items():
-        pa.parquet.write_table(pa.table({"image": column, "label": labels}), folder / f"{name}.parquet")
-    # For the memory rows: the same row group again and again, so that only the length of the file differs.
-    fixed = pa.table({"image": columns["fixed"], "label": labels})
-    with pa.parquet.ParquetWriter(folder / "fixed-2m.parquet", fixed.schema) as writer:
-        for _ in range(MILLIONS):
-            writer.write_table(fixed)
-    # Members of a gzip file may follow one another.
-    member = (folder / "digits.json.gz").read_bytes()
+        pa.parquet.write_table(pa.table({"image": column, "label": table["label"]}), folder / f"{name}.parquet")
+    write_again_and_again(folder / "fixed-2m.parquet", table, len(table) * MILLIONS)
     for name, copies in [("digits-200k", COPIES), ("digits-2m", COPIES * MILLIONS)]:
-        with open(folder / f"{name}.json.gz", "wb") as file:
-            for _ in range(copies):
-                file.write(member)
-    np.save(folder / "labels.npy", table["label"].to_numpy())
+        concatenate_again_and_again(folder / f"{name}.json.gz", folder / "digits.json.gz", copies)
+    np.save(folder / "labels.npy", labels)
     random = np.random.default_rng(1)
     for case in cases:
         shape, dtype, scale = layout(case)

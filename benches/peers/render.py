@@ -12,10 +12,11 @@ from html import escape
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 BEGIN, END = "<!-- bench:begin -->", "<!-- bench:end -->"
 
-INTRO = """\
-{date}: {cpu}, {cores} cores, {memory_gb} GB; {os}; rustc {rustc}, {packages}.
+MACHINE = "{date}: {cpu}, {cores} cores, {memory_gb} GB; {os}; rustc {rustc}, {packages}."
+INTRO = f"""\
+{MACHINE}
 
-{images}; medians of {rounds} rounds, all programs in turn, each on all cores, every output compared with float32 NumPy,
+{{images}}; medians of {{rounds}} rounds, all programs in turn, each on all cores, every output compared with float32 NumPy,
 image by image. Each program takes its own wall time: opening, reading and writing files are in it, starting the process
 and importing modules are not, on either side. Writers have their defaults, which for pixelfeat are zstd and a flush to
 the disk. Features alone go to memory that is already there. `benches/peers/setup && benches/peers/run` measures again.
@@ -24,7 +25,7 @@ the disk. Features alone go to memory that is already there. `benches/peers/setu
 
 def significant(number):
     """Three digits, no exponent: 1234 → 1,234, 0.01234 → 0.0123."""
-    digits = max(0, 2 - math.floor(math.log10(number))) if number else 0
+    digits = max(0, 2 - math.floor(math.log10(abs(number)))) if number else 0
     return f"{number:,.{digits}f}"
 
 
@@ -131,12 +132,24 @@ def chart(result):
     return "\n".join([*head, *parts, "</svg>\n"])
 
 
+def filled(text, about):
+    """A text with the names in it replaced, in lines of equal length."""
+    packages = ", ".join(f"{name} {version}" for name, version in about["packages"].items())
+    paragraphs = text.format(**about | {"packages": packages}).split("\n\n")
+    return "\n\n".join(textwrap.fill(paragraph, 120, break_on_hyphens=False) for paragraph in paragraphs)
+
+
+def page(name, title, about, rows, notes):
+    """The table of one part as a page of its own beside the results."""
+    intro = f"`benches/peers/run --only {name}`; medians of {{rounds}} rounds, all programs in turn; {{images}}.\n\n{MACHINE}"
+    text = f"# {title}\n\n{filled(intro, about)}\n\n{table(rows)}\n{notes}"
+    (ROOT / f"benches/results/{name}.md").write_text(text)
+
+
 def render(path):
     result = json.loads(pathlib.Path(path).read_text())
     (ROOT / "benches/results/latest.svg").write_text(chart(result))
-    packages = ", ".join(f"{name} {version}" for name, version in result["machine"]["packages"].items())
-    intro = INTRO.format(**result | result["machine"] | {"packages": packages})
-    intro = "\n\n".join(textwrap.fill(text, 120, break_on_hyphens=False) for text in intro.split("\n\n"))
+    intro = filled(INTRO, result | result["machine"])
     picture = "![How many times faster than other programs](benches/results/latest.svg)\n"
     section = f"{BEGIN}\n{intro}\n\n{picture}\n{table(result['rows'])}{END}"
     readme = ROOT / "README.md"

@@ -14,6 +14,9 @@ use super::images::MEASURES;
 use crate::base::error::{Error, Result};
 use crate::run::observe::Observed;
 
+/// From here on, floats are not all whole numbers.
+pub(super) const FIRST_LARGE: f64 = 9_007_199_254_740_992.0;
+
 /// The rows that checks look at.
 pub(super) struct Rows<'a> {
     pub input: &'a RecordBatch,
@@ -109,6 +112,12 @@ impl<'a> Cells<'a> {
 
     pub fn number(&self, row: usize) -> Option<f64> {
         self.numbers.as_ref()?[row]
+    }
+
+    /// The text of an integer that a float may not tell from others.
+    pub fn large(&self, row: usize) -> Option<String> {
+        let array = self.array.as_ref().filter(|array| array.data_type().is_integer())?;
+        self.number(row).filter(|value| value.abs() >= FIRST_LARGE).and_then(|_| text(array, row))
     }
 
     /// Text; `None` for other types.

@@ -269,6 +269,18 @@ pub(super) struct Restored {
 /// The values at these shares of a sorted list of values and their counts: those of NumPy's method `nearest`. `None` for an
 /// empty list.
 pub(super) fn quantiles(values: &[(f64, u64)], shares: &[f64]) -> Option<Vec<f64>> {
+    let rank = |count: u64| shares.iter().map(move |share| (share * (count - 1) as f64).round_ties_even() as u64);
+    ranked(values, rank)
+}
+
+/// The middle value of a sorted list of values and their counts, or the mean of the two in the middle. `None` for an empty list.
+pub(super) fn median(values: &[(f64, u64)]) -> Option<f64> {
+    let middle = ranked(values, |count| [(count - 1) / 2, count / 2].into_iter())?;
+    Some(middle[0].midpoint(middle[1]))
+}
+
+/// The values at these ranks, from 0, of a sorted list of values and their counts. `None` for an empty list.
+fn ranked<R: Iterator<Item = u64>>(values: &[(f64, u64)], ranks: impl FnOnce(u64) -> R) -> Option<Vec<f64>> {
     let count: u64 = values.iter().map(|(_, count)| count).sum();
     let mut ends = Vec::with_capacity(values.len());
     let mut end = 0;
@@ -276,11 +288,7 @@ pub(super) fn quantiles(values: &[(f64, u64)], shares: &[f64]) -> Option<Vec<f64
         end += count;
         ends.push(end);
     }
-    let at = |share: &f64| {
-        let rank = (share * (count - 1) as f64).round_ties_even() as u64;
-        values[ends.partition_point(|end| *end <= rank)].0
-    };
-    (count > 0).then(|| shares.iter().map(at).collect())
+    (count > 0).then(|| ranks(count).map(|rank| values[ends.partition_point(|end| *end <= rank)].0).collect())
 }
 
 /// A histogram of equal steps over a range, of a sorted list of values and their counts. Without a range it goes from the least
@@ -356,7 +364,9 @@ mod tests {
         for (found, at) in found.iter().zip([0, 100, 300, 500, 999, 1_000]) {
             assert!((found - values[at]).abs() <= values[at].abs() * 0.004, "{found} at {at}: {}", values[at]);
         }
-        assert_eq!(quantiles(&[], &[0.5]), None);
+        assert_eq!((quantiles(&[], &[0.5]), median(&[])), (None, None));
+        assert_eq!((median(&[(1.0, 2), (4.0, 2)]), median(&[(1.0, 2), (4.0, 3)])), (Some(2.5), Some(4.0)));
+        assert_eq!(median(&[(f64::MAX, 4)]), Some(f64::MAX));
     }
 
     #[test]

@@ -4,6 +4,7 @@ use serde_json::{Map, Value};
 
 use super::rule::{Bounds, Check, Condition, Require, RowRule, Rule, Set, SetRule, Severity, Statistic};
 use crate::base::error::{Error, Result};
+use crate::quality::cells::FIRST_LARGE;
 
 /// The names of a rule.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -187,7 +188,11 @@ impl<'a> Members<'a> {
                 Value::String(text) => drop(set.texts.insert(text.clone())),
                 Value::Bool(flag) => set.numbers.push(f64::from(u8::from(*flag))),
                 value => {
-                    set.numbers.push(value.as_f64().ok_or_else(|| format!("{value} is neither text nor number"))? + 0.0)
+                    let number = value.as_f64().ok_or_else(|| format!("{value} is neither text nor number"))? + 0.0;
+                    set.numbers.push(number);
+                    if number.abs() >= FIRST_LARGE {
+                        set.large.insert(if value.is_f64() { format!("{number:.0}") } else { value.to_string() });
+                    }
                 }
             }
         }
@@ -333,7 +338,7 @@ fn rule(name: &str, members: &Members<'_>) -> Result<Rule, String> {
         "std" => Rule::Number(Statistic::Std),
         "min" => Rule::Number(Statistic::Min),
         "max" => Rule::Number(Statistic::Max),
-        "median" => Rule::Number(Statistic::Quantile(0.5)),
+        "median" => Rule::Number(Statistic::Median),
         "quantile" => match members.number(&["quantile"])? {
             Some(share) if (0.0..=1.0).contains(&share) => Rule::Number(Statistic::Quantile(share)),
             _ => return Err("`quantile` is not a number from 0 to 1".to_owned()),

@@ -191,6 +191,7 @@ pub(in crate::quality) enum Statistic {
     Quantile(f64),
     Distinct,
     DistinctShare,
+    Median,
     /// Seconds from the newest time until now.
     Newest,
     /// Seconds from the oldest time until now.
@@ -202,6 +203,8 @@ pub(in crate::quality) enum Statistic {
 pub(in crate::quality) struct Set {
     /// Sorted.
     pub numbers: Vec<f64>,
+    /// Whole numbers from 2^53 on, as text: several of them are one as floats.
+    pub large: BTreeSet<String>,
     pub texts: BTreeSet<String>,
 }
 
@@ -312,7 +315,7 @@ mod tests {
 
     #[test]
     fn both_zeros_are_one_value_of_a_set() {
-        let set = Set { numbers: vec![0.0, 2.0], texts: BTreeSet::new() };
+        let set = Set { numbers: vec![0.0, 2.0], ..Set::default() };
         assert!(set.has_number(-0.0) && set.has_number(2.0) && !set.has_number(f64::NAN));
     }
 }

@@ -19,7 +19,7 @@ use crate::images::defect::Defect;
 use crate::quality::cells::{Cells, Rows};
 use crate::quality::column::item_type;
 use crate::quality::distinct::Quick;
-use crate::quality::numbers::{Numbers, quantiles};
+use crate::quality::numbers::{Numbers, median, quantiles};
 use crate::quality::profile::{Profile, Profiler};
 use crate::run::observe::{Observed, Observer};
 use crate::run::origins::RowOrigins;
@@ -242,7 +242,9 @@ enum Verdict {
 fn judge(rule: &RowRule, cells: &Cells<'_>, row: usize, target: &str) -> Result<Verdict> {
     let is_null = cells.is_null(row);
     let within = |set: &Set| match (cells.number(row), cells.text(row)) {
-        (Some(value), _) => Ok(set.has_number(value)),
+        (Some(value), _) => {
+            Ok(cells.large(row).map_or_else(|| set.has_number(value), |text| set.large.contains(&text)))
+        }
         (None, Some(text)) => Ok(set.texts.contains(&*text)),
         (None, None) => Err(cells.unsupported(target, "numbers or text")),
     };
@@ -395,6 +397,7 @@ fn observed_number(
                 Statistic::Sum => Some(numbers.sum()),
                 Statistic::Newest => Some(now() - numbers.max()?),
                 Statistic::Oldest => Some(now() - numbers.min()?),
+                Statistic::Median => median(&sorted),
                 Statistic::Quantile(share) => quantiles(&sorted, &[share]).map(|found| found[0]),
                 Statistic::Rows | Statistic::Columns | Statistic::Distinct | Statistic::DistinctShare => None,
             }
@@ -426,17 +429,22 @@ fn values(result: &mut CheckResult, rule: SetRule, set: &Set, profile: &Profile)
     };
     let all = set.numbers.len() + set.texts.len();
     let known = found.iter().filter(|(value, _)| is_known(value)).count();
+    // Several values may be as common.
+    let times = found.first().map(|(_, count)| *count);
+    let common: Vec<&Value> =
+        found.iter().take_while(|(_, count)| Some(*count) == times).map(|(value, _)| value).collect();
     (result.passed, result.expected) = match rule {
         SetRule::Within => (known == found.len(), "no value outside the set".to_owned()),
         SetRule::Contain => (known == all, "every value of the set".to_owned()),
         SetRule::Equal => (known == all && known == found.len(), "the values of the set".to_owned()),
         SetRule::MostCommonWithin => {
-            (found.first().is_none_or(|(value, _)| is_known(value)), "the most common value in the set".to_owned())
+            let holds = !common.is_empty() && common.iter().all(|value| is_known(value));
+            (holds, "the most common values in the set".to_owned())
         }
     };
     let strangers = found.iter().filter(|(value, _)| !is_known(value));
     result.observed = match rule {
-        SetRule::MostCommonWithin => json!(found.first().map(|(value, _)| value)),
+        SetRule::MostCommonWithin => json!(common.iter().take(TOLD).collect::<Vec<_>>()),
         SetRule::Contain => json!({ "known": known, "of": all }),
         _ => json!({ "values": found.len(), "unexpected": strangers.take(TOLD).collect::<Vec<_>>() }),
     };
