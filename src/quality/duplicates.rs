@@ -10,7 +10,7 @@ use super::checks::{CheckReport, CheckResult, FailedRow, Severity, TOLD};
 use super::distinct::mixed;
 use super::gray::EightBit;
 use super::hashes::{each_image, fingerprint, phash};
-use super::images::contrast;
+use super::measure::contrast;
 use crate::base::error::{Error, Result};
 use crate::base::pixels::PixelSlice;
 use crate::base::shape::ImageShape;

@@ -26,6 +26,7 @@ mod images;
 mod issue;
 mod issues;
 mod json;
+mod measure;
 mod numbers;
 mod profile;
 mod scores;

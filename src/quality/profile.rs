@@ -9,7 +9,7 @@ use arrow_schema::{DataType, Schema};
 use rayon::prelude::*;
 
 use super::classes::Classes;
-use super::column::{ColumnProfile, Values, plain_type};
+use super::column::{AT_ONCE, ColumnProfile, Values, plain_type};
 use super::features::{FeatureValues, Unit};
 use super::images::{ImageProfile, MEASURES};
 use super::issue::IssueCounts;
@@ -137,11 +137,20 @@ impl Profile {
             let new = |unit: &Unit| ColumnProfile::of_numbers(&unit.name, "Float32");
             self.features = features.units.iter().map(new).collect();
         }
-        self.features.par_iter_mut().zip(&features.units).for_each(|(profile, unit)| {
+        let units = self.features.par_iter_mut().zip(&features.units).with_min_len(1 + (1 << 15) / (1 + valid.len()));
+        units.for_each_init(Vec::new, |part, (profile, unit)| {
             let Values::Number(to) = &mut profile.values else { return };
             profile.rows += input.num_rows() as u64;
             profile.nulls += (input.num_rows() - valid.len()) as u64;
-            features.each(unit, &valid, |value| to.add(f64::from(value)));
+            features.each(unit, &valid, |value| {
+                part.push(f64::from(value));
+                if part.len() == AT_ONCE {
+                    to.extend(part);
+                    part.clear();
+                }
+            });
+            to.extend(part);
+            part.clear();
         });
         let images = self.images.get_or_insert_with(|| ImageProfile::new(batch.pixel_type));
         let mut measures = vec![[f64::NAN; MEASURES.len()]; input.num_rows()];
