@@ -22,7 +22,7 @@ pub(super) const AT_ONCE: usize = 1 << 14;
 /// Whole numbers are close together if the largest and the least one are not further apart.
 const CLOSE: usize = 1 << 10;
 /// Below this all whole numbers are floats.
-const WHOLE: f64 = 9_007_199_254_740_992.0;
+pub(super) const WHOLE: f64 = 9_007_199_254_740_992.0;
 
 /// What is known of one column.
 #[derive(Debug, Clone)]

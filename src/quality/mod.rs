@@ -30,6 +30,8 @@ mod measure;
 mod numbers;
 mod profile;
 mod scores;
+mod seen;
+mod tree;
 
 pub use checks::{Check, CheckReport, CheckResult, Checker, Checks, FailedRow, RULES, RuleNames, Severity};
 pub use classes::Classes;

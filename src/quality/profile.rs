@@ -314,6 +314,11 @@ impl Profiler {
     pub fn profile(&self) -> Profile {
         self.lock().clone()
     }
+
+    /// Looks at the profile of all batches so far, without a copy of it. No batch can be added meanwhile.
+    pub fn look<T>(&self, look: impl FnOnce(&Profile) -> T) -> T {
+        look(&self.lock())
+    }
 }
 
 impl Observer for Profiler {
