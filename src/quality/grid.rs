@@ -44,6 +44,13 @@ fn power(of: i32) -> f64 {
     f64::from_bits(((of + 1023).max(1) as u64) << 52)
 }
 
+/// The largest whole number up to `value`, if that is below 2⁵¹: a few instructions, where not every CPU has one.
+#[inline]
+fn floor(value: f64) -> f64 {
+    let nearest = (value + ROUNDS) - ROUNDS;
+    nearest - f64::from(u8::from(nearest > value))
+}
+
 /// The lower end of the cell of a finite number.
 #[inline]
 fn cell(value: f64, level: i32) -> u64 {
@@ -54,7 +61,11 @@ fn cell(value: f64, level: i32) -> u64 {
     let width = power(level);
     let cells = value / width;
     // From 2^53 cells on, the cell is narrower than the last bit of the value.
-    if cells.abs() < 9_007_199_254_740_992.0 { key(cells.floor() * width) } else { key(value) }
+    match cells.abs() {
+        0.0..2_251_799_813_685_248.0 => key(floor(cells) * width),
+        0.0..9_007_199_254_740_992.0 => key(cells.floor() * width),
+        _ => key(value),
+    }
 }
 
 impl Grid {
@@ -125,11 +136,8 @@ impl Grid {
         let (width, per_unit) = (power(self.level), power(-self.level));
         let (mut table, mut others) = ([0u32; TABLE], Vec::new());
         for &value in values {
-            // Of numbers for which this is no whole number, the difference is beyond the table.
-            let cells = value * per_unit;
-            let nearest = (cells + ROUNDS) - ROUNDS;
-            let whole = nearest - f64::from(u8::from(nearest > cells));
-            let at = (whole - first + ROUNDS).to_bits().wrapping_sub(ROUNDS.to_bits());
+            // A number that is no cell of the table is none here either: its difference is too large, or it is no number.
+            let at = (floor(value * per_unit) - first + ROUNDS).to_bits().wrapping_sub(ROUNDS.to_bits());
             match table.get_mut(at as usize) {
                 Some(count) => *count += 1,
                 None => others.push(value),
@@ -183,7 +191,8 @@ impl Grid {
         }
         // Narrower cells than the last bit of the least number change nothing.
         let mut numbers: Vec<f64> = self.cells.keys().map(|bits| f64::from_bits(*bits)).collect();
-        let last_bits = numbers.iter().filter(|value| **value != 0.0).map(|value| exact::parts(*value).2 as i32 + LEAST);
+        let last_bits =
+            numbers.iter().filter(|value| **value != 0.0).map(|value| exact::parts(*value).2 as i32 + LEAST);
         let finest = last_bits.min().unwrap_or(LEAST);
         // In this order the numbers of a cell stand side by side.
         numbers.sort_unstable_by(f64::total_cmp);
@@ -196,8 +205,13 @@ impl Grid {
             }
             used <= COUNTED
         };
-        // Wider cells are never more.
-        let (mut narrow, mut wide) = (self.level.max(finest.min(1022)), 1023);
+        // Wider cells are never more. Mostly a little wider is enough.
+        let (mut narrow, mut step) = (self.level.max(finest.min(1022)), 1);
+        let mut wide = (narrow + step).min(1023);
+        while wide < 1023 && !fits(wide) {
+            step *= 2;
+            (narrow, wide) = (wide, (wide + step).min(1023));
+        }
         while wide - narrow > 1 {
             let middle = narrow + (wide - narrow) / 2;
             if fits(middle) { wide = middle } else { narrow = middle }

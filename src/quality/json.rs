@@ -201,12 +201,7 @@ fn to_distinct(value: &Value) -> Option<Distinct> {
 fn grid_state(grid: &Grid) -> Tree {
     let (level, is_exact, widens) = grid.about();
     let cells = Tree::Cells(grid.cells());
-    object([
-        ("level", level.into()),
-        ("exact", is_exact.into()),
-        ("widens", widens.into()),
-        ("cells", cells),
-    ])
+    object([("level", level.into()), ("exact", is_exact.into()), ("widens", widens.into()), ("cells", cells)])
 }
 
 fn to_grid(value: &Value) -> Option<Grid> {

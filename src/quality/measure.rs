@@ -204,7 +204,8 @@ mod tests {
     fn bytes_are_counted_in_the_tables_of_their_channels() {
         for channels in 1..=4 {
             // Words of zeros among others, and a rest.
-            let bytes: Vec<u8> = (0..channels * 1_003).map(|i| if i / 24 % 3 == 0 { 0 } else { (i * i) as u8 }).collect();
+            let bytes: Vec<u8> =
+                (0..channels * 1_003).map(|i| if i / 24 % 3 == 0 { 0 } else { (i * i) as u8 }).collect();
             let mut counts = ByteCounts::new(channels);
             counts.add(&bytes);
             for channel in 0..channels {

@@ -35,10 +35,9 @@ impl Page {
         self.counts[(bits >> BELOW) as usize % BINS] += 1;
         self.sum += u128::from(mantissa);
         let square = u128::from(mantissa) * u128::from(mantissa);
-        let (low, carry) = self.squares[0].overflowing_add(square as u64);
-        let (middle, first) = self.squares[1].overflowing_add((square >> 64) as u64);
-        let (middle, second) = middle.overflowing_add(u64::from(carry));
-        self.squares = [low, middle, self.squares[2] + u64::from(first || second)];
+        let [low, middle, high] = self.squares;
+        let (sum, carry) = (u128::from(middle) << 64 | u128::from(low)).overflowing_add(square);
+        self.squares = [sum as u64, (sum >> 64) as u64, high + u64::from(carry)];
     }
 }
 
@@ -88,31 +87,37 @@ impl Numbers {
     /// Adds numbers.
     #[inline]
     pub fn extend(&mut self, values: impl IntoIterator<Item = f64>) {
+        let mut values = values.into_iter();
+        // What is rare is done outside of the loop, which is faster without calls.
+        while let Some(value) = self.extend_known(&mut values) {
+            self.add_times(value, 1);
+        }
+    }
+
+    /// Adds numbers until one has no page, which it returns.
+    #[inline]
+    fn extend_known(&mut self, values: &mut impl Iterator<Item = f64>) -> Option<f64> {
         let (mut finite, mut min, mut max) = (0, self.min, self.max);
-        for value in values {
+        let unknown = values.find_map(|value| {
             // Both zeros are one.
             let value = value + 0.0;
             let bits = value.to_bits();
-            let of = (bits >> 52) as usize;
-            let page = match self.pages.get_mut(usize::from(self.index[of])) {
-                Some(page) => page,
-                None if value.is_finite() => self.page(of),
-                None => {
-                    self.add_other(value, 1);
-                    continue;
-                }
+            let Some(page) = self.pages.get_mut(usize::from(self.index[(bits >> 52) as usize])) else {
+                return Some(value);
             };
             page.add(bits);
             finite += 1;
             min = if value < min { value } else { min };
             max = if value > max { value } else { max };
-        }
+            None
+        });
         (self.finite, self.min, self.max) = (self.finite + finite, min, max);
+        unknown
     }
 
     /// Adds a number so many times.
     pub fn add_times(&mut self, value: f64, times: u64) {
-        // As above.
+        // Both zeros are one.
         let value = value + 0.0;
         if !value.is_finite() {
             return self.add_other(value, times);
