@@ -118,7 +118,7 @@ fn run(args: &Args) -> Result<(), Error> {
     if let (Some(file), Some(path), Some(profiler)) = (proposal, &args.write_contract, &quality.profiler) {
         let stem = args.inputs[0].file_name().map_or_else(|| "table".into(), |name| name.to_string_lossy());
         let table = stem.split('.').next().unwrap_or("table");
-        quality::write(file, path, &Contract::propose(&profiler.profile(), table, &image))?;
+        quality::write(file, path, &profiler.look(|profile| Contract::propose(profile, table, &image)))?;
     }
     quality.finish()
 }

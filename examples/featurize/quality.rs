@@ -234,7 +234,10 @@ impl<'a> Quality<'a> {
     /// Completes the files of a run that has come to its end.
     pub fn finish(mut self) -> Result<(), Error> {
         if let (Some(file), Some(path), Some(profiler)) = (self.profile.take(), &self.args.profile, &self.profiler) {
-            write(file, path, &profiler.profile().to_json().to_string())?;
+            let mut file = file;
+            let written = profiler.look(|profile| profile.write_json(&mut file));
+            written.map_err(|source| Error::Io { action: "write", path: path.clone(), source })?;
+            write(file, path, "")?;
         }
         self.finish_reports()
     }

@@ -8,7 +8,7 @@ use arrow_array::{Array, ArrayRef, Float32Array, RecordBatch};
 use arrow_schema::DataType;
 use arrow_select::take::take;
 
-use super::column::floats;
+use super::column::{WHOLE, floats};
 use super::distinct::{hash_bytes, key, mixed};
 use super::images::MEASURES;
 use crate::base::error::{Error, Result};
@@ -136,7 +136,13 @@ impl<'a> Cells<'a> {
         if let Some(text) = self.text(row) {
             return Some(text.chars().count());
         }
-        self.bytes(row).map(<[u8]>::len).or_else(|| self.items(row).map(|items| items.len()))
+        let array = self.array.as_ref()?;
+        match array.data_type() {
+            DataType::List(_) => Some(array.as_list::<i32>().value_length(row) as usize),
+            DataType::LargeList(_) => Some(array.as_list::<i64>().value_length(row) as usize),
+            DataType::FixedSizeList(_, length) => Some(*length as usize),
+            _ => self.bytes(row).map(<[u8]>::len),
+        }
     }
 
     fn bytes(&self, row: usize) -> Option<&[u8]> {
@@ -180,10 +186,11 @@ impl<'a> Cells<'a> {
                 match items.data_type() {
                     $(DataType::$data_type => {
                         let values = items.as_primitive::<$Type>().values();
-                        let (min, max) = values.iter().fold((values.first()?, values.first()?), |(min, max), value| {
-                            (min.min(value), max.max(value))
-                        });
-                        Some((*min as f64, *max as f64))
+                        let (mut min, mut max) = (*values.first()?, *values.first()?);
+                        for &value in values {
+                            (min, max) = (min.min(value), max.max(value));
+                        }
+                        Some((min as f64, max as f64))
                     })+
                     // Floats may be no numbers.
                     _ => None,
@@ -199,10 +206,18 @@ impl<'a> Cells<'a> {
         if self.is_null(row) {
             return 1;
         }
+        if let Some(number) = self.number(row) {
+            // Integers beyond 2^53 are the same as floats, but not as text.
+            let whole = self.array.as_ref().filter(|of| number.abs() >= WHOLE && of.data_type().is_integer());
+            return match whole {
+                Some(array) => hash_bytes(text(array, row).unwrap_or_default().as_bytes()),
+                None => mixed(key(number)),
+            };
+        }
         if let Some(text) = self.text(row) {
             return hash_bytes(text.as_bytes());
         }
-        if let Some(bytes) = self.bytes(row) {
+        if let Some(bytes) = self.bytes(row).or_else(|| self.byte_items(row)) {
             return hash_bytes(bytes);
         }
         if let Some(items) = self.items(row) {
@@ -213,12 +228,26 @@ impl<'a> Cells<'a> {
             let hash = |all: u64, value: &Option<f64>| mixed(all ^ value.map_or(2, key));
             return floats.iter().fold(mixed(items.len() as u64), hash);
         }
-        // Integers beyond 2^53 are the same as floats, but not as text.
-        let number = self.number(row).map_or(3, key);
-        match self.array.as_ref().filter(|array| array.data_type().is_integer()) {
-            Some(array) => hash_bytes(text(array, row).unwrap_or_default().as_bytes()),
-            None => mixed(number),
-        }
+        mixed(3)
+    }
+
+    /// The items of a list of bytes, if no list here has a null in it; `None` for other types.
+    fn byte_items(&self, row: usize) -> Option<&[u8]> {
+        let array = self.array.as_ref()?;
+        let (values, range) = match array.data_type() {
+            DataType::List(_) => {
+                let lists = array.as_list::<i32>();
+                (lists.values(), lists.value_offsets()[row] as usize..lists.value_offsets()[row + 1] as usize)
+            }
+            DataType::FixedSizeList(_, length) => {
+                let lists = array.as_fixed_size_list();
+                let start = lists.value_offset(row) as usize;
+                (lists.values(), start..start + *length as usize)
+            }
+            _ => return None,
+        };
+        let bytes = values.as_primitive_opt::<UInt8Type>().filter(|bytes| bytes.null_count() == 0)?;
+        bytes.values().get(range)
     }
 
     /// The cell for people, shortened.

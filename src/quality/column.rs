@@ -13,8 +13,16 @@ use serde_json::Value;
 
 use super::distinct::{COUNTED_BYTES, Counts, Distinct, hash_bytes, key, mixed};
 use super::grid::Grid;
+use super::measure::ByteCounts;
 use super::numbers::Numbers;
 use crate::base::error::{Error, Result};
+
+/// So many numbers are made floats at a time, so that these stay in the cache.
+pub(super) const AT_ONCE: usize = 1 << 14;
+/// Whole numbers are close together if the largest and the least one are not further apart.
+const CLOSE: usize = 1 << 10;
+/// Below this all whole numbers are floats.
+pub(super) const WHOLE: f64 = 9_007_199_254_740_992.0;
 
 /// What is known of one column.
 #[derive(Debug, Clone)]
@@ -64,13 +72,41 @@ pub(super) struct ListValues {
 }
 
 impl NumberValues {
-    #[inline]
-    pub fn add(&mut self, value: f64) {
-        self.add_exact(value, key(value));
+    /// Adds numbers.
+    pub fn extend(&mut self, values: &[f64]) {
+        self.numbers.extend(values.iter().copied());
+        let mut rest = values;
+        while let Some((&value, more)) = rest.split_first()
+            && self.grid.is_exact()
+        {
+            // A value that is counted is in the sketch as well.
+            if self.grid.insert(value, 1) {
+                self.distinct.add(mixed(key(value)));
+            }
+            rest = more;
+        }
+        rest.iter().for_each(|&value| self.distinct.add(mixed(key(value))));
+        self.grid.extend(rest);
+    }
+
+    /// Adds whole numbers. If they lie close together there are few different ones.
+    fn extend_whole(&mut self, values: &[f64]) {
+        let (mut min, mut max) = (f64::INFINITY, f64::NEG_INFINITY);
+        for &value in values {
+            min = if value < min { value } else { min };
+            max = if value > max { value } else { max };
+        }
+        if max - min >= CLOSE.min(values.len() / 4) as f64 {
+            return self.extend(values);
+        }
+        let mut counts = [0u32; CLOSE];
+        values.iter().for_each(|&value| counts[(value - min) as usize % CLOSE] += 1);
+        for (at, &count) in counts.iter().enumerate() {
+            self.add_times(min + at as f64, u64::from(count));
+        }
     }
 
     /// Adds a value whose identity is `bits`: integers beyond 2⁵³ round to the same float, but are not the same.
-    #[inline]
     fn add_exact(&mut self, value: f64, bits: u64) {
         self.numbers.add(value);
         self.distinct.add(mixed(bits));
@@ -289,7 +325,10 @@ impl ColumnProfile {
         self.nulls += array.logical_null_count() as u64;
         match &mut self.values {
             Values::Number(to) => add_numbers(to, array),
-            Values::Time(to) => floats(array).into_iter().flatten().flatten().for_each(|seconds| to.add(seconds)),
+            Values::Time(to) => {
+                let seconds: Vec<f64> = floats(array).into_iter().flatten().flatten().collect();
+                seconds.chunks(AT_ONCE).for_each(|part| to.extend(part));
+            }
             Values::Text(to) => add_texts(to, array),
             Values::List(to) => add_lists(to, array),
             Values::Other => {}
@@ -335,39 +374,72 @@ fn add_primitive<T: ArrowPrimitiveType<Native: Identity>>(
     array: &PrimitiveArray<T>,
     float: impl Fn(T::Native) -> f64,
 ) {
-    let mut add = |value: T::Native| {
-        let float = float(value);
-        to.add_exact(float, value.identity(float));
-    };
-    if array.null_count() == 0 {
-        array.values().iter().for_each(|&value| add(value));
+    let is_its_float = |&value: &T::Native| value.identity(float(value)) == key(float(value));
+    if T::Native::IS_FLOAT || array.values().iter().all(is_its_float) {
+        in_parts(array, float, |part| if T::Native::IS_INTEGER { to.extend_whole(part) } else { to.extend(part) });
     } else {
-        array.iter().flatten().for_each(add);
+        for value in array.iter().flatten() {
+            to.add_exact(float(value), value.identity(float(value)));
+        }
+    }
+}
+
+/// Calls `take` with the values of an array as floats, some of them at a time.
+fn in_parts<T: ArrowPrimitiveType>(
+    array: &PrimitiveArray<T>,
+    float: impl Fn(T::Native) -> f64,
+    mut take: impl FnMut(&[f64]),
+) {
+    let mut part = Vec::with_capacity(array.len().min(AT_ONCE));
+    if array.null_count() == 0 {
+        for values in array.values().chunks(AT_ONCE) {
+            part.clear();
+            part.extend(values.iter().map(|&value| float(value)));
+            take(&part);
+        }
+        return;
+    }
+    let mut values = array.iter().flatten().map(float);
+    loop {
+        part.clear();
+        part.extend(values.by_ref().take(AT_ONCE));
+        if part.is_empty() {
+            return;
+        }
+        take(&part);
     }
 }
 
 /// What tells a value from others that are the same as a float.
 trait Identity: Copy {
+    const IS_FLOAT: bool = false;
+    const IS_INTEGER: bool = false;
+
     fn identity(self, float: f64) -> u64;
 }
 
 macro_rules! identity {
-    ($($float:ty)*; $($integer:ty)*) => {
+    ($($float:ty)*; $($integer:ty = $is_integer:literal)*) => {
         $(impl Identity for $float {
+            const IS_FLOAT: bool = true;
+
             #[inline]
             fn identity(self, float: f64) -> u64 {
                 key(float)
             }
         })*
         $(impl Identity for $integer {
+            const IS_INTEGER: bool = $is_integer;
+
             #[inline]
             fn identity(self, float: f64) -> u64 {
-                if float.abs() < 9_007_199_254_740_992.0 { key(float) } else { mixed(self as u64) }
+                if float.abs() < WHOLE { key(float) } else { mixed(self as u64) }
             }
         })*
     };
 }
-identity!(half::f16 f32 f64; i8 i16 i32 i64 i128 u8 u16 u32 u64);
+// 128 bits are those of decimals, which may have fractions.
+identity!(half::f16 f32 f64; i8 = true i16 = true i32 = true i64 = true i128 = false u8 = true u16 = true u32 = true u64 = true);
 
 fn add_numbers(to: &mut NumberValues, array: &ArrayRef) {
     if let Some(flags) = array.as_boolean_opt() {
@@ -464,13 +536,20 @@ fn add_items(to: &mut ListValues, items: &ArrayRef) {
     if let Some(bytes) =
         items.as_primitive_opt::<UInt8Type>().filter(|bytes| bytes.null_count() == 0 && bytes.len() >= 256)
     {
-        let mut counts = [0u64; 256];
-        bytes.values().iter().for_each(|&byte| counts[usize::from(byte)] += 1);
-        counts.iter().enumerate().for_each(|(value, &count)| to.add_times(value as f64, count));
+        for bytes in bytes.values().chunks(1 << 31) {
+            let mut counts = ByteCounts::new(1);
+            counts.add(bytes);
+            for (_, table) in counts.tables() {
+                table.iter().enumerate().for_each(|(value, &count)| to.add_times(value as f64, u64::from(count)));
+            }
+        }
         return;
     }
     fn add<T: ArrowPrimitiveType>(to: &mut Numbers, items: &PrimitiveArray<T>, float: impl Fn(T::Native) -> f64) {
-        items.iter().flatten().for_each(|value| to.add(float(value)));
+        match items.null_count() {
+            0 => to.extend(items.values().iter().map(|&value| float(value))),
+            _ => to.extend(items.iter().flatten().map(float)),
+        }
     }
     by_number_type!(items.data_type(), items, add, to, ());
 }

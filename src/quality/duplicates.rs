@@ -11,7 +11,7 @@ use super::dimension::Dimension;
 use super::distinct::mixed;
 use super::gray::EightBit;
 use super::hashes::{each_image, fingerprint, phash};
-use super::images::contrast;
+use super::measure::contrast;
 use crate::base::error::{Error, Result};
 use crate::base::pixels::PixelSlice;
 use crate::base::shape::ImageShape;

@@ -12,6 +12,13 @@ use super::exact;
 /// The exponent of the least float: cells of this width hold one float each.
 const LEAST: i32 = -1074;
 
+/// So many cells are counted in a table, when many numbers are added at once.
+const TABLE: usize = 1 << 12;
+/// Fewer numbers than these are added one by one.
+const MANY: usize = 1 << 9;
+/// Added to a number below 2⁵¹ and taken away again, it leaves the nearest whole number.
+const ROUNDS: f64 = 6_755_399_441_055_744.0;
+
 /// Some numbers in cells.
 #[derive(Debug, Clone)]
 pub(super) struct Grid {
@@ -31,6 +38,19 @@ impl Default for Grid {
     }
 }
 
+/// 2 to this power, within the normal floats.
+#[inline]
+fn power(of: i32) -> f64 {
+    f64::from_bits(((of + 1023).max(1) as u64) << 52)
+}
+
+/// The largest whole number up to `value`, if that is below 2⁵¹: a few instructions, where not every CPU has one.
+#[inline]
+fn floor(value: f64) -> f64 {
+    let nearest = (value + ROUNDS) - ROUNDS;
+    nearest - f64::from(u8::from(nearest > value))
+}
+
 /// The lower end of the cell of a finite number.
 #[inline]
 fn cell(value: f64, level: i32) -> u64 {
@@ -38,10 +58,14 @@ fn cell(value: f64, level: i32) -> u64 {
     if level < -1000 {
         return key(value);
     }
-    let width = f64::from_bits(((level + 1023).max(1) as u64) << 52);
+    let width = power(level);
     let cells = value / width;
     // From 2^53 cells on, the cell is narrower than the last bit of the value.
-    if cells.abs() < 9_007_199_254_740_992.0 { key(cells.floor() * width) } else { key(value) }
+    match cells.abs() {
+        0.0..2_251_799_813_685_248.0 => key(floor(cells) * width),
+        0.0..9_007_199_254_740_992.0 => key(cells.floor() * width),
+        _ => key(value),
+    }
 }
 
 impl Grid {
@@ -67,16 +91,78 @@ impl Grid {
         !self.is_exact && !self.widens
     }
 
+    /// Whether each value is counted on its own.
+    #[inline]
+    pub fn is_exact(&self) -> bool {
+        self.is_exact
+    }
+
+    /// Adds a number so many times.
     #[inline]
     pub fn add(&mut self, value: f64, times: u64) {
+        self.insert(value, times);
+    }
+
+    /// As [`Grid::add`]. Returns whether the cell is a new one.
+    #[inline]
+    pub fn insert(&mut self, value: f64, times: u64) -> bool {
         if self.is_closed() || times == 0 || !self.is_exact && !value.is_finite() {
-            return;
+            return false;
         }
         let cell = if self.is_exact { key(value) } else { cell(value, self.level) };
-        *self.cells.entry(cell).or_default() += times;
+        if let Some(count) = self.cells.get_mut(&cell) {
+            *count += times;
+            return false;
+        }
+        self.cells.insert(cell, times);
         if self.cells.len() > COUNTED {
             self.widen();
         }
+        true
+    }
+
+    /// Adds numbers.
+    pub fn extend(&mut self, values: &[f64]) {
+        let first = if values.len() < MANY { None } else { self.table_start() };
+        let Some(first) = first else {
+            for &value in values {
+                if self.is_closed() {
+                    return;
+                }
+                self.add(value, 1);
+            }
+            return;
+        };
+        let (width, per_unit) = (power(self.level), power(-self.level));
+        let (mut table, mut others) = ([0u32; TABLE], Vec::new());
+        for &value in values {
+            // A number that is no cell of the table is none here either: its difference is too large, or it is no number.
+            let at = (floor(value * per_unit) - first + ROUNDS).to_bits().wrapping_sub(ROUNDS.to_bits());
+            match table.get_mut(at as usize) {
+                Some(count) => *count += 1,
+                None => others.push(value),
+            }
+        }
+        for (at, &count) in table.iter().enumerate().filter(|(_, count)| **count > 0) {
+            *self.cells.entry(key((first + at as f64) * width)).or_default() += u64::from(count);
+        }
+        if self.cells.len() > COUNTED {
+            self.widen();
+        }
+        others.iter().for_each(|&value| self.add(value, 1));
+    }
+
+    /// The first of the cells around the median of those that are in use, as a number of cells from 0. `None` if there are none, or
+    /// they are too narrow or too wide.
+    fn table_start(&self) -> Option<f64> {
+        if self.is_exact || !(-1000..1000).contains(&self.level) {
+            return None;
+        }
+        let mut cells: Vec<f64> = self.cells.keys().map(|bits| f64::from_bits(*bits)).collect();
+        let middle = cells.len() / 2;
+        let (_, median, _) = (!cells.is_empty()).then(|| cells.select_nth_unstable_by(middle, f64::total_cmp))?;
+        let first = (*median * power(-self.level)).floor() - (TABLE / 2) as f64;
+        (first.abs() < (1u64 << 50) as f64).then_some(first)
     }
 
     /// Says that different values look the same here.
@@ -104,13 +190,33 @@ impl Grid {
             return;
         }
         // Narrower cells than the last bit of the least number change nothing.
-        let numbers = self.cells.keys().map(|bits| f64::from_bits(*bits)).filter(|value| *value != 0.0);
-        let finest = numbers.map(|value| exact::parts(value).2 as i32 + LEAST).min().unwrap_or(LEAST);
-        let mut level = self.level.max(finest.min(1022));
-        while self.cells.len() > COUNTED && level < 1023 {
-            level += 1;
-            self.set_level(level);
+        let mut numbers: Vec<f64> = self.cells.keys().map(|bits| f64::from_bits(*bits)).collect();
+        let last_bits =
+            numbers.iter().filter(|value| **value != 0.0).map(|value| exact::parts(*value).2 as i32 + LEAST);
+        let finest = last_bits.min().unwrap_or(LEAST);
+        // In this order the numbers of a cell stand side by side.
+        numbers.sort_unstable_by(f64::total_cmp);
+        let fits = |level: i32| {
+            let cells = numbers.iter().map(|value| cell(*value, level));
+            let (mut last, mut used) = (None, 0);
+            for cell in cells {
+                used += usize::from(last != Some(cell));
+                last = Some(cell);
+            }
+            used <= COUNTED
+        };
+        // Wider cells are never more. Mostly a little wider is enough.
+        let (mut narrow, mut step) = (self.level.max(finest.min(1022)), 1);
+        let mut wide = (narrow + step).min(1023);
+        while wide < 1023 && !fits(wide) {
+            step *= 2;
+            (narrow, wide) = (wide, (wide + step).min(1023));
         }
+        while wide - narrow > 1 {
+            let middle = narrow + (wide - narrow) / 2;
+            if fits(middle) { wide = middle } else { narrow = middle }
+        }
+        self.set_level(wide);
     }
 
     fn set_level(&mut self, level: i32) {
@@ -235,6 +341,32 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn many_at_once_are_the_same_as_one_by_one() {
+        let mut random = Random::new(6, 0);
+        // Beside the middle: numbers far outside the table, ends of cells, below zero, and those that are no numbers.
+        let values: Vec<f64> = (0..6_000)
+            .map(|i| match i % 50 {
+                0 => 1e300,
+                1 => -1e9 - f64::from(i),
+                2 => f64::NAN,
+                3 => f64::NEG_INFINITY,
+                4 => -1e-320,
+                5 => f64::from(i / 50) - 60.0,
+                _ => random.between(-50.0, 50.0),
+            })
+            .collect();
+        for start in [2_000, 5_000] {
+            let mut grid = of(&values[..start]);
+            grid.extend(&values[start..]);
+            let whole = of(&values);
+            assert_eq!((grid.about(), grid.cells()), (whole.about(), whole.cells()));
+        }
+        let mut closed = Grid::exact_only();
+        closed.extend(&values);
+        assert!(closed.is_closed());
     }
 
     #[test]

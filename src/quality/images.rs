@@ -5,6 +5,7 @@ use rayon::prelude::*;
 use super::distinct::Counts;
 use super::gray::{Byte, to_gray};
 use super::issue::{Issue, IssueCounts, size, usual_sizes};
+use super::measure::{ByteCounts, measure};
 use super::numbers::Numbers;
 use crate::base::error::{Error, Result};
 use crate::base::pixels::PixelSlice;
@@ -46,6 +47,13 @@ impl PixelCounts {
             PixelType::U8 => Self::Integers(vec![0; 1 << 8]),
             PixelType::U16 => Self::Integers(vec![0; 1 << 16]),
             PixelType::F32 => Self::Floats(Numbers::default()),
+        }
+    }
+
+    /// Adds counts of whole numbers, from 0 on.
+    fn add(&mut self, counts: &[u32]) {
+        if let Self::Integers(own) = self {
+            own.iter_mut().zip(counts).for_each(|(own, &more)| *own += u64::from(more));
         }
     }
 
@@ -131,76 +139,54 @@ impl ImageProfile {
     pub(super) fn add(&mut self, batch: &ImageBatch, scale: f64) -> Vec<[f64; MEASURES.len()]> {
         let (shape, places) = (batch.shape(), batch.places().flatten().collect::<Vec<usize>>());
         let measured = match batch.pixels().as_slice() {
-            PixelSlice::U8(pixels) => self.add_pixels(shape, pixels, &places, scale, count_bytes),
-            PixelSlice::U16(pixels) => self.add_pixels(shape, pixels, &places, scale, |counts, image, stride| {
-                image.iter().step_by(stride).for_each(|&p| counts[usize::from(p)] += 1);
-            }),
+            PixelSlice::U8(pixels) => {
+                let new = || ByteCounts::new(shape.channels());
+                let (parts, measured) = look(shape, pixels, &places, scale, new, ByteCounts::add);
+                let channels = self.channels(shape.channels());
+                for (at, table) in parts.iter().flat_map(ByteCounts::tables) {
+                    channels[at].add(table);
+                }
+                measured
+            }
+            PixelSlice::U16(pixels) => {
+                let new = || vec![vec![0u32; 1 << 16]; shape.channels()];
+                let (parts, measured) = look(shape, pixels, &places, scale, new, |tables, image| {
+                    for pixel in image.chunks_exact(tables.len()) {
+                        tables.iter_mut().zip(pixel).for_each(|(table, &p)| table[usize::from(p)] += 1);
+                    }
+                });
+                let channels = self.channels(shape.channels());
+                for tables in parts {
+                    channels.iter_mut().zip(tables).for_each(|(channel, table)| channel.add(&table));
+                }
+                measured
+            }
             PixelSlice::F32(pixels) => {
-                let found = self.add_pixels(shape, pixels, &places, scale, |_, _, _| {});
-                for (channel, counts) in self.channels.iter_mut().enumerate() {
-                    let PixelCounts::Floats(numbers) = counts else { continue };
+                let (_, measured) = look(shape, pixels, &places, scale, || (), |(), _| {});
+                for (at, channel) in self.channels(shape.channels()).iter_mut().enumerate() {
+                    let PixelCounts::Floats(numbers) = channel else { continue };
                     for &place in &places {
                         let image = &pixels[place * shape.values()..][..shape.values()];
-                        image.iter().skip(channel).step_by(shape.channels()).for_each(|&p| numbers.add(f64::from(p)));
+                        numbers.extend(image.iter().skip(at).step_by(shape.channels()).map(|&p| f64::from(p)));
                     }
                 }
-                found
+                measured
             }
         };
         self.count += places.len() as u64;
         self.shapes.add(shape.to_string().as_str(), places.len() as u64);
-        for image in &measured {
-            self.measures.iter_mut().zip(image).for_each(|(measure, &value)| measure.add(value));
+        for (at, measure) in self.measures.iter_mut().enumerate() {
+            measure.extend(measured.iter().map(|image| image[at]));
         }
         measured
     }
 
-    /// Counts pixels and measures images in parallel: counts are whole numbers, so the order does not matter.
-    fn add_pixels<P: Byte>(
-        &mut self,
-        shape: ImageShape,
-        pixels: &[P],
-        places: &[usize],
-        scale: f64,
-        count: impl Fn(&mut [u32], &[P], usize) + Sync,
-    ) -> Vec<[f64; MEASURES.len()]> {
-        let channels = shape.channels();
+    /// The counts of so many channels, and of those that other images had beside them.
+    fn channels(&mut self, channels: usize) -> &mut [PixelCounts] {
         while self.channels.len() < channels {
             self.channels.push(PixelCounts::new(self.pixel_type));
         }
-        let values = match &self.channels[0] {
-            PixelCounts::Integers(counts) => counts.len(),
-            PixelCounts::Floats(_) => 0,
-        };
-        // Counts of 32 bits must not overflow, and each part costs a table of them.
-        let part = ((1 << 22) / shape.values()).max(1);
-        let parts: Vec<(Vec<u32>, Vec<[f64; MEASURES.len()]>)> = places
-            .par_chunks(part)
-            .map(|places| {
-                let (mut counts, mut buffer) = (vec![0; values * channels], Vec::new());
-                let measured = places.iter().map(|&place| {
-                    let image = &pixels[place * shape.values()..][..shape.values()];
-                    for (channel, counts) in counts.chunks_exact_mut(values.max(1)).enumerate() {
-                        count(counts, &image[channel..], channels);
-                    }
-                    buffer.clear();
-                    to_gray(image, channels, scale, &mut buffer);
-                    measure(&buffer, shape.width())
-                });
-                let measured = measured.collect();
-                (counts, measured)
-            })
-            .collect();
-        let mut all = Vec::with_capacity(places.len());
-        for (counts, measured) in parts {
-            for (own, counts) in self.channels.iter_mut().zip(counts.chunks_exact(values.max(1))) {
-                if let PixelCounts::Integers(own) = own {
-                    own.iter_mut().zip(counts).for_each(|(own, &more)| *own += u64::from(more));
-                }
-            }
-            all.extend(measured);
-        }
-        all
+        &mut self.channels
     }
 
     /// Adds issues of images.
@@ -246,121 +232,30 @@ fn other_issues() -> Error {
     Error::InvalidOption { option: "profile", why }
 }
 
-/// Counts every `stride`-th byte.
-fn count_bytes(counts: &mut [u32], bytes: &[u8], stride: usize) {
-    if stride > 1 {
-        bytes.iter().step_by(stride).for_each(|&byte| counts[usize::from(byte)] += 1);
-        return;
-    }
-    let (words, rest) = bytes.as_chunks::<8>();
-    // Background is often 0, and counting the same byte again waits for the count before.
-    let mut black = 0;
-    for word in words {
-        match u64::from_le_bytes(*word) {
-            0 => black += 8,
-            _ => word.iter().for_each(|&byte| counts[usize::from(byte)] += 1),
-        }
-    }
-    counts[0] += black;
-    rest.iter().for_each(|&byte| counts[usize::from(byte)] += 1);
-}
-
-/// [`MEASURES`] of a gray image.
-fn measure(gray: &[u8], width: usize) -> [f64; MEASURES.len()] {
-    let n = gray.len() as f64;
-    let [sum, squares, black] = sums(gray);
-    let contrast = deviation(gray.len(), sum, squares);
-    [sum as f64 / n / 255.0, contrast / 255.0, black as f64 / n, edge_deviation(gray, width)]
-}
-
-/// The measure `contrast` of a gray image.
-pub(super) fn contrast(gray: &[u8]) -> f64 {
-    let [sum, squares, _] = sums(gray);
-    deviation(gray.len(), sum, squares) / 255.0
-}
-
-/// The sums of bytes and of their squares, and how many are 0.
-fn sums(gray: &[u8]) -> [u64; 3] {
-    let mut all = [0; 3];
-    for part in gray.chunks(1 << 14) {
-        let (mut s, mut q, mut b) = (0u32, 0u32, 0u32);
-        for &p in part {
-            let p = u32::from(p);
-            (s, q, b) = (s + p, q + p * p, b + u32::from(p == 0));
-        }
-        all.iter_mut().zip([s, q, b]).for_each(|(all, part)| *all += u64::from(part));
-    }
-    all
-}
-
-/// The population standard deviation, from exact sums.
-pub(super) fn deviation(n: usize, sum: u64, squares: u64) -> f64 {
-    let spread = n as u128 * u128::from(squares) - u128::from(sum) * u128::from(sum);
-    (spread as f64).sqrt() / n as f64
-}
-
-/// The deviation of a filter that finds edges, as Pillow's `FIND_EDGES` does.
-pub(super) fn edge_deviation(gray: &[u8], width: usize) -> f64 {
-    let height = gray.len() / width;
-    let row = |y: usize| &gray[y * width..][..width];
-    let (mut sum, mut squares) = (0u64, 0u64);
-    let mut take = |p: u8| {
-        sum += u64::from(p);
-        squares += u64::from(p) * u64::from(p);
+/// Looks at images in parallel: counts the pixels of some of them together, from `new` on, and measures each. Counts are whole
+/// numbers, so their order does not matter.
+fn look<P: Byte, C: Send>(
+    shape: ImageShape,
+    pixels: &[P],
+    places: &[usize],
+    scale: f64,
+    new: impl Fn() -> C + Sync,
+    count: impl Fn(&mut C, &[P]) + Sync,
+) -> (Vec<C>, Vec<[f64; MEASURES.len()]>) {
+    // Counts of 32 bits must not overflow, and each part costs tables of them.
+    let part = ((1 << 22) / shape.values()).max(1);
+    let look = |places: &[usize]| {
+        let (mut counts, mut gray, mut edges) = (new(), Vec::new(), Vec::new());
+        let measured = places.iter().map(|&place| {
+            let image = &pixels[place * shape.values()..][..shape.values()];
+            count(&mut counts, image);
+            gray.clear();
+            to_gray(image, shape.channels(), scale, &mut gray);
+            measure(&gray, shape.width(), &mut edges)
+        });
+        let measured: Vec<_> = measured.collect();
+        (counts, measured)
     };
-    if height < 3 || width < 3 {
-        gray.iter().for_each(|&p| take(p));
-        return deviation(gray.len(), sum, squares);
-    }
-    row(0).iter().chain(row(height - 1)).for_each(|&p| take(p));
-    for y in 1..height - 1 {
-        take(row(y)[0]);
-        take(row(y)[width - 1]);
-    }
-    let inner = width - 2;
-    let mut columns = vec![0i16; width];
-    for y in 1..height - 1 {
-        let three = row(y - 1).iter().zip(row(y)).zip(row(y + 1));
-        for (column, ((&above, &here), &below)) in columns.iter_mut().zip(three) {
-            *column = i16::from(above) + i16::from(here) + i16::from(below);
-        }
-        let around = columns[..inner].iter().zip(&columns[1..=inner]).zip(&columns[2..]);
-        // A row has at most 65,536 pixels, whose squares fit 32 bits together.
-        let (mut s, mut q) = (0u32, 0u32);
-        for (&p, ((left, centre), right)) in row(y)[1..=inner].iter().zip(around) {
-            let edge = (9 * i16::from(p) - left - centre - right).clamp(0, 255);
-            s += edge as u32;
-            q += u32::from(edge as u16) * u32::from(edge as u16);
-        }
-        (sum, squares) = (sum + u64::from(s), squares + u64::from(q));
-    }
-    deviation(gray.len(), sum, squares)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn edges_are_found_as_by_the_plain_formula() {
-        let (width, height) = (7, 5);
-        let gray: Vec<u8> = (0..width * height).map(|i| ((i * 37 + i * i * 11) % 256) as u8).collect();
-        let mut edges = gray.iter().map(|&p| i32::from(p)).collect::<Vec<_>>();
-        for y in 1..height - 1 {
-            for x in 1..width - 1 {
-                let around = (0..9).map(|k| i32::from(gray[(y + k / 3 - 1) * width + x + k % 3 - 1])).sum::<i32>();
-                edges[y * width + x] = (9 * i32::from(gray[y * width + x]) - around).clamp(0, 255);
-            }
-        }
-        let mean = edges.iter().sum::<i32>() as f64 / 35.0;
-        let variance = edges.iter().map(|&e| (f64::from(e) - mean).powi(2)).sum::<f64>() / 35.0;
-        assert!((edge_deviation(&gray, width) - variance.sqrt()).abs() < 1e-9);
-        assert_eq!(edge_deviation(&[0, 255], 2), 127.5);
-    }
-
-    #[test]
-    fn measures_of_a_chequered_image() {
-        let [brightness, contrast, black, _] = measure(&[0, 255, 255, 0], 2);
-        assert_eq!((brightness, contrast, black), (0.5, 0.5, 0.5));
-    }
+    let (counts, measured): (Vec<C>, Vec<Vec<_>>) = places.par_chunks(part).map(look).unzip();
+    (counts, measured.concat())
 }

@@ -1,6 +1,7 @@
 //! Profiles as JSON: what people read beside the state that the profile is restored from.
 
 use std::fmt::Write as _;
+use std::io::{self, Write as _};
 
 use serde_json::{Map, Value, json};
 
@@ -13,6 +14,7 @@ use super::images::{ImageProfile, MEASURES, PixelCounts};
 use super::issue::{IssueCounts, IssueOptions};
 use super::numbers::{Numbers, Page, Restored, histogram, quantiles};
 use super::profile::Profile;
+use super::tree::{Tree, exact, object, with_state};
 use crate::base::error::{Error, Result};
 use crate::base::shape::PixelType;
 
@@ -37,15 +39,30 @@ impl Profile {
     /// width of a cell, of which there are up to 1,000 between the least and the largest value. `distinct` is exact up to
     /// 1,000 and an estimate with a standard error of 1.6 % beyond. `most_common` is null beyond 1,000 different values.
     pub fn to_json(&self) -> Value {
-        json!({
-            "version": VERSION,
-            "rows": self.rows,
-            "invalid": self.invalid,
-            "columns": self.columns.iter().map(column).collect::<Vec<_>>(),
-            "features": self.features.iter().map(column).collect::<Vec<_>>(),
-            "images": self.images.as_ref().map(images),
-            "classes": self.classes.as_ref().map(|of| classes(of, &self.features)),
-        })
+        self.tree().into_value()
+    }
+
+    /// Writes the text of [`Profile::to_json`], in less time and memory.
+    ///
+    /// # Errors
+    /// Those of `to`.
+    pub fn write_json(&self, to: impl io::Write) -> io::Result<()> {
+        let mut to = io::BufWriter::with_capacity(1 << 16, to);
+        self.tree().write(&mut to)?;
+        to.flush()
+    }
+
+    fn tree(&self) -> Tree {
+        let columns = |of: &[ColumnProfile]| Tree::List(of.iter().map(column).collect());
+        object([
+            ("version", VERSION.into()),
+            ("rows", self.rows.into()),
+            ("invalid", json!(self.invalid).into()),
+            ("columns", columns(&self.columns)),
+            ("features", columns(&self.features)),
+            ("images", self.images.as_ref().map_or(Value::Null.into(), images)),
+            ("classes", self.classes.as_ref().map_or(Value::Null, |of| classes(of, &self.features)).into()),
+        ])
     }
 
     /// Restores a profile from its JSON. It is equal to the one that was written.
@@ -87,11 +104,6 @@ impl Profile {
     }
 }
 
-/// A float as text that leads back to the same bits; serde_json may round when it reads numbers.
-fn exact(value: f64) -> Value {
-    Value::from(format!("{value:?}"))
-}
-
 fn to_exact(value: &Value) -> Option<f64> {
     value.as_str()?.parse().ok()
 }
@@ -123,18 +135,19 @@ fn summary(numbers: &Numbers, sorted: &[(f64, u64)], about: &mut Map<String, Val
     set("histogram", found.map_or(Value::Null, |(edges, counts)| json!({ "edges": edges, "counts": counts })));
 }
 
-fn numbers_state(numbers: &Numbers) -> Value {
+fn numbers_state(numbers: &Numbers) -> Tree {
     let page = |(of, page): (usize, &Page)| {
         let counts = page.counts.iter().enumerate().filter(|(_, count)| **count > 0);
-        let counts: Vec<u64> = counts.flat_map(|(bin, &count)| [bin as u64, count]).collect();
-        json!([of, page.sum.to_string(), page.squares, counts])
+        let counts = counts.flat_map(|(bin, &count)| [bin as u64, count]).collect();
+        let sum = Value::from(page.sum.to_string());
+        Tree::List(vec![of.into(), sum.into(), Tree::Counts(page.squares.into()), Tree::Counts(counts)])
     };
-    json!({
-        "nan": numbers.nan,
-        "infinite": numbers.infinite,
-        "range": numbers.min().zip(numbers.max()).map(|(min, max)| [exact(min), exact(max)]),
-        "pages": numbers.pages().map(page).collect::<Vec<_>>(),
-    })
+    object([
+        ("nan", numbers.nan.into()),
+        ("infinite", Tree::Counts(numbers.infinite.into())),
+        ("range", json!(numbers.min().zip(numbers.max()).map(|(min, max)| [exact(min), exact(max)])).into()),
+        ("pages", Tree::List(numbers.pages().map(page).collect())),
+    ])
 }
 
 fn to_numbers(value: &Value) -> Option<Numbers> {
@@ -156,15 +169,16 @@ fn to_numbers(value: &Value) -> Option<Numbers> {
     Numbers::restore(pages.into_iter(), &Restored { nan: value["nan"].as_u64()?, infinite, range })
 }
 
-fn distinct_state(distinct: &Distinct) -> Value {
+fn distinct_state(distinct: &Distinct) -> Tree {
     // Most columns have few different values, so most registers are empty.
     let registers = distinct.registers();
     let used = registers.iter().filter(|rank| **rank > 0).count();
     if used * 4 > REGISTERS {
-        return registers.iter().map(|&rank| char::from(DIGITS[usize::from(rank)])).collect::<String>().into();
+        let digits = registers.iter().map(|&rank| char::from(DIGITS[usize::from(rank)]));
+        return Value::from(digits.collect::<String>()).into();
     }
     let used = registers.iter().enumerate().filter(|(_, rank)| **rank > 0);
-    used.flat_map(|(at, &rank)| [at as u64, u64::from(rank)]).collect::<Vec<u64>>().into()
+    Tree::Counts(used.flat_map(|(at, &rank)| [at as u64, u64::from(rank)]).collect())
 }
 
 fn to_distinct(value: &Value) -> Option<Distinct> {
@@ -184,10 +198,10 @@ fn to_distinct(value: &Value) -> Option<Distinct> {
     Distinct::from_registers(registers)
 }
 
-fn grid_state(grid: &Grid) -> Value {
+fn grid_state(grid: &Grid) -> Tree {
     let (level, is_exact, widens) = grid.about();
-    let cells: Vec<Value> = grid.cells().into_iter().map(|(value, count)| json!([exact(value), count])).collect();
-    json!({ "level": level, "exact": is_exact, "widens": widens, "cells": cells })
+    let cells = Tree::Cells(grid.cells());
+    object([("level", level.into()), ("exact", is_exact.into()), ("widens", widens.into()), ("cells", cells)])
 }
 
 fn to_grid(value: &Value) -> Option<Grid> {
@@ -209,7 +223,7 @@ fn to_text_counts(value: &Value) -> Option<Counts<String>> {
     Some(Counts::from_sorted(Some(value.as_array()?.iter().map(pair).collect::<Option<_>>()?)))
 }
 
-fn column(column: &ColumnProfile) -> Value {
+fn column(column: &ColumnProfile) -> Tree {
     let mut about = Map::new();
     let mut set = |name: &str, value: Value| drop(about.insert(name.to_owned(), value));
     set("name", column.name.clone().into());
@@ -229,11 +243,11 @@ fn column(column: &ColumnProfile) -> Value {
                 let ends = [of.numbers.min(), of.numbers.max()].map(|end| end.map(instant));
                 about.insert("range".to_owned(), json!(ends));
             }
-            json!({
-                "numbers": numbers_state(&of.numbers),
-                "distinct": distinct_state(&of.distinct),
-                "grid": grid_state(&of.grid),
-            })
+            object([
+                ("numbers", numbers_state(&of.numbers)),
+                ("distinct", distinct_state(&of.distinct)),
+                ("grid", grid_state(&of.grid)),
+            ])
         }
         Values::Text(of) => {
             set("kind", "text".into());
@@ -242,11 +256,11 @@ fn column(column: &ColumnProfile) -> Value {
             let mut lengths = Map::new();
             summary(&of.lengths, &of.lengths.bins(), &mut lengths);
             set("lengths", lengths.into());
-            json!({
-                "lengths": numbers_state(&of.lengths),
-                "distinct": distinct_state(&of.distinct),
-                "counts": text_counts(&of.counts),
-            })
+            object([
+                ("lengths", numbers_state(&of.lengths)),
+                ("distinct", distinct_state(&of.distinct)),
+                ("counts", text_counts(&of.counts).into()),
+            ])
         }
         Values::List(of) => {
             set("kind", "list".into());
@@ -256,19 +270,18 @@ fn column(column: &ColumnProfile) -> Value {
             items.insert("nulls".to_owned(), of.null_items.into());
             set("lengths", lengths.into());
             set("items", items.into());
-            json!({
-                "lengths": numbers_state(&of.lengths),
-                "items": numbers_state(&of.items),
-                "null_items": of.null_items,
-            })
+            object([
+                ("lengths", numbers_state(&of.lengths)),
+                ("items", numbers_state(&of.items)),
+                ("null_items", of.null_items.into()),
+            ])
         }
         Values::Other => {
             set("kind", "other".into());
-            Value::Null
+            Value::Null.into()
         }
     };
-    about.insert("state".to_owned(), state);
-    about.into()
+    with_state(about, state)
 }
 
 fn to_column(value: &Value) -> Option<ColumnProfile> {
@@ -305,7 +318,7 @@ fn to_column(value: &Value) -> Option<ColumnProfile> {
     })
 }
 
-fn images(images: &ImageProfile) -> Value {
+fn images(images: &ImageProfile) -> Tree {
     let channel = |counts: &PixelCounts| {
         let mut about = Map::new();
         let numbers = counts.numbers();
@@ -316,32 +329,30 @@ fn images(images: &ImageProfile) -> Value {
             PixelCounts::Integers(counts) => {
                 let first = counts.iter().position(|count| *count > 0).unwrap_or(0);
                 let end = counts.iter().rposition(|count| *count > 0).map_or(first, |last| last + 1);
-                json!({ "first": first, "counts": counts[first..end] })
+                object([("first", first.into()), ("counts", Tree::Counts(counts[first..end].to_vec()))])
             }
             PixelCounts::Floats(numbers) => numbers_state(numbers),
         };
-        about.insert("state".to_owned(), state);
-        Value::from(about)
+        with_state(about, state)
     };
     let measures = MEASURES.iter().zip(&images.measures).map(|(name, numbers)| {
         let mut about = Map::new();
         summary(numbers, &numbers.bins(), &mut about);
-        about.insert("state".to_owned(), numbers_state(numbers));
-        ((*name).to_owned(), about.into())
+        ((*name).to_owned(), with_state(about, numbers_state(numbers)))
     });
     let issues = images.issues().map(|issues| {
         issues.into_iter().map(|(issue, images)| (issue.to_string(), json!(images))).collect::<Map<_, _>>()
     });
     let issues_state = images.issues.as_ref().map(|of| json!([of.options.thresholds.map(exact), of.counts]));
-    json!({
-        "count": images.count,
-        "pixel_type": images.pixel_type.to_string(),
-        "shapes": images.shapes.most_common(MOST_COMMON),
-        "channels": images.channels.iter().map(channel).collect::<Vec<_>>(),
-        "measures": measures.collect::<Map<_, _>>(),
-        "issues": issues,
-        "state": { "shapes": text_counts(&images.shapes), "issues": issues_state },
-    })
+    object([
+        ("count", images.count.into()),
+        ("pixel_type", images.pixel_type.to_string().into()),
+        ("shapes", json!(images.shapes.most_common(MOST_COMMON)).into()),
+        ("channels", Tree::List(images.channels.iter().map(channel).collect())),
+        ("measures", Tree::Object(measures.collect())),
+        ("issues", json!(issues).into()),
+        ("state", json!({ "shapes": text_counts(&images.shapes), "issues": issues_state }).into()),
+    ])
 }
 
 fn to_images(value: &Value) -> Option<ImageProfile> {

@@ -31,10 +31,13 @@ mod issue;
 mod issues;
 mod json;
 mod labels;
+mod measure;
 mod numbers;
 mod pictures;
 mod profile;
 mod scores;
+mod seen;
+mod tree;
 
 pub use checks::{Check, CheckReport, CheckResult, Checker, Checks, FailedRow, RULES, RuleNames, Severity};
 pub use classes::Classes;

@@ -12,6 +12,8 @@ use super::exact;
 const BINS: usize = 128;
 /// The bits of a mantissa below those that choose the bin.
 const BELOW: u32 = 45;
+/// The upper 12 bits of a float.
+const SIGNS_AND_EXPONENTS: usize = 1 << 12;
 /// The units of sums of squares: 2^-2148.
 const LEAST: i32 = -1074;
 
@@ -23,6 +25,20 @@ pub(super) struct Page {
     pub sum: u128,
     /// The sum of their squares.
     pub squares: [u64; 3],
+}
+
+impl Page {
+    /// Adds a number of this page by its bits.
+    #[inline(always)]
+    fn add(&mut self, bits: u64) {
+        let (_, mantissa, _) = exact::parts(f64::from_bits(bits));
+        self.counts[(bits >> BELOW) as usize % BINS] += 1;
+        self.sum += u128::from(mantissa);
+        let square = u128::from(mantissa) * u128::from(mantissa);
+        let [low, middle, high] = self.squares;
+        let (sum, carry) = (u128::from(middle) << 64 | u128::from(low)).overflowing_add(square);
+        self.squares = [sum as u64, (sum >> 64) as u64, high + u64::from(carry)];
+    }
 }
 
 impl Default for Page {
@@ -39,9 +55,11 @@ pub struct Numbers {
     pub(super) infinite: [u64; 2],
     min: f64,
     max: f64,
-    /// For each sign and exponent which page it has, plus one.
-    index: Vec<u16>,
+    /// For each sign and exponent which page it has, or one that is not there.
+    index: Box<[u16; SIGNS_AND_EXPONENTS]>,
     pages: Vec<Page>,
+    /// The sign and exponent of each page.
+    of: Vec<u16>,
 }
 
 impl Default for Numbers {
@@ -52,8 +70,9 @@ impl Default for Numbers {
             infinite: [0; 2],
             min: f64::INFINITY,
             max: f64::NEG_INFINITY,
-            index: vec![0; 1 << 12],
+            index: Box::new([u16::MAX; SIGNS_AND_EXPONENTS]),
             pages: Vec::new(),
+            of: Vec::new(),
         }
     }
 }
@@ -62,21 +81,46 @@ impl Numbers {
     /// Adds a number.
     #[inline]
     pub fn add(&mut self, value: f64) {
-        self.add_times(value, 1);
+        self.extend([value]);
+    }
+
+    /// Adds numbers.
+    #[inline]
+    pub fn extend(&mut self, values: impl IntoIterator<Item = f64>) {
+        let mut values = values.into_iter();
+        // What is rare is done outside of the loop, which is faster without calls.
+        while let Some(value) = self.extend_known(&mut values) {
+            self.add_times(value, 1);
+        }
+    }
+
+    /// Adds numbers until one has no page, which it returns.
+    #[inline]
+    fn extend_known(&mut self, values: &mut impl Iterator<Item = f64>) -> Option<f64> {
+        let (mut finite, mut min, mut max) = (0, self.min, self.max);
+        let unknown = values.find_map(|value| {
+            // Both zeros are one.
+            let value = value + 0.0;
+            let bits = value.to_bits();
+            let Some(page) = self.pages.get_mut(usize::from(self.index[(bits >> 52) as usize])) else {
+                return Some(value);
+            };
+            page.add(bits);
+            finite += 1;
+            min = if value < min { value } else { min };
+            max = if value > max { value } else { max };
+            None
+        });
+        (self.finite, self.min, self.max) = (self.finite + finite, min, max);
+        unknown
     }
 
     /// Adds a number so many times.
-    #[inline]
     pub fn add_times(&mut self, value: f64, times: u64) {
         // Both zeros are one.
         let value = value + 0.0;
         if !value.is_finite() {
-            match value {
-                f64::INFINITY => self.infinite[1] += times,
-                f64::NEG_INFINITY => self.infinite[0] += times,
-                _ => self.nan += times,
-            }
-            return;
+            return self.add_other(value, times);
         }
         if times == 0 {
             return;
@@ -90,24 +134,30 @@ impl Numbers {
         page.counts[(bits >> BELOW) as usize % BINS] += times;
         page.sum += u128::from(mantissa) * u128::from(times);
         let square = u128::from(mantissa) * u128::from(mantissa);
-        if times == 1 {
-            let (low, carry) = page.squares[0].overflowing_add(square as u64);
-            let (middle, first) = page.squares[1].overflowing_add((square >> 64) as u64);
-            let (middle, second) = middle.overflowing_add(u64::from(carry));
-            page.squares = [low, middle, page.squares[2] + u64::from(first || second)];
-        } else {
-            exact::add(&mut page.squares, u128::from(square as u64) * u128::from(times), 0);
-            exact::add(&mut page.squares, (square >> 64) * u128::from(times), 64);
+        exact::add(&mut page.squares, u128::from(square as u64) * u128::from(times), 0);
+        exact::add(&mut page.squares, (square >> 64) * u128::from(times), 64);
+    }
+
+    /// Counts what is not finite.
+    #[cold]
+    fn add_other(&mut self, value: f64, times: u64) {
+        match value {
+            f64::INFINITY => self.infinite[1] += times,
+            f64::NEG_INFINITY => self.infinite[0] += times,
+            _ => self.nan += times,
         }
     }
 
-    #[inline]
     fn page(&mut self, of: usize) -> &mut Page {
-        if self.index[of] == 0 {
-            self.pages.push(Page::default());
-            self.index[of] = self.pages.len() as u16;
+        let place = usize::from(self.index[of]);
+        if place < self.pages.len() {
+            return &mut self.pages[place];
         }
-        &mut self.pages[usize::from(self.index[of]) - 1]
+        let place = self.pages.len();
+        self.index[of] = place as u16;
+        self.of.push(of as u16);
+        self.pages.push(Page::default());
+        &mut self.pages[place]
     }
 
     /// Adds the numbers of the other.
@@ -133,7 +183,7 @@ impl Numbers {
     pub(super) fn restore(parts: impl Iterator<Item = (usize, Page)>, about: &Restored) -> Option<Self> {
         let mut numbers = Self { nan: about.nan, infinite: about.infinite, ..Self::default() };
         for (of, page) in parts {
-            if of >= 1 << 12 || of % (1 << 11) == 0x7ff || numbers.index[of] != 0 {
+            if of >= SIGNS_AND_EXPONENTS || of % (1 << 11) == 0x7ff || numbers.index[of] != u16::MAX {
                 return None;
             }
             numbers.finite += page.counts.iter().sum::<u64>();
@@ -147,8 +197,9 @@ impl Numbers {
 
     /// The pages there are, with their sign and exponent, in the order of these bits.
     pub(super) fn pages(&self) -> impl Iterator<Item = (usize, &Page)> {
-        let used = self.index.iter().enumerate().filter(|(_, place)| **place != 0);
-        used.map(|(of, &place)| (of, &self.pages[usize::from(place) - 1]))
+        let mut pages: Vec<(usize, &Page)> = self.of.iter().map(|of| usize::from(*of)).zip(&self.pages).collect();
+        pages.sort_unstable_by_key(|(of, _)| *of);
+        pages.into_iter()
     }
 
     /// How many there are, those that are no numbers and infinities included.

@@ -8,7 +8,7 @@ use arrow_schema::Schema;
 use rayon::prelude::*;
 
 use super::classes::{Classes, Labels};
-use super::column::{ColumnProfile, Values};
+use super::column::{AT_ONCE, ColumnProfile, Values};
 use super::features::{FeatureValues, Unit, valid_rows};
 use super::images::{ImageProfile, MEASURES};
 use super::issue::IssueCounts;
@@ -136,11 +136,20 @@ impl Profile {
             let new = |unit: &Unit| ColumnProfile::of_numbers(&unit.name, "Float32");
             self.features = features.units.iter().map(new).collect();
         }
-        self.features.par_iter_mut().zip(&features.units).for_each(|(profile, unit)| {
+        let units = self.features.par_iter_mut().zip(&features.units).with_min_len(1 + (1 << 15) / (1 + valid.len()));
+        units.for_each_init(Vec::new, |part, (profile, unit)| {
             let Values::Number(to) = &mut profile.values else { return };
             profile.rows += input.num_rows() as u64;
             profile.nulls += (input.num_rows() - valid.len()) as u64;
-            features.each(unit, &valid, |value| to.add(f64::from(value)));
+            features.each(unit, &valid, |value| {
+                part.push(f64::from(value));
+                if part.len() == AT_ONCE {
+                    to.extend(part);
+                    part.clear();
+                }
+            });
+            to.extend(part);
+            part.clear();
         });
         let images = self.images.get_or_insert_with(|| ImageProfile::new(batch.pixel_type));
         let mut measures = vec![[f64::NAN; MEASURES.len()]; input.num_rows()];
@@ -255,6 +264,11 @@ impl Profiler {
     /// The profile of all batches so far.
     pub fn profile(&self) -> Profile {
         self.lock().clone()
+    }
+
+    /// Looks at the profile of all batches so far, without a copy of it. No batch can be added meanwhile.
+    pub fn look<T>(&self, look: impl FnOnce(&Profile) -> T) -> T {
+        look(&self.lock())
     }
 }
 

@@ -1,8 +1,8 @@
 //! How dark, light, empty, blurred and elongated an image is: the scores of CleanVision.
 
 use super::gray::EightBit;
-use super::images::{deviation, edge_deviation};
 use super::issue::percentile;
+use super::measure::{deviation, edge_deviation};
 use crate::base::error::Result;
 use crate::base::pixels::PixelSlice;
 use crate::base::shape::ImageShape;
@@ -54,12 +54,12 @@ impl ImageScores {
         }
         let longest = height.max(width);
         let (edges, counts_deviation) = if longest <= LONGEST {
-            (edge_deviation(image.gray(), width), deviation_of_counts(&gray_counts))
+            (edge_deviation(image.gray(), width, &mut work.edges), deviation_of_counts(&gray_counts))
         } else {
             let side = |side: usize| (side * LONGEST / longest).max(1);
             image.shrunk([side(height), side(width)], &mut work.small);
             let gray = work.small.gray();
-            (edge_deviation(gray, side(width)), deviation_of_counts(&counts(gray.iter())))
+            (edge_deviation(gray, side(width), &mut work.edges), deviation_of_counts(&counts(gray.iter())))
         };
         let above = |value: f64| 1.0 - libm::exp(-0.01 * value);
         let spread = Some(above(counts_deviation)).filter(|spread| *spread > 0.18).unwrap_or(0.0);
@@ -86,6 +86,7 @@ const LONGEST: usize = 64;
 pub(super) struct Work {
     small: EightBit,
     brightness: Vec<u32>,
+    edges: Vec<u8>,
 }
 
 impl Work {

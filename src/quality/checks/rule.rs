@@ -73,7 +73,9 @@ impl Rule {
             }
             Rule::Duplicates(_) | Rule::Number(Statistic::Distinct | Statistic::DistinctShare) => Dimension::Uniqueness,
             Rule::Number(Statistic::Newest | Statistic::Oldest) => Dimension::Freshness,
-            Rule::Number(Statistic::Mean | Statistic::Std | Statistic::Sum | Statistic::Quantile(_))
+            Rule::Number(
+                Statistic::Mean | Statistic::Median | Statistic::Std | Statistic::Sum | Statistic::Quantile(_),
+            )
             | Rule::Values(SetRule::Equal | SetRule::Contain | SetRule::MostCommonWithin, _) => {
                 Dimension::Representativeness
             }

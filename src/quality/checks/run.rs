@@ -1,7 +1,6 @@
 //! Checks at work: batch after batch, and the verdict at the end.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::hash::BuildHasherDefault;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::SystemTime;
 
@@ -18,9 +17,10 @@ use crate::base::text::listed;
 use crate::images::defect::Defect;
 use crate::quality::cells::{Cells, Rows};
 use crate::quality::column::item_type;
-use crate::quality::distinct::Quick;
+use crate::quality::distinct::mixed;
 use crate::quality::numbers::{Numbers, median, quantiles};
 use crate::quality::profile::{Profile, Profiler};
+use crate::quality::seen::{Seen, Times};
 use crate::run::observe::{Observed, Observer};
 use crate::run::origins::RowOrigins;
 use crate::run::stream::{InvalidRow, OnInvalidRow};
@@ -30,7 +30,7 @@ pub const TOLD: usize = 10;
 
 /// Checks the rows of a run while it runs, or those of a table. Clones share their findings.
 ///
-/// Rows are counted and told as they come; numbers come from the profile of all rows. A check for duplicates keeps 16 bytes for
+/// Rows are counted and told as they come; numbers come from the profile of all rows. A check for duplicates keeps 10 to 13 bytes for
 /// each different value, all others need memory that does not depend on the number of rows. If a check of severity error fails,
 /// the run ends with [`Error::ChecksFailed`](crate::Error::ChecksFailed) behind its last batch, so a file that is written from it does not appear.
 #[derive(Clone)]
@@ -60,8 +60,8 @@ struct RowCounts {
     told: Vec<FailedRow>,
     /// The type of the column, of checks about columns.
     data_type: Option<DataType>,
-    /// How often each value occurred, by its hash.
-    seen: HashMap<u64, u32, BuildHasherDefault<Quick>>,
+    /// The hashes of values, of checks for duplicates.
+    seen: Option<Seen>,
 }
 
 impl std::fmt::Debug for Checker {
@@ -124,13 +124,18 @@ impl Checker {
             targets.iter().any(|target| asked_for.contains(target))
         };
         for (check, counts) in checks.iter().zip(counts).filter(|(check, _)| !is_missing(check)) {
-            let mut blame = |row: usize, value: String| {
-                if counts.told.len() < TOLD {
-                    let (file, row) = origins.locate(first_row + row as u64);
-                    counts.told.push(FailedRow { file: file.as_deref().map(str::to_owned), row, value: value.clone() });
+            let mut blame = |row: usize, told: &dyn Fn() -> String| {
+                let is_told = counts.told.len() < TOLD;
+                if !is_told && quarantine.is_none() {
+                    return;
                 }
+                let value = told();
                 if quarantine.is_some() {
                     blamed.entry(row).or_default().push(format!("{}: {value}", check.name));
+                }
+                if is_told {
+                    let (file, row) = origins.locate(first_row + row as u64);
+                    counts.told.push(FailedRow { file: file.as_deref().map(str::to_owned), row, value });
                 }
             };
             match (&check.rule, &check.target) {
@@ -141,7 +146,7 @@ impl Checker {
                             counts.missing += 1;
                         } else {
                             counts.unexpected += 1;
-                            blame(defect.row, format!("{}: {}", defect.reason, defect.detail));
+                            blame(defect.row, &|| format!("{}: {}", defect.reason, defect.detail));
                         }
                     }
                 }
@@ -163,7 +168,7 @@ impl Checker {
                             Verdict::Expected => {}
                             Verdict::Unexpected => {
                                 counts.unexpected += 1;
-                                blame(row, cells.told(row));
+                                blame(row, &|| cells.told(row));
                             }
                         }
                     }
@@ -172,19 +177,19 @@ impl Checker {
                     let cells = columns.iter().map(|name| rows.cells(name)).collect::<Result<Vec<_>>>()?;
                     counts.elements += rows.len() as u64;
                     for row in 0..rows.len() {
-                        let hashes = cells.iter().map(|cells| cells.hash(row));
                         if cells.iter().all(|cells| cells.is_null(row)) {
                             counts.missing += 1;
                             continue;
                         }
-                        let hash = hashes.fold(0, |all, hash| crate::quality::distinct::mixed(all ^ hash));
-                        let times = counts.seen.entry(hash).or_default();
-                        *times = times.saturating_add(1);
-                        if *times > 1 {
-                            // The second tells on the first as well: every copy counts.
-                            counts.unexpected += if *times == 2 { 2 } else { 1 };
-                            blame(row, cells.iter().map(|cells| cells.told(row)).collect::<Vec<_>>().join(", "));
-                        }
+                        let hash = cells.iter().fold(0, |all, cells| mixed(all ^ cells.hash(row)));
+                        // The second tells on the first as well: every copy counts.
+                        counts.unexpected += match counts.seen.get_or_insert_default().add(hash) {
+                            Times::Once => continue,
+                            Times::Twice => 2,
+                            Times::More => 1,
+                        };
+                        let told = || cells.iter().map(|cells| cells.told(row)).collect::<Vec<_>>().join(", ");
+                        blame(row, &told);
                     }
                 }
                 (_, Some(target)) if !is_of_images(target) => drop(rows.cells(target)?),
@@ -202,11 +207,11 @@ impl Checker {
 
     /// What the checks found in the rows so far.
     pub fn report(&self) -> CheckReport {
-        let (state, profile) = (self.lock(), self.profiler.profile());
-        let results = state.checks.iter().zip(&state.counts);
-        CheckReport {
-            results: results.map(|(check, counts)| result(check, counts, &profile, &state.columns)).collect(),
-        }
+        let state = self.lock();
+        let checks = state.checks.iter().zip(&state.counts);
+        self.profiler.look(|profile| CheckReport {
+            results: checks.map(|(check, counts)| result(check, counts, profile, &state.columns)).collect(),
+        })
     }
 
     /// Fails if a check of severity error does.

@@ -1,0 +1,227 @@
+//! What is counted and measured of one image: a few passes over its bytes, with the fastest instructions of the CPU.
+
+use crate::base::simd::{Level, Simd, SimdKernel, run_simd};
+
+/// So many bytes are looked at together. The last ones of a slice are looked at once more, or filled up with zeros.
+const BLOCK: usize = 64;
+/// So many pixels of the edges of an image are kept at a time, so that they stay in the cache: whole rows, at least one.
+const EDGES: usize = 1 << 12;
+/// How many tables bytes are counted in.
+const TABLES: usize = 4;
+
+/// Counts of bytes, in several tables: who counts the same byte again in one table waits for the count before.
+pub(super) struct ByteCounts {
+    tables: [[u32; 256]; TABLES],
+    channels: usize,
+}
+
+impl ByteCounts {
+    pub fn new(channels: usize) -> Self {
+        Self { tables: [[0; 256]; TABLES], channels }
+    }
+
+    /// Adds the bytes of an image. There may be no more than 2³² in all.
+    pub fn add(&mut self, bytes: &[u8]) {
+        let tables = &mut self.tables;
+        if self.channels == 3 {
+            let (pixels, _) = bytes.as_chunks::<3>();
+            for [r, g, b] in pixels.iter().map(|pixel| pixel.map(usize::from)) {
+                (tables[0][r], tables[1][g], tables[2][b]) = (tables[0][r] + 1, tables[1][g] + 1, tables[2][b] + 1);
+            }
+            return;
+        }
+        let (words, rest) = bytes.as_chunks::<{ 2 * TABLES }>();
+        // Background is often 0.
+        let mut black = 0;
+        for word in words {
+            if u64::from_le_bytes(*word) == 0 {
+                black += 2;
+            } else {
+                (0..word.len()).for_each(|at| tables[at % TABLES][usize::from(word[at])] += 1);
+            }
+        }
+        tables.iter_mut().for_each(|table| table[0] += black);
+        rest.iter().enumerate().for_each(|(at, &byte)| tables[at % TABLES][usize::from(byte)] += 1);
+    }
+
+    /// The tables, with the channel that each belongs to. A channel may have several.
+    pub fn tables(&self) -> impl Iterator<Item = (usize, &[u32; 256])> {
+        // Three channels use three tables, and the numbers of other channels divide four.
+        self.tables.iter().enumerate().map(|(at, table)| (at % self.channels, table))
+    }
+}
+
+/// [`MEASURES`](super::MEASURES) of a gray image. `edges` is a buffer.
+pub(super) fn measure(gray: &[u8], width: usize, edges: &mut Vec<u8>) -> [f64; 4] {
+    let n = gray.len() as f64;
+    let mut sums = [0; 3];
+    run_simd(Level::detect(), Sums { gray, sums: &mut sums });
+    let [sum, squares, black] = sums;
+    let contrast = deviation(gray.len(), sum, squares);
+    [sum as f64 / n / 255.0, contrast / 255.0, black as f64 / n, edge_deviation(gray, width, edges)]
+}
+
+/// The measure `contrast` of a gray image.
+pub(super) fn contrast(gray: &[u8]) -> f64 {
+    let mut sums = [0; 3];
+    run_simd(Level::detect(), Sums { gray, sums: &mut sums });
+    deviation(gray.len(), sums[0], sums[1]) / 255.0
+}
+
+/// The population standard deviation, from exact sums.
+pub(super) fn deviation(n: usize, sum: u64, squares: u64) -> f64 {
+    let spread = n as u128 * u128::from(squares) - u128::from(sum) * u128::from(sum);
+    (spread as f64).sqrt() / n as f64
+}
+
+/// The deviation of a filter that finds edges, as Pillow's `FIND_EDGES` does. `edges` is a buffer.
+pub(super) fn edge_deviation(gray: &[u8], width: usize, edges: &mut Vec<u8>) -> f64 {
+    let mut sums = [0; 3];
+    run_simd(Level::detect(), EdgeSums { gray, width, edges, sums: &mut sums });
+    deviation(gray.len(), sums[0], sums[1])
+}
+
+/// Adds the bytes, their squares, and how many are 0.
+struct Sums<'a> {
+    gray: &'a [u8],
+    sums: &'a mut [u64; 3],
+}
+
+impl SimdKernel for Sums<'_> {
+    #[inline(always)]
+    fn run<S: Simd>(self, _: S) {
+        add_sums(self.gray, self.sums);
+    }
+}
+
+/// Adds the same sums of the edges that the filter finds. Pixels at the border count as they are.
+struct EdgeSums<'a> {
+    gray: &'a [u8],
+    width: usize,
+    edges: &'a mut Vec<u8>,
+    sums: &'a mut [u64; 3],
+}
+
+impl SimdKernel for EdgeSums<'_> {
+    #[inline(always)]
+    fn run<S: Simd>(self, _: S) {
+        let Self { gray, width, edges, sums } = self;
+        let height = gray.len() / width;
+        if height < 3 || width < 3 {
+            return add_sums(gray, sums);
+        }
+        add_sums(&gray[..width], sums);
+        add_sums(&gray[gray.len() - width..], sums);
+        let together = (EDGES / width).max(1);
+        for first in (1..height - 1).step_by(together) {
+            let rows = together.min(height - 1 - first);
+            let three = [first - 1, first, first + 1].map(|y| &gray[y * width..][..rows * width]);
+            edges.resize(rows * width, 0);
+            // As if all rows were one. What that makes of the border is put right behind.
+            find_edges(three, &mut edges[1..rows * width - 1]);
+            for (found, row) in edges.chunks_exact_mut(width).zip(three[1].chunks_exact(width)) {
+                (found[0], found[width - 1]) = (row[0], row[width - 1]);
+            }
+            add_sums(edges, sums);
+        }
+    }
+}
+
+#[inline(always)]
+fn find_edges(rows: [&[u8]; 3], to: &mut [u8]) {
+    let n = to.len();
+    if n < BLOCK {
+        for x in 0..n {
+            find_edges_of::<1>(rows.map(|row| &row[x..]), &mut to[x..]);
+        }
+        return;
+    }
+    for x in (0..n - BLOCK).step_by(BLOCK).chain([n - BLOCK]) {
+        find_edges_of::<BLOCK>(rows.map(|row| &row[x..]), &mut to[x..]);
+    }
+}
+
+#[inline(always)]
+fn find_edges_of<const N: usize>(rows: [&[u8]; 3], to: &mut [u8]) {
+    let rows = rows.map(|row| &row[..N + 2]);
+    let to = &mut to[..N];
+    for x in 0..N {
+        let sum = |row: &[u8]| u16::from(row[x]) + u16::from(row[x + 1]) + u16::from(row[x + 2]);
+        let around = sum(rows[0]) + sum(rows[1]) + sum(rows[2]);
+        to[x] = (9 * u16::from(rows[1][x + 1])).saturating_sub(around).min(255) as u8;
+    }
+}
+
+#[inline(always)]
+fn add_sums(gray: &[u8], sums: &mut [u64; 3]) {
+    // The sums of so many bytes fit 32 bits.
+    for part in gray.chunks(1 << 14) {
+        let (blocks, rest) = part.as_chunks::<BLOCK>();
+        let mut last = [0; BLOCK];
+        last[..rest.len()].copy_from_slice(rest);
+        let (mut s, mut q, mut b) = (0u32, 0u32, 0u32);
+        for bytes in [blocks.as_flattened(), &last] {
+            for &p in bytes {
+                let p = u32::from(p);
+                (s, q, b) = (s + p, q + p * p, b + u32::from(p == 0));
+            }
+        }
+        let black = b - (BLOCK - rest.len()) as u32;
+        sums.iter_mut().zip([s, q, black]).for_each(|(sum, part)| *sum += u64::from(part));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn edges_are_found_as_by_the_plain_formula() {
+        // Blocks that overlap, several parts of rows, rows shorter than a block, and no block at all.
+        for (width, height) in [(7, 5), (28, 28), (66, 3), (200, 90), (5_000, 4), (3, 3)] {
+            let gray: Vec<u8> = (0..width * height).map(|i| ((i * 37 + i * i * 11) % 256) as u8).collect();
+            let mut edges = gray.iter().map(|&p| i32::from(p)).collect::<Vec<_>>();
+            for y in 1..height - 1 {
+                for x in 1..width - 1 {
+                    let around = (0..9).map(|k| i32::from(gray[(y + k / 3 - 1) * width + x + k % 3 - 1])).sum::<i32>();
+                    edges[y * width + x] = (9 * i32::from(gray[y * width + x]) - around).clamp(0, 255);
+                }
+            }
+            let (sum, squares) = edges.iter().fold((0, 0), |(s, q), &e| (s + e as u64, q + (e * e) as u64));
+            let expected = deviation(gray.len(), sum, squares);
+            let mut buffer = Vec::new();
+            assert_eq!(edge_deviation(&gray, width, &mut buffer), expected, "{width}x{height}");
+            for level in Level::ALL {
+                let mut sums = [0; 3];
+                run_simd(level, EdgeSums { gray: &gray, width, edges: &mut buffer, sums: &mut sums });
+                assert_eq!(sums[..2], [sum, squares], "{level} {width}x{height}");
+            }
+        }
+        assert_eq!(edge_deviation(&[0, 255], 2, &mut Vec::new()), 127.5);
+    }
+
+    #[test]
+    fn bytes_are_counted_in_the_tables_of_their_channels() {
+        for channels in 1..=4 {
+            // Words of zeros among others, and a rest.
+            let bytes: Vec<u8> =
+                (0..channels * 1_003).map(|i| if i / 24 % 3 == 0 { 0 } else { (i * i) as u8 }).collect();
+            let mut counts = ByteCounts::new(channels);
+            counts.add(&bytes);
+            for channel in 0..channels {
+                for value in 0..=255 {
+                    let tables = counts.tables().filter(|(of, _)| *of == channel);
+                    let found: u32 = tables.map(|(_, table)| table[usize::from(value)]).sum();
+                    let all = bytes.iter().skip(channel).step_by(channels);
+                    assert_eq!(found as usize, all.filter(|byte| **byte == value).count(), "{channel} of {channels}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn measures_of_a_chequered_image() {
+        let [brightness, contrast, black, _] = measure(&[0, 255, 255, 0], 2, &mut Vec::new());
+        assert_eq!((brightness, contrast, black), (0.5, 0.5, 0.5));
+    }
+}
