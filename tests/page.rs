@@ -148,6 +148,7 @@ fn check_writes_a_page_on_tables_and_on_images_of_other_data_sets() {
     assert_alone(&html);
     assert_eq!(verdict(&html, "uniqueness"), "bad");
     assert!(html.contains("row 12: the same as test.ndjson: row 12"), "{html}");
+    assert_eq!(images(&html, "images that are in test.ndjson as well").len(), 8);
 
     place.done(&["train.ndjson", "-o", "table.parquet", "-q"]);
     let output = check(&["table.parquet", "--label", "label", "--quality-report", "page.html"]);

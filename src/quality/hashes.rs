@@ -51,7 +51,7 @@ impl ImageHashes {
     /// The hashes of one image. `scale` is what floats are divided by to be from 0 to 1; other pixels have no use for it.
     ///
     /// # Errors
-    /// [`Error::InvalidOption`] if there are not as many pixels as the shape says.
+    /// [`Error::InvalidOption`](crate::Error::InvalidOption) if there are not as many pixels as the shape says.
     pub fn of(shape: ImageShape, pixels: PixelSlice<'_>, scale: f64) -> Result<Self> {
         Ok(Self::of_image(&mut EightBit::of(shape, pixels, scale)?, &mut Vec::new()))
     }

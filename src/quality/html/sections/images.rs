@@ -23,42 +23,42 @@ impl Issues {
         let picture = |row: u64| self.gallery.pictures().get(&row).map(|picture| &**picture);
         let images = found.elements - found.missing;
         let flagged = self.gallery.flagged(issue);
-        let shown: Vec<Shown<'_>> = if issue == Issue::OddSize {
-            // Which sizes are odd was not known when the images came by.
-            let kept = self.by_place();
-            let shown = |row: &FailedRow| Shown {
-                picture: kept.get(row.file.as_deref(), row.row),
-                first: None,
-                lines: vec![self.place_in(row.file.as_deref(), row.row), row.value.clone()],
-            };
-            found.rows.iter().map(shown).collect()
-        } else {
-            let shown = |of: &Flagged| {
-                let is_near = issue == Issue::NearDuplicate;
-                let what = match of.first {
-                    Some(first) if is_near => format!("near {}", self.place(first)),
-                    Some(first) => format!("the same as {}", self.place(first)),
-                    None => format!("score {}", of.value),
-                };
-                Shown {
-                    picture: picture(of.row),
-                    // Of exact duplicates both look the same.
-                    first: of.first.filter(|_| is_near).map(picture),
-                    lines: vec![self.place(of.row), what],
-                }
-            };
-            flagged.iter().map(shown).collect()
-        };
-        let name = name(issue);
-        to.sheet(&shown, |shown| {
-            let which = if shown as u64 == found.unexpected {
-                String::new()
-            } else {
-                format!("; the first {}", grouped(shown as u64))
-            };
+        let caption = |shown: usize| {
+            let first = format!("; the first {}", grouped(shown as u64));
+            let which = if shown as u64 == found.unexpected { "" } else { &first };
             let all = part(found.unexpected, images, "images");
-            format!("{name}: {all}, expected {}{which}", found.expected)
-        });
+            format!("{}: {all}, expected {}{which}", name(issue), found.expected)
+        };
+        if issue == Issue::OddSize {
+            // Which sizes are odd was not known when the images came by.
+            return self.sheet_of_rows(&found.rows, to, caption);
+        }
+        let shown = |of: &Flagged| {
+            let is_near = issue == Issue::NearDuplicate;
+            let what = match of.first {
+                Some(first) if is_near => format!("near {}", self.place(first)),
+                Some(first) => format!("the same as {}", self.place(first)),
+                None => format!("score {}", of.value),
+            };
+            Shown {
+                picture: picture(of.row),
+                // Of exact duplicates both look the same.
+                first: of.first.filter(|_| is_near).map(picture),
+                lines: vec![self.place(of.row), what],
+            }
+        };
+        to.sheet(&flagged.iter().map(shown).collect::<Vec<_>>(), caption);
+    }
+
+    /// Adds the images of these rows that were kept.
+    pub(super) fn sheet_of_rows(&self, rows: &[FailedRow], to: &mut Html, caption: impl Fn(usize) -> String) {
+        let kept = self.by_place();
+        let shown = |row: &FailedRow| {
+            let picture = kept.get(row.file.as_deref(), row.row)?;
+            let lines = vec![self.place_in(row.file.as_deref(), row.row), row.value.clone()];
+            Some(Shown { picture: Some(picture), first: None, lines })
+        };
+        to.sheet(&rows.iter().filter_map(shown).collect::<Vec<_>>(), caption);
     }
 
     /// Where a row is: its number, with the last part of its file's name if there are several files.

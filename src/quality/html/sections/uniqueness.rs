@@ -38,6 +38,13 @@ pub(super) fn section(report: &QualityReport) -> Section {
         Some(leaks) => {
             section.body.heading("Images of other data sets");
             section.checks(Some(leaks));
+            for found in leaks.results.iter().filter(|found| !found.passed) {
+                let Some(issues) = &report.issues else { break };
+                issues.sheet_of_rows(&found.rows, &mut section.body, |shown| {
+                    let all = count(found.unexpected, "image", "images");
+                    format!("{}: {all}; the first {shown} that were kept", found.check)
+                });
+            }
         }
         None => section
             .body
