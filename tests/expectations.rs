@@ -122,7 +122,7 @@ fn fields(check: &Value, found: &Value, expected: &Value) -> Vec<(&'static str, 
     fields
 }
 
-/// Where Great Expectations deliberately is not followed, by expectation and column of the table `few`. The README says why.
+/// Where Great Expectations deliberately is not followed, by expectation and column of the table `few`. QUALITY.md says why.
 const OTHERWISE: &[(&str, &str)] = &[
     ("most_common_value_to_be_in_set", "number"),
     ("most_common_value_to_be_in_set", "text"),
