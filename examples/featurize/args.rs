@@ -13,6 +13,9 @@ use pixelfeat::{
 
 use crate::quality::QualityArgs;
 
+/// The options that look at each image once, as it is.
+const OF_ONE_EPOCH: [&str; 3] = ["issues", "label_report", "quality_report"];
+
 /// Turn columns of pixel arrays into model-ready features.
 ///
 /// Reads images as arrays of numbers, raw bytes or encoded files, and writes the features of each row next to all other
@@ -107,22 +110,22 @@ pub struct Args {
     ///
     /// The stages come after those of --stages, with commas between. Adds the columns sample_id and epoch. --keep-image
     /// writes the images.
-    #[arg(long, value_name = "STAGES", conflicts_with_all = ["issues", "label_report", "quality_report"], help_heading = IMAGES)]
+    #[arg(long, value_name = "STAGES", conflicts_with_all = OF_ONE_EPOCH, help_heading = IMAGES)]
     pub augment: Option<Chain>,
     /// The epochs to write, as 0..3 or 7
     ///
     /// Each has draws of its own; epoch 2 is the same in 2 and in 0..3.
-    #[arg(long, value_name = "EPOCHS", value_parser = epochs, conflicts_with_all = ["issues", "label_report", "quality_report"], help_heading = IMAGES, hide_short_help = true)]
+    #[arg(long, value_name = "EPOCHS", value_parser = epochs, conflicts_with_all = OF_ONE_EPOCH, help_heading = IMAGES, hide_short_help = true)]
     pub epochs: Option<Range<u32>>,
     /// Mix each image with another one (MixUp), λ being of Beta(ALPHA, ALPHA)
     ///
     /// Adds label_b, lambda and sample_id_b.
-    #[arg(long, value_name = "ALPHA", conflicts_with_all = ["issues", "label_report", "quality_report"], help_heading = IMAGES, hide_short_help = true)]
+    #[arg(long, value_name = "ALPHA", conflicts_with_all = OF_ONE_EPOCH, help_heading = IMAGES, hide_short_help = true)]
     pub mixup: Option<f64>,
     /// Paste a rectangle of another image into each (CutMix)
     ///
     /// With --mixup as well each image gets one of the two.
-    #[arg(long, value_name = "ALPHA", conflicts_with_all = ["issues", "label_report", "quality_report"], help_heading = IMAGES, hide_short_help = true)]
+    #[arg(long, value_name = "ALPHA", conflicts_with_all = OF_ONE_EPOCH, help_heading = IMAGES, hide_short_help = true)]
     pub cutmix: Option<f64>,
     /// Write one column soft_label of N shares instead of label_b and lambda; labels are integers below N
     #[arg(long, value_name = "N", value_parser = at_least_one, help_heading = IMAGES, hide_short_help = true)]

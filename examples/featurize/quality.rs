@@ -30,7 +30,8 @@ pub struct QualityArgs {
     profile: Option<PathBuf>,
     /// The column of the labels
     ///
-    /// The profile tells the sizes and means of its classes, and --label-report how noisy it is. --mixup and --cutmix mix it [default for these: label].
+    /// The profile tells the sizes and means of its classes, --label-report and --quality-report how many labels may be wrong.
+    /// --mixup and --cutmix mix it [default for these: label].
     #[arg(long, value_name = "COLUMN", hide_short_help = true)]
     pub label: Option<String>,
     /// Hold the rows to the checks in this file, as JSON
@@ -233,8 +234,8 @@ impl<'a> Quality<'a> {
 
     /// Completes the files of a run that has come to its end.
     pub fn finish(mut self) -> Result<(), Error> {
-        if let (Some(file), Some(path), Some(profiler)) = (self.profile.take(), &self.args.profile, &self.profiler) {
-            let mut file = file;
+        if let (Some(mut file), Some(path), Some(profiler)) = (self.profile.take(), &self.args.profile, &self.profiler)
+        {
             let written = profiler.look(|profile| profile.write_json(&mut file));
             written.map_err(|source| Error::Io { action: "write", path: path.clone(), source })?;
             write(file, path, "")?;

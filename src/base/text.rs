@@ -95,6 +95,14 @@ pub(crate) fn grouped(number: u64) -> String {
     text
 }
 
+/// The first characters of a text, with an ellipsis if there are more.
+pub(crate) fn cut(text: &str, chars: usize) -> String {
+    match text.char_indices().nth(chars) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text.to_owned(),
+    }
+}
+
 /// Text for XML 1.0 and HTML, also between double quotes. XML has no form for control characters.
 pub(crate) fn escaped(text: &str) -> String {
     let mut safe = String::new();
@@ -115,6 +123,11 @@ pub(crate) fn escaped(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn texts_are_cut_between_characters() {
+        assert_eq!((cut("añb", 2), cut("añb", 3)), ("añ…".to_owned(), "añb".to_owned()));
+    }
 
     #[test]
     fn xml_holds_any_text() {

@@ -12,10 +12,8 @@ use super::column::{WHOLE, floats};
 use super::distinct::{hash_bytes, key, mixed};
 use super::images::MEASURES;
 use crate::base::error::{Error, Result};
+use crate::base::text::cut;
 use crate::run::observe::Observed;
-
-/// From here on, floats are not all whole numbers.
-pub(super) const FIRST_LARGE: f64 = 9_007_199_254_740_992.0;
 
 /// The rows that checks look at.
 pub(super) struct Rows<'a> {
@@ -117,7 +115,7 @@ impl<'a> Cells<'a> {
     /// The text of an integer that a float may not tell from others.
     pub fn large(&self, row: usize) -> Option<String> {
         let array = self.array.as_ref().filter(|array| array.data_type().is_integer())?;
-        self.number(row).filter(|value| value.abs() >= FIRST_LARGE).and_then(|_| text(array, row))
+        self.number(row).filter(|value| value.abs() >= WHOLE).and_then(|_| text(array, row))
     }
 
     /// Text; `None` for other types.
@@ -207,12 +205,7 @@ impl<'a> Cells<'a> {
             return 1;
         }
         if let Some(number) = self.number(row) {
-            // Integers beyond 2^53 are the same as floats, but not as text.
-            let whole = self.array.as_ref().filter(|of| number.abs() >= WHOLE && of.data_type().is_integer());
-            return match whole {
-                Some(array) => hash_bytes(text(array, row).unwrap_or_default().as_bytes()),
-                None => mixed(key(number)),
-            };
+            return self.large(row).map_or_else(|| mixed(key(number)), |text| hash_bytes(text.as_bytes()));
         }
         if let Some(text) = self.text(row) {
             return hash_bytes(text.as_bytes());
@@ -265,7 +258,7 @@ impl<'a> Cells<'a> {
             },
             (None, number) => number.unwrap_or(f64::NAN).to_string(),
         };
-        if whole.chars().count() <= SHOWN { whole } else { whole.chars().take(SHOWN).collect::<String>() + "…" }
+        cut(&whole, SHOWN)
     }
 
     /// The error of a check that needs other values than the cells have.

@@ -21,7 +21,7 @@ use crate::base::error::{Error, Result};
 pub(super) const AT_ONCE: usize = 1 << 14;
 /// Whole numbers are close together if the largest and the least one are not further apart.
 const CLOSE: usize = 1 << 10;
-/// Below this all whole numbers are floats.
+/// 2⁵³: from here on several integers are the same float.
 pub(super) const WHOLE: f64 = 9_007_199_254_740_992.0;
 
 /// What is known of one column.
@@ -375,8 +375,10 @@ fn add_primitive<T: ArrowPrimitiveType<Native: Identity>>(
     float: impl Fn(T::Native) -> f64,
 ) {
     let is_its_float = |&value: &T::Native| value.identity(float(value)) == key(float(value));
-    if T::Native::IS_FLOAT || array.values().iter().all(is_its_float) {
-        in_parts(array, float, |part| if T::Native::IS_INTEGER { to.extend_whole(part) } else { to.extend(part) });
+    if T::DATA_TYPE.is_floating() || array.values().iter().all(is_its_float) {
+        // Decimals are whole numbers as well, but not as floats.
+        let is_whole = T::DATA_TYPE.is_integer();
+        in_parts(array, float, |part| if is_whole { to.extend_whole(part) } else { to.extend(part) });
     } else {
         for value in array.iter().flatten() {
             to.add_exact(float(value), value.identity(float(value)));
@@ -412,25 +414,18 @@ fn in_parts<T: ArrowPrimitiveType>(
 
 /// What tells a value from others that are the same as a float.
 trait Identity: Copy {
-    const IS_FLOAT: bool = false;
-    const IS_INTEGER: bool = false;
-
     fn identity(self, float: f64) -> u64;
 }
 
 macro_rules! identity {
-    ($($float:ty)*; $($integer:ty = $is_integer:literal)*) => {
+    ($($float:ty)*; $($integer:ty)*) => {
         $(impl Identity for $float {
-            const IS_FLOAT: bool = true;
-
             #[inline]
             fn identity(self, float: f64) -> u64 {
                 key(float)
             }
         })*
         $(impl Identity for $integer {
-            const IS_INTEGER: bool = $is_integer;
-
             #[inline]
             fn identity(self, float: f64) -> u64 {
                 if float.abs() < WHOLE { key(float) } else { mixed(self as u64) }
@@ -438,8 +433,7 @@ macro_rules! identity {
         })*
     };
 }
-// 128 bits are those of decimals, which may have fractions.
-identity!(half::f16 f32 f64; i8 = true i16 = true i32 = true i64 = true i128 = false u8 = true u16 = true u32 = true u64 = true);
+identity!(half::f16 f32 f64; i8 i16 i32 i64 i128 u8 u16 u32 u64);
 
 fn add_numbers(to: &mut NumberValues, array: &ArrayRef) {
     if let Some(flags) = array.as_boolean_opt() {

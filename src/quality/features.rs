@@ -47,16 +47,18 @@ pub(super) struct FeatureValues<'a> {
     usual: Vec<Range<usize>>,
 }
 
-/// Where each block is in a list.
-fn list_ranges(layout: &FeatureLayout) -> Vec<Range<usize>> {
+/// The blocks of a list, and where each is in it.
+fn list_blocks(layout: &FeatureLayout) -> impl Iterator<Item = (Block, Range<usize>)> {
     let mut start = 0;
-    let blocks = layout.blocks().into_iter().filter(|block| !block.is_column);
-    let range = |block: Block| {
+    layout.blocks().into_iter().filter(|block| !block.is_column).map(move |block| {
         let range = start..start + block.range.len();
         start = range.end;
-        range
-    };
-    blocks.map(range).collect()
+        (block, range)
+    })
+}
+
+fn list_ranges(layout: &FeatureLayout) -> Vec<Range<usize>> {
+    list_blocks(layout).map(|(_, range)| range).collect()
 }
 
 impl<'a> FeatureValues<'a> {
@@ -104,20 +106,17 @@ impl<'a> FeatureValues<'a> {
 
     fn lay_out(&mut self, layout: &FeatureLayout, singles: usize) {
         let is_list = self.stride > 0;
-        let mut start = 0;
-        for block in layout.blocks().into_iter().filter(|block| !block.is_column) {
-            let end = start + block.range.len();
-            let source = |range: Range<usize>| match is_list {
-                true => Source::Places(range),
-                false => Source::Columns(singles + range.start..singles + range.end),
-            };
+        let source = |range: Range<usize>| match is_list {
+            true => Source::Places(range),
+            false => Source::Columns(singles + range.start..singles + range.end),
+        };
+        for (block, range) in list_blocks(layout) {
             if self.is_by_block {
-                self.units.push(Unit { name: block.name, from: source(start..end) });
+                self.units.push(Unit { name: block.name, from: source(range) });
             } else {
-                let values = block.values.into_iter().zip(start..);
+                let values = block.values.into_iter().zip(range);
                 self.units.extend(values.map(|(name, at)| Unit { name, from: source(at..at + 1) }));
             }
-            start = end;
         }
     }
 
@@ -132,8 +131,8 @@ impl<'a> FeatureValues<'a> {
             }
         }
         self.usual = list_ranges(batch.layout);
-        let blocks = batch.layout.blocks().into_iter().filter(|block| !block.is_column).enumerate();
-        self.units.extend(blocks.map(|(at, block)| Unit { name: block.name, from: Source::Block(at) }));
+        let blocks = list_blocks(batch.layout).enumerate();
+        self.units.extend(blocks.map(|(at, (block, _))| Unit { name: block.name, from: Source::Block(at) }));
         Ok(())
     }
 
@@ -159,6 +158,7 @@ impl<'a> FeatureValues<'a> {
             }
         }
     }
+
     /// Whether the blocks of a row are as long as those of the most common shape.
     pub fn is_usual(&self, row: usize) -> bool {
         self.ragged.get(row).copied().flatten().is_none_or(|(_, layout)| self.layouts.get(layout) == Some(&self.usual))

@@ -218,10 +218,7 @@ impl ImageProfile {
         }
         self.count += other.count;
         self.shapes.merge(&other.shapes);
-        while self.channels.len() < other.channels.len() {
-            self.channels.push(PixelCounts::new(self.pixel_type));
-        }
-        self.channels.iter_mut().zip(&other.channels).for_each(|(own, other)| own.merge(other));
+        self.channels(other.channels.len()).iter_mut().zip(&other.channels).for_each(|(own, other)| own.merge(other));
         self.measures.iter_mut().zip(&other.measures).for_each(|(own, other)| own.merge(other));
         Ok(())
     }

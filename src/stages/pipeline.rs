@@ -139,7 +139,7 @@ impl Pipeline {
             {
                 let begun = FirstWords::new(self.level, *key, ids);
                 for ((lane, id), records) in ids.iter().enumerate().zip(records.chunks_exact_mut(all)) {
-                    let mut records = Records(records[slot..].iter_mut());
+                    let mut records = Records(records[slot..slot + slots].iter_mut());
                     stage.draw(*format, &mut Stream::begun(*key, *id, begun.of(lane)), &mut records);
                 }
                 slot += slots;

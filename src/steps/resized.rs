@@ -207,9 +207,12 @@ fn bring<P: Whole, V: Vector>(
     new: &mut [P],
     to_row: usize,
 ) {
-    let blocks = if V::PERMUTES && P::BITS == 8 { side.blocks(channels) } else { None };
-    if let Some(blocks) = blocks {
-        return vector.along(bytemuck::cast_slice(old), row, blocks, bytemuck::cast_slice_mut(new), to_row);
+    if V::PERMUTES
+        && P::BITS == 8
+        && let Some(blocks) = side.blocks(channels)
+        && vector.along(bytemuck::cast_slice(old), row, blocks, bytemuck::cast_slice_mut(new), to_row)
+    {
+        return;
     }
     for (at, new) in new.chunks_exact_mut(to_row).enumerate() {
         let old = &old[at * row..];

@@ -53,26 +53,11 @@ pub(super) trait Vector: Copy {
         }
     }
 
-    /// Brings rows to their new length. The old ones begin at multiples of `row` in `old`, which may go on behind them; the
-    /// new ones have `to_row` bytes.
+    /// Brings rows to their new length, if the level has an instruction for it; returns whether it has. The old ones begin at
+    /// multiples of `row` in `old`, which may go on behind them; the new ones have `to_row` bytes.
     #[inline(always)]
-    fn along(self, old: &[u8], row: usize, blocks: &[Block], new: &mut [u8], to_row: usize) {
-        for (at, new) in new.chunks_exact_mut(to_row).enumerate() {
-            let old = &old[at * row..];
-            for (block, new) in blocks.iter().zip(new.chunks_mut(BLOCK)) {
-                for (lane, new) in new.iter_mut().enumerate() {
-                    let mut sum = HALF;
-                    for (places, high, low) in &block.pairs {
-                        for half in [2 * lane, 2 * lane + 1] {
-                            let weight = (i32::from(high[half]) << LOW_BITS) + i32::from(low[half]);
-                            let byte = old.get(block.first + usize::from(places[2 * half])).copied();
-                            sum = sum.wrapping_add(i32::from(byte.unwrap_or_default()) * weight);
-                        }
-                    }
-                    *new = (sum as u32 >> 24) as u8;
-                }
-            }
-        }
+    fn along(self, _old: &[u8], _row: usize, _blocks: &[Block], _new: &mut [u8], _to_row: usize) -> bool {
+        false
     }
 
     /// The weighted sum of rows of bytes that begin at multiples of `row` in `old`.
@@ -466,7 +451,7 @@ mod avx512 {
         }
 
         #[inline(always)]
-        fn along(self, old: &[u8], row: usize, blocks: &[Block], new: &mut [u8], to_row: usize) {
+        fn along(self, old: &[u8], row: usize, blocks: &[Block], new: &mut [u8], to_row: usize) -> bool {
             // Some rows together, so that weights are loaded once for all of them.
             const ROWS: usize = 4;
             let mut at = 0;
@@ -482,6 +467,7 @@ mod avx512 {
                     at += 1;
                 }
             }
+            true
         }
 
         #[inline(always)]
@@ -489,11 +475,11 @@ mod avx512 {
             // Some stretches together, so that weights are put into vectors once for all of them.
             const TOGETHER: usize = 3;
             let columns = new.len();
-            let (stretches, length) = match columns {
-                0..STRETCH => return Portable.down(old, row, weights, new),
-                _ if columns < TOGETHER * STRETCH => (1, STRETCH),
-                _ => (TOGETHER, TOGETHER * STRETCH),
-            };
+            if columns < STRETCH {
+                return Portable.down(old, row, weights, new);
+            }
+            let stretches = if columns < TOGETHER * STRETCH { 1 } else { TOGETHER };
+            let length = stretches * STRETCH;
             let mut at = 0;
             while at < columns {
                 // The last part may begin within the one before: it writes the same values again.

@@ -4,7 +4,7 @@ use serde_json::{Map, Value};
 
 use super::rule::{Bounds, Check, Condition, Require, RowRule, Rule, Set, SetRule, Severity, Statistic};
 use crate::base::error::{Error, Result};
-use crate::quality::cells::FIRST_LARGE;
+use crate::quality::column::WHOLE;
 
 /// The names of a rule.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -190,7 +190,7 @@ impl<'a> Members<'a> {
                 value => {
                     let number = value.as_f64().ok_or_else(|| format!("{value} is neither text nor number"))? + 0.0;
                     set.numbers.push(number);
-                    if number.abs() >= FIRST_LARGE {
+                    if number.abs() >= WHOLE {
                         set.large.insert(if value.is_f64() { format!("{number:.0}") } else { value.to_string() });
                     }
                 }

@@ -99,9 +99,9 @@ impl CheckReport {
         Err(Error::ChecksFailed { failed: failed.len(), message })
     }
 
-    /// As JSON: `success`, `checks`, `failed`, `warnings` and `results`. The results have a `dimension`, and the keys of Great Expectations where it
-    /// has one: `success`, `observed_value`, `element_count`, `missing_count`, `unexpected_count`, `unexpected_percent` (of the
-    /// rows that are not null), `partial_unexpected_list`, `unexpected_index_list`.
+    /// As JSON: `success`, `checks`, `failed`, `warnings` and `results`. The results have a `dimension`, and the keys of Great
+    /// Expectations where it has one: `success`, `observed_value`, `element_count`, `missing_count`, `unexpected_count`,
+    /// `unexpected_percent` (of the rows that are not null), `partial_unexpected_list`, `unexpected_index_list`.
     pub fn to_json(&self) -> Value {
         let result = |of: &CheckResult| {
             let present = of.elements - of.missing;

@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
-use super::number::{compact, count, cut, date, percent};
-use crate::base::text::{escaped, grouped};
+use super::number::{compact, count, date, percent};
+use crate::base::text::{cut, escaped, grouped};
 
 /// The width of histograms and bars.
 const WIDTH: f64 = 320.0;

@@ -2,9 +2,9 @@
 
 use std::fmt::Write as _;
 
-use super::number::{cut, percent};
+use super::number::percent;
 use super::verdict::Verdict;
-use crate::base::text::{escaped, grouped};
+use crate::base::text::{cut, escaped, grouped};
 
 /// Rows of a table at most.
 const LISTED: usize = 200;

@@ -65,14 +65,6 @@ pub(super) fn span(seconds: f64) -> String {
     format!("{:.1} {name}", seconds / unit).replace(".0 ", " ")
 }
 
-/// The first characters of a text.
-pub(super) fn cut(text: &str, chars: usize) -> String {
-    match text.char_indices().nth(chars) {
-        Some((end, _)) => format!("{}…", &text[..end]),
-        None => text.to_owned(),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -96,7 +88,6 @@ mod tests {
         let told = shares.map(|share| percent(share).replace('\u{a0}', " "));
         assert_eq!(told, ["0 %", "< 0.01 %", "0.12 %", "50 %", "12.3 %", "> 99.9 %", "100 %"]);
         assert_eq!([90.0, 7_200.0, 3e8, -200_000.0].map(span), ["90 seconds", "2 hours", "9.5 years", "-2.3 days"]);
-        assert_eq!((cut("añb", 2), cut("añb", 3)), ("añ…".to_owned(), "añb".to_owned()));
         assert_eq!(date(1_763_753_400.5), "2025-11-21 19:30:00 UTC");
     }
 }

@@ -2,9 +2,11 @@
 
 use std::fmt::Write as _;
 
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
+
 use super::markup::Html;
-use super::number::cut;
-use crate::base::text::escaped;
+use crate::base::text::{cut, escaped};
 use crate::quality::pictures::Picture;
 
 /// The bytes of the files on a sheet at most, in base64.
@@ -61,7 +63,7 @@ impl Html {
 
 /// The picture as an address that is the file itself.
 fn address(picture: &Picture) -> String {
-    "data:image/png;base64,".to_owned() + &base64(&png(picture))
+    "data:image/png;base64,".to_owned() + &BASE64_STANDARD.encode(png(picture))
 }
 
 /// The picture as a PNG file, not compressed.
@@ -107,19 +109,6 @@ fn adler32(bytes: &[u8]) -> u32 {
     b << 16 | a
 }
 
-fn base64(bytes: &[u8]) -> String {
-    const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    let mut text = String::with_capacity(bytes.len().div_ceil(3) * 4);
-    for three in bytes.chunks(3) {
-        let word = three.iter().enumerate().fold(0, |word, (at, &byte)| word | u32::from(byte) << (16 - 8 * at));
-        for at in 0..4 {
-            let digit = DIGITS[(word >> (18 - 6 * at)) as usize & 63];
-            text.push(if at <= three.len() { char::from(digit) } else { '=' });
-        }
-    }
-    text
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -135,12 +124,6 @@ mod tests {
             assert_eq!((info.height as usize, info.width as usize), (height, width));
             assert_eq!(read, picture.values);
         }
-    }
-
-    #[test]
-    fn base64_is_padded() {
-        let of = [&b""[..], b"f", b"fo", b"foo", b"\xff\xfe\xfd\xfc"].map(base64);
-        assert_eq!(of, ["", "Zg==", "Zm8=", "Zm9v", "//79/A=="]);
     }
 
     #[test]

@@ -1,8 +1,9 @@
 //! The section of one dimension: its verdict, what was measured and how.
 
 use super::markup::{Cell, Html};
-use super::number::{compact, cut};
+use super::number::compact;
 use super::verdict::Verdict;
+use crate::base::text::cut;
 use crate::quality::checks::{CheckReport, CheckResult, Severity};
 use crate::quality::dimension::Dimension;
 

@@ -4,7 +4,6 @@ use super::super::QualityReport;
 use super::super::chart::{HEAT_CLASSES, heat_map};
 use super::super::markup::{Cell, Figure};
 use super::super::number::{count, part, percent};
-use super::super::picture::Shown;
 use super::super::section::Section;
 use super::super::verdict::Verdict;
 use super::images::{name, place};
@@ -30,9 +29,9 @@ pub(super) fn section(report: &QualityReport) -> Section {
         Some(labels) => self::labels(labels, report, &mut section),
         None => section.body.note("Label noise was not measured: that takes images, and --label COLUMN."),
     }
-    match &report.issues {
-        Some(issues) if issues.report.results.iter().any(|found| found.elements > found.missing) => {
-            let all: Vec<_> = issues.all().filter(|(issue, _)| issue.dimension() == Dimension::Accuracy).collect();
+    match report.looked_at() {
+        Some(issues) => {
+            let all = issues.of(Dimension::Accuracy);
             section.body.heading("Images that stand out");
             let row = |(issue, found): &(crate::quality::Issue, &crate::quality::CheckResult)| {
                 let images = found.elements - found.missing;
@@ -45,16 +44,9 @@ pub(super) fn section(report: &QualityReport) -> Section {
             };
             let listed: Vec<Vec<Cell>> = all.iter().map(row).collect();
             section.body.table("Issues of images", &["Issue", "Images", "Share", "Expected"], &listed);
-            for (issue, found) in all.iter().filter(|(_, found)| found.unexpected > 0) {
-                let images = part(found.unexpected, found.elements - found.missing, "images");
-                section.judge(Verdict::Look, format!("{} in {images}", name(*issue)));
-                issues.sheet(*issue, found, &mut section.body);
-            }
-            if all.iter().all(|(_, found)| found.unexpected == 0) {
-                section.judge(Verdict::Good, "no image stands out");
-            }
+            issues.judge(&mut section, |name, images| format!("{name} in {images}"), "no image stands out");
         }
-        _ => section.body.note("Images were not looked at: there are none, or no issues were looked for."),
+        None => section.body.note("Images were not looked at: there are none, or no issues were looked for."),
     }
     section.checks(report.checks.as_ref());
     if section.verdict() == Verdict::Open {
@@ -109,22 +101,11 @@ fn labels(labels: &LabelReport, report: &QualityReport, section: &mut Section) {
     let caption = "Classes that are confused most, with estimated numbers of rows";
     section.body.table(caption, &["Given", "Likely", "Rows", "Share"], &listed);
     if let Some(issues) = &report.issues {
-        let kept = issues.by_place();
-        let rows = labels.most_suspicious.iter().take(SHOWN);
-        let shown: Vec<Shown<'_>> = rows
-            .filter_map(|of| {
-                let picture = kept.get(of.file.as_deref(), of.row)?;
-                let lines = vec![
-                    issues.place_in(of.file.as_deref(), of.row),
-                    format!("given {}", of.given),
-                    format!("likely {}", of.likely),
-                ];
-                Some(Shown { picture: Some(picture), first: None, lines })
-            })
-            .collect();
-        section
-            .body
-            .sheet(&shown, |shown| format!("The most suspicious labels: the first {shown} whose images were kept"));
+        let rows = labels.most_suspicious.iter().take(SHOWN).map(|of| {
+            (of.file.as_deref(), of.row, vec![format!("given {}", of.given), format!("likely {}", of.likely)])
+        });
+        let caption = |shown| format!("The most suspicious labels: the first {shown} whose images were kept");
+        issues.sheet_of_rows(rows, &mut section.body, caption);
     }
     let place = |of: &SuspiciousRow| match &report.issues {
         Some(issues) => issues.place_in(of.file.as_deref(), of.row),

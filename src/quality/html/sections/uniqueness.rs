@@ -2,10 +2,9 @@
 
 use super::super::QualityReport;
 use super::super::markup::Cell;
-use super::super::number::{count, part};
+use super::super::number::count;
 use super::super::section::Section;
 use super::super::verdict::Verdict;
-use super::images::name;
 use crate::base::text::grouped;
 use crate::quality::column::ColumnProfile;
 use crate::quality::dimension::Dimension;
@@ -20,19 +19,11 @@ pub(super) fn section(report: &QualityReport) -> Section {
          hash of 64 bits. The first of several is no duplicate. Different values are counted exactly up to 1,000 and estimated beyond, \
          within some 1.6 %.",
     );
-    match &report.issues {
-        Some(issues) if issues.report.results.iter().any(|found| found.elements > found.missing) => {
-            let all: Vec<_> = issues.all().filter(|(issue, _)| issue.dimension() == Dimension::Uniqueness).collect();
-            for (issue, found) in all.iter().filter(|(_, found)| found.unexpected > 0) {
-                let images = part(found.unexpected, found.elements - found.missing, "images");
-                section.judge(Verdict::Look, format!("{}s: {images}", name(*issue)));
-                issues.sheet(*issue, found, &mut section.body);
-            }
-            if all.iter().all(|(_, found)| found.unexpected == 0) {
-                section.judge(Verdict::Good, "no image repeats another one");
-            }
+    match report.looked_at() {
+        Some(issues) => {
+            issues.judge(&mut section, |name, images| format!("{name}s: {images}"), "no image repeats another one");
         }
-        _ => section.body.note("Images were not compared: there are none, or no issues were looked for."),
+        None => section.body.note("Images were not compared: there are none, or no issues were looked for."),
     }
     match &report.leaks {
         Some(leaks) => {
@@ -40,7 +31,7 @@ pub(super) fn section(report: &QualityReport) -> Section {
             section.checks(Some(leaks));
             for found in leaks.results.iter().filter(|found| !found.passed) {
                 let Some(issues) = &report.issues else { break };
-                issues.sheet_of_rows(&found.rows, &mut section.body, |shown| {
+                issues.sheet_of_failed(&found.rows, &mut section.body, |shown| {
                     let all = count(found.unexpected, "image", "images");
                     format!("{}: {all}; the first {shown} that were kept", found.check)
                 });
