@@ -71,6 +71,7 @@ pub mod stages;
 pub mod steps;
 pub mod synthetic;
 
+pub use base::clock::{Activity, Spent};
 pub use base::error::{Error, Result};
 pub use base::pixels::{Pixel, PixelSlice, Pixels};
 pub use base::reason::Reason;
@@ -92,6 +93,7 @@ pub use run::report::Report;
 pub use run::samples::{EPOCH, SAMPLE_ID};
 pub use run::spec::{FeatureSpec, MixedLabels, OnInvalid};
 pub use run::stream::{FeatureStream, InvalidRow, OnInvalidRow, ReportHandle, StreamOptions};
+pub use run::times::Times;
 pub use stages::{Chain, Stage};
 
 /// Compiles the README's code.

@@ -151,7 +151,12 @@ fn a_report_accounts_for_every_row_and_suggests_the_type_that_fits() {
     assert_eq!(report["suggested_pixel_type"], "u16");
     assert_eq!(report["backend"], "cpu");
     assert_eq!(report["adapter"], Value::Null);
-    assert!(report["seconds"]["total"].as_f64().unwrap() > 0.0);
+    let seconds = report["seconds"].as_object().unwrap();
+    let of = |name: &str| seconds[name].as_f64().unwrap();
+    let parts: f64 = seconds.keys().filter(|name| *name != "total").map(|name| of(name)).sum();
+    assert!((parts / of("total") - 1.0).abs() < 0.1, "{report}");
+    assert!(of("open") > 0.0 && of("encode") > 0.0, "{report}");
+    assert!(report["threads"]["computing"]["features"].as_f64().unwrap() > 0.0, "{report}");
     let out = read(&place.path("out.parquet"));
     assert_eq!(out.num_rows(), 11);
     assert_eq!(out.column_by_name("features").unwrap().null_count(), 9);

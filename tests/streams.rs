@@ -11,8 +11,8 @@ use arrow_array::{Array, ArrayRef, Int64Array, RecordBatch, RecordBatchIterator,
 use arrow_schema::{ArrowError, DataType, Field, Schema, SchemaRef};
 use arrow_select::concat::concat_batches;
 use pixelfeat::{
-    Engine, EngineOptions, Error, FeatureSpec, FeatureStream, Featurizer, ImageShape, KeepImage, Layout, MaxInvalid,
-    OnInvalid, PixelType, Reason, RowOrigins, StreamOptions, synthetic,
+    Activity, Engine, EngineOptions, Error, FeatureSpec, FeatureStream, Featurizer, ImageShape, KeepImage, Layout,
+    MaxInvalid, Observed, Observer, OnInvalid, PixelType, Reason, RowOrigins, StreamOptions, synthetic,
 };
 
 fn featurizer(spec: FeatureSpec) -> Featurizer {
@@ -57,6 +57,53 @@ fn collect(stream: FeatureStream) -> RecordBatch {
 
 fn column_names(batch: &RecordBatch) -> Vec<String> {
     batch.schema().fields().iter().map(|f| f.name().clone()).collect()
+}
+
+#[test]
+fn waiting_is_told_by_what_held_the_batches_up() {
+    const STEP: Duration = Duration::from_millis(15);
+    const BATCHES: usize = 5;
+    struct Slow;
+    impl Observer for Slow {
+        fn observe(&mut self, _: &Observed<'_>) -> pixelfeat::Result<()> {
+            std::thread::sleep(STEP);
+            Ok(())
+        }
+    }
+    // How long a run waited for its batches if reading, observing or using each of them takes long.
+    let run = |reads: bool, observes: bool, uses: bool| {
+        let schema = mixed().schema();
+        let batches = (0..BATCHES).map(move |_| {
+            std::thread::sleep(if reads { STEP } else { Duration::ZERO });
+            Ok(mixed())
+        });
+        let mut options = StreamOptions::default();
+        if observes {
+            options = options.with_observer(Box::new(Slow));
+        }
+        let reader = RecordBatchIterator::new(batches, schema);
+        let spec = FeatureSpec::new(shape("1x2"));
+        let mut stream = featurizer(spec).stream_with(reader, options).unwrap();
+        let began = Instant::now();
+        for batch in &mut stream {
+            batch.unwrap();
+            std::thread::sleep(if uses { STEP } else { Duration::ZERO });
+        }
+        (stream.times(), began.elapsed())
+    };
+    let all = STEP * BATCHES as u32;
+    let (times, elapsed) = run(true, false, false);
+    assert!(times.waited.on(Activity::Decode) >= all / 2, "{times:?}");
+    assert!(times.waited.total() <= elapsed, "{times:?} in {elapsed:?}");
+    assert!(times.reading.on(Activity::Decode) >= all && times.computing.on(Activity::Wait) > all / 3, "{times:?}");
+
+    let (times, _) = run(false, true, false);
+    assert!(times.waited.on(Activity::Observe) >= all / 2, "{times:?}");
+    assert!(times.computing.on(Activity::Observe) >= all && times.reading.on(Activity::Wait) > all / 3, "{times:?}");
+
+    let (times, elapsed) = run(false, false, true);
+    assert!(elapsed - times.waited.total() >= all, "{times:?} in {elapsed:?}");
+    assert_eq!(times.waited.on(Activity::Wait), Duration::ZERO);
 }
 
 #[test]

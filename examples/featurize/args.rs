@@ -173,7 +173,7 @@ pub struct Args {
     /// Lines that are not JSON go there too.
     #[arg(long, value_name = "FILE", help_heading = OUTPUT, value_hint = ValueHint::FilePath)]
     pub quarantine: Option<PathBuf>,
-    /// Write a report of the run to this file, as JSON
+    /// Write a report of the run to this file, as JSON: what became of the rows, and where the time went
     #[arg(long, value_name = "FILE", help_heading = OUTPUT, value_hint = ValueHint::FilePath)]
     pub report: Option<PathBuf>,
     /// How to compress the output: zstd, snappy, gzip or none

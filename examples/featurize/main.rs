@@ -23,7 +23,7 @@ mod tell;
 
 use args::Args;
 use quality::Quality;
-use tell::{report_json, summary};
+use tell::{Seconds, report_json, summary};
 
 fn main() -> ExitCode {
     let args = Args::parse();
@@ -87,10 +87,12 @@ fn run(args: &Args, options: &io::WriteOptions, late_members: io::LateMembers) -
     let drawn = ["10,000 drawn digits".into()];
     quality.describe(if args.inputs.is_empty() { &drawn } else { &args.inputs }, details(args));
     let (stream, progress) = open(args, late_members, quarantine.as_ref(), &quality)?;
+    let opened = start.elapsed();
     let report = stream.report_handle();
     let bar = if args.quiet { ProgressBar::hidden() } else { bar(progress.as_ref().and_then(|p| p.bytes_total())) };
     let mut watched = Watched { stream, report: report.clone(), progress, bar, head: None };
     let output = io::prepare(&args.output, &mut watched, options);
+    let prepared = start.elapsed();
     watched.bar.finish_and_clear();
     let output = match output {
         Err(error @ (Error::TooManyInvalid { .. } | Error::ChecksFailed { .. } | Error::Drifted { .. })) => {
@@ -112,10 +114,10 @@ fn run(args: &Args, options: &io::WriteOptions, late_members: io::LateMembers) -
     }
     let told = quality.told()?;
     quality.finish()?;
-    let (report, elapsed) = (report.get(), start.elapsed());
+    let (report, times, elapsed) = (report.get(), report.times(), start.elapsed());
     if let (Some(mut file), Some(path)) = (report_file, &args.report) {
         let failed = |source| Error::Io { action: "write", path: path.clone(), source };
-        writeln!(file, "{:#}", report_json(&report, elapsed)).map_err(failed)?;
+        writeln!(file, "{:#}", report_json(&report, &Seconds { opened, prepared, elapsed, times })).map_err(failed)?;
         file.finish()?;
     }
     let written = output.finish()?;

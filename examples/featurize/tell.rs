@@ -6,15 +6,60 @@ use std::time::Duration;
 use arrow_array::RecordBatch;
 use arrow_cast::display::{ArrayFormatter, FormatOptions};
 use indicatif::HumanCount;
-use pixelfeat::{Report, io};
+use pixelfeat::{Report, Spent, Times, io};
+use serde_json::{Map, Value, json};
 
 use crate::args::Args;
 
+/// When a run had come how far, from its start.
+pub struct Seconds {
+    /// The input is open: its first rows have told what they had to tell.
+    pub opened: Duration,
+    /// All rows are in the output, which has no name yet.
+    pub prepared: Duration,
+    /// The end.
+    pub elapsed: Duration,
+    pub times: Times,
+}
+
+impl Seconds {
+    /// Where the time of the whole run went. All parts together are `total`.
+    fn of_run(&self) -> Value {
+        let mut seconds = Map::new();
+        let mut put = |name: &str, time: Duration| seconds.insert(name.to_owned(), rounded(time));
+        put("total", self.elapsed);
+        put("open", self.opened);
+        for (activity, time) in self.times.waited.iter() {
+            put(activity.name(), time);
+        }
+        put("encode", (self.prepared - self.opened).saturating_sub(self.times.waited.total()));
+        put("finish", self.elapsed - self.prepared);
+        seconds.into()
+    }
+
+    /// What each thread did.
+    fn of_threads(&self) -> Value {
+        let of = |spent: &Spent| -> Value {
+            spent
+                .iter()
+                .map(|(activity, time)| (activity.name().to_owned(), rounded(time)))
+                .collect::<Map<_, _>>()
+                .into()
+        };
+        json!({ "reading": of(&self.times.reading), "computing": of(&self.times.computing) })
+    }
+}
+
+/// Seconds with six digits behind the point.
+fn rounded(time: Duration) -> Value {
+    (time.as_micros() as f64 / 1e6).into()
+}
+
 /// What `--report` writes.
-pub fn report_json(report: &Report, elapsed: Duration) -> serde_json::Value {
-    let invalid: serde_json::Map<_, _> =
+pub fn report_json(report: &Report, seconds: &Seconds) -> Value {
+    let invalid: Map<_, _> =
         report.rows_invalid.iter().map(|(reason, rows)| (reason.name().to_owned(), (*rows).into())).collect();
-    serde_json::json!({
+    json!({
         "rows_in": report.rows_in,
         "rows_featurized": report.rows_featurized,
         "rows_invalid": invalid,
@@ -26,7 +71,8 @@ pub fn report_json(report: &Report, elapsed: Duration) -> serde_json::Value {
         "adapter": report.adapter,
         "backend_reason": report.backend_reason,
         "warnings": report.warnings,
-        "seconds": { "total": elapsed.as_secs_f64() },
+        "seconds": seconds.of_run(),
+        "threads": seconds.of_threads(),
     })
 }
 

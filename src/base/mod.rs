@@ -1,5 +1,6 @@
 //! What every room builds on: the shape of an image and the type of its pixels, errors, seeded numbers, ordered threads.
 
+pub(crate) mod clock;
 pub(crate) mod error;
 pub(crate) mod guard;
 #[cfg(any(feature = "json", feature = "parquet"))]

@@ -6,6 +6,7 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 
+use crate::base::clock::{Activity, during};
 use crate::base::error::{Error, Result, panic_text};
 use crate::base::guard::guarded;
 
@@ -111,10 +112,10 @@ impl<R> Iterator for Ordered<R> {
     type Item = Result<R>;
 
     fn next(&mut self) -> Option<Result<R>> {
-        let result = match self.slots.as_ref()?.recv() {
-            Ok(Turn::Promised(promised)) => {
-                promised.recv().unwrap_or_else(|_| Err(Error::Internal("a worker ended early".to_owned())))
-            }
+        let slots = self.slots.as_ref()?;
+        let result = match during(Activity::Read, || slots.recv()) {
+            Ok(Turn::Promised(promised)) => during(Activity::Decode, || promised.recv())
+                .unwrap_or_else(|_| Err(Error::Internal("a worker ended early".to_owned()))),
             Ok(Turn::Failed(error)) => Err(error),
             Err(_) => {
                 self.slots = None;

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 #[cfg(any(feature = "parquet", feature = "arrays"))]
 use super::batches::{Batches, changed};
+use crate::base::clock::{Activity, during};
 
 /// How many bytes of its files a reader has read so far. Any thread may ask.
 #[derive(Debug, Clone)]
@@ -48,7 +49,7 @@ impl<R: Read> CountedReader<R> {
 
 impl<R: Read> Read for CountedReader<R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let read = self.inner.read(buffer)?;
+        let read = during(Activity::Read, || self.inner.read(buffer))?;
         self.progress.add(read as u64);
         Ok(read)
     }

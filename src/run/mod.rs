@@ -16,3 +16,4 @@ pub(crate) mod report;
 pub(crate) mod samples;
 pub(crate) mod spec;
 pub(crate) mod stream;
+pub(crate) mod times;

@@ -9,6 +9,7 @@ use arrow_schema::{Field, Schema, SchemaRef};
 use arrow_select::filter::filter_record_batch;
 use rayon::prelude::*;
 
+use crate::base::clock::{Activity, during};
 use crate::base::error::{Error, Result};
 use crate::base::pixels::Pixel;
 use crate::base::reason::Reason;
@@ -228,7 +229,7 @@ impl RunPlan {
         if self.mixed.logs() || self.companions.any() {
             samples.log = Some(Arc::new(StepLog::new(input.num_rows())));
         }
-        let mut images = self.images.prepare(engine, input.column(at), &samples)?;
+        let mut images = during(Activity::Images, || self.images.prepare(engine, input.column(at), &samples))?;
         images.explain(known);
         let mixes = match &mut images {
             BatchImages::Uniform(batch) => engine.install(|| self.mixed.mix(batch, &samples)),

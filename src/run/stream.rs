@@ -2,13 +2,14 @@
 
 use std::collections::VecDeque;
 use std::fmt;
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::mpsc::{Receiver, SyncSender, TryRecvError, sync_channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 
 use arrow_array::{RecordBatch, RecordBatchIterator, RecordBatchReader};
 use arrow_schema::{ArrowError, Schema, SchemaRef};
 
+use crate::base::clock::{Activity, Spent, during};
 use crate::base::error::{Error, Result, panic_text};
 use crate::base::guard::guarded;
 use crate::base::reason::Reason;
@@ -23,6 +24,7 @@ use crate::run::plan::{FeaturizedBatch, RunPlan};
 use crate::run::report::Report;
 use crate::run::samples::{Windows, epoch_of};
 use crate::run::spec::OnInvalid;
+use crate::run::times::{Clocks, Times};
 
 /// How many computed batches may wait for the consumer. Only one batch of images waits to be computed: pixels take most of
 /// the memory, and readers that gain from it read ahead on their own.
@@ -134,12 +136,23 @@ impl fmt::Debug for FeatureStream {
 pub struct ReportHandle {
     report: Arc<Mutex<Report>>,
     warnings: Warnings,
+    clocks: Clocks,
+    waited: Arc<Mutex<Spent>>,
 }
 
 impl ReportHandle {
     /// The account so far.
     pub fn get(&self) -> Report {
         Report { warnings: self.warnings.all(), ..self.lock().clone() }
+    }
+
+    /// Where the time went so far.
+    pub fn times(&self) -> Times {
+        Times { waited: *self.waited(), reading: self.clocks.reading.spent(), computing: self.clocks.computing.spent() }
+    }
+
+    fn waited(&self) -> MutexGuard<'_, Spent> {
+        self.waited.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn lock(&self) -> MutexGuard<'_, Report> {
@@ -206,7 +219,10 @@ impl Featurizer {
         let report = ReportHandle {
             report: Arc::new(Mutex::new(Report::new(plan.shape(), plan.pixel_type()))),
             warnings: options.warnings.clone(),
+            clocks: Clocks::default(),
+            waited: Arc::default(),
         };
+        let Clocks { reading, computing: clock } = report.clocks.clone();
         let gate = Gate::new(self.spec().max_invalid);
         let computing = Computing {
             plan,
@@ -223,14 +239,19 @@ impl Featurizer {
         let reader: Box<dyn RecordBatchReader + Send> =
             if mixes { Box::new(Windows::new(ahead)) } else { Box::new(ahead) };
         spawn("pixelfeat-read", to_compute, move |out| {
-            for batch in reader {
+            let _measured = reading.start();
+            let mut reader = reader;
+            while let Some(batch) = during(Activity::Decode, || reader.next()) {
                 let failed = batch.is_err();
                 if out.send(batch.map_err(Error::from)).is_err() || failed {
                     return;
                 }
             }
         })?;
-        spawn("pixelfeat-compute", to_consumer, move |out| computing.run(&read, out))?;
+        spawn("pixelfeat-compute", to_consumer, move |out| {
+            let _measured = clock.start();
+            computing.run(&read, out);
+        })?;
         Ok(FeatureStream { schema, batches: Some(batches), report })
     }
 }
@@ -284,7 +305,8 @@ impl Computing {
             if batch.as_ref().is_ok_and(|batch| self.options.is_pause(batch)) {
                 continue;
             }
-            let parts = batch.and_then(|batch| self.plan.parts(&batch).map(|parts| (batch, parts)));
+            let parts = batch
+                .and_then(|batch| during(Activity::Images, || self.plan.parts(&batch)).map(|parts| (batch, parts)));
             let (batch, parts) = match parts {
                 Ok(parts) => parts,
                 Err(error) => {
@@ -299,7 +321,8 @@ impl Computing {
             }
             epoch = of_batch;
             for part in parts {
-                let result = self.featurize(row, batch.slice(part.start, part.len()), again);
+                let slice = batch.slice(part.start, part.len());
+                let result = during(Activity::Features, || self.featurize(row, slice, again));
                 row += part.len() as u64;
                 let failed = result.is_err();
                 if out.send(result).is_err() || failed {
@@ -310,7 +333,8 @@ impl Computing {
         let judged = self.gate.finish(&self.report.get(), self.plan.original_shape());
         let observers = &mut self.options.observers;
         let finish = || observers.iter_mut().try_for_each(|observer| observer.finish());
-        if let Err(error) = judged.and_then(|()| self.engine.install(finish)) {
+        let finished = judged.and_then(|()| during(Activity::Observe, || self.engine.install(finish)));
+        if let Err(error) = finished {
             // As above.
             let _ = out.send(Err(error));
         }
@@ -326,9 +350,8 @@ impl Computing {
         let observed = self.plan.observed(first_row, &done, origins);
         let mut columns = done.batch.columns().to_vec();
         for observer in observers {
-            let added =
-                self.engine.install(|| observer.observe(&observed).and_then(|()| observer.columns(&observed)))?;
-            columns.extend(added);
+            let watch = || observer.observe(&observed).and_then(|()| observer.columns(&observed));
+            columns.extend(during(Activity::Observe, || self.engine.install(watch))?);
         }
         done.batch = RecordBatch::try_new(self.schema.clone(), columns).map_err(Error::from)?;
         self.gate.check(&self.report.lock(), self.plan.original_shape())?;
@@ -378,6 +401,11 @@ impl FeatureStream {
         self.report.get()
     }
 
+    /// Where the time went so far.
+    pub fn times(&self) -> Times {
+        self.report.times()
+    }
+
     /// A handle to the account that outlives the stream.
     pub fn report_handle(&self) -> ReportHandle {
         self.report.clone()
@@ -388,11 +416,19 @@ impl Iterator for FeatureStream {
     type Item = Result<RecordBatch, ArrowError>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        let received = self.batches.as_ref()?.recv();
-        if !matches!(received, Ok(Ok(_))) {
+        let batches = self.batches.as_ref()?;
+        let received = match batches.try_recv() {
+            Err(TryRecvError::Empty) => {
+                let (received, waited) = self.report.clocks.waiting(|| batches.recv().ok());
+                self.report.waited().add_all(&waited);
+                received
+            }
+            received => received.ok(),
+        };
+        if !matches!(received, Some(Ok(_))) {
             self.batches = None;
         }
-        received.ok().map(|batch| batch.map_err(ArrowError::from))
+        received.map(|batch| batch.map_err(ArrowError::from))
     }
 }
 
