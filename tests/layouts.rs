@@ -299,6 +299,24 @@ fn jpeg_is_what_another_decoder_makes_of_it_within_three_steps() {
 }
 
 #[test]
+fn gray_of_a_jpeg_is_its_brightness_as_another_decoder_reads_it() {
+    let furthest = |name: &str, chain: &str| {
+        let spec = FeatureSpec::default().with_stages(chain.parse().unwrap());
+        let file = |ending: &str| fs::read(fixture("luma").join(format!("{name}.{ending}"))).unwrap();
+        let (ours, shape) = pixels(&file("jpg"), spec);
+        let (theirs, their_shape) = pixels(&file("png"), FeatureSpec::default());
+        assert_eq!((shape.as_str(), their_shape.as_str()), ("29x37 u8", "29x37 u8"), "{name}");
+        ours.iter().zip(&theirs).map(|(&a, &b)| a.abs_diff(b)).max().unwrap()
+    };
+    for name in ["444", "422", "420", "progressive"] {
+        assert!(furthest(name, "gray") <= 1, "{name}: {} steps apart", furthest(name, "gray"));
+        // Gray that is made later is made of the colours.
+        assert!(furthest(name, "hflip(0),gray") > 4, "{name}");
+    }
+    assert!(furthest("rgb", "gray") <= 1);
+}
+
+#[test]
 fn any_kind_of_bytes_column_holds_encoded_images() {
     let files = ["rgb.png", "rgb.tiff", "rgb.webp", "rgb.bmp"].map(picture);
     let rows: Vec<Option<&[u8]>> = files.iter().map(|f| Some(f.as_slice())).chain([None]).collect();

@@ -65,10 +65,19 @@ impl EncodedImage<'_> {
     }
 }
 
+/// The channels in which an image is wanted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Wanted {
+    /// As the file has them.
+    Stored,
+    /// Colours will become gray at once. A format that stores brightness apart from colours may decode it alone.
+    Gray,
+}
+
 /// Reads the header of an image; fails with what is wrong with it.
-pub(crate) fn open(bytes: &[u8]) -> Result<EncodedImage<'_>, String> {
+pub(crate) fn open(bytes: &[u8], wanted: Wanted) -> Result<EncodedImage<'_>, String> {
     let format = Format::of(bytes).ok_or("it does not begin as PNG, JPEG, WebP, BMP or TIFF do")?;
-    decoders::guarded(|| decoders::open(bytes, format))
+    decoders::guarded(|| decoders::open(bytes, format, wanted))
 }
 
 #[cfg(feature = "image")]
@@ -78,7 +87,12 @@ mod decoders {
     use image::{ColorType, ImageDecoder, ImageFormat, ImageReader, Limits};
     use tiff::decoder::DecodingResult;
 
-    use super::{EncodedImage, Format};
+    use zune_jpeg::JpegDecoder;
+    use zune_jpeg::zune_core::bytestream::ZCursor;
+    use zune_jpeg::zune_core::colorspace::ColorSpace;
+    use zune_jpeg::zune_core::options::DecoderOptions;
+
+    use super::{EncodedImage, Format, Wanted};
     use crate::base::guard;
     use crate::base::shape::{ImageShape, PixelType};
 
@@ -87,6 +101,7 @@ mod decoders {
 
     pub enum Decoder<'a> {
         Image(Box<dyn ImageDecoder + 'a>),
+        Jpeg(Box<JpegDecoder<ZCursor<&'a [u8]>>>),
         /// A TIFF of two channels, which `image` does not read.
         GrayAlphaTiff(Box<tiff::decoder::Decoder<Cursor<&'a [u8]>>>),
     }
@@ -95,6 +110,7 @@ mod decoders {
         pub fn read(self, pixels: &mut [u8]) -> Result<(), String> {
             match self {
                 Decoder::Image(decoder) => decoder.read_image_boxed(pixels).map_err(|e| e.to_string()),
+                Decoder::Jpeg(mut decoder) => decoder.decode_into(pixels).map_err(|e| e.to_string()),
                 Decoder::GrayAlphaTiff(mut decoder) => {
                     let decoded = decoder.read_image().map_err(|e| e.to_string())?;
                     let decoded = match &decoded {
@@ -112,17 +128,14 @@ mod decoders {
         }
     }
 
-    pub fn open(bytes: &[u8], format: Format) -> Result<EncodedImage<'_>, String> {
+    pub fn open(bytes: &[u8], format: Format, wanted: Wanted) -> Result<EncodedImage<'_>, String> {
         let image_format = match format {
+            Format::Jpeg => return jpeg(bytes, wanted),
             Format::Png => ImageFormat::Png,
-            Format::Jpeg => ImageFormat::Jpeg,
             Format::WebP => ImageFormat::WebP,
             Format::Bmp => ImageFormat::Bmp,
             Format::Tiff => ImageFormat::Tiff,
         };
-        if format == Format::Jpeg && !ends(bytes) {
-            return Err("it breaks off: its end-of-image mark is missing".to_owned());
-        }
         if format == Format::Tiff
             && let Some(image) = gray_alpha_tiff(bytes)?
         {
@@ -148,6 +161,56 @@ mod decoders {
         };
         let shape = bounded(decoder.dimensions(), channels, pixel_type)?;
         Ok(EncodedImage { shape, pixel_type, decoder: Decoder::Image(Box::new(decoder)) })
+    }
+
+    /// A JPEG: gray or RGB.
+    fn jpeg(bytes: &[u8], wanted: Wanted) -> Result<EncodedImage<'_>, String> {
+        if !ends(bytes) {
+            return Err("it breaks off: its end-of-image mark is missing".to_owned());
+        }
+        let options = DecoderOptions::default()
+            .set_strict_mode(false)
+            .set_max_width(ImageShape::MAX_SIDE)
+            .set_max_height(ImageShape::MAX_SIDE);
+        let mut decoder = JpegDecoder::new_with_options(ZCursor::new(bytes), options);
+        decoder.decode_headers().map_err(|e| e.to_string())?;
+        let (colours, channels) = match decoder.input_colorspace() {
+            Some(ColorSpace::Luma) => (ColorSpace::Luma, 1),
+            Some(ColorSpace::YCbCr) if wanted == Wanted::Gray && has_full_luma(bytes) => (ColorSpace::Luma, 1),
+            _ => (ColorSpace::RGB, 3),
+        };
+        decoder.set_options(options.jpeg_set_out_colorspace(colours));
+        let (width, height) = decoder.dimensions().ok_or("it has no size")?;
+        let shape = bounded((width as u32, height as u32), channels, PixelType::U8)?;
+        Ok(EncodedImage { shape, pixel_type: PixelType::U8, decoder: Decoder::Jpeg(Box::new(decoder)) })
+    }
+
+    /// Whether the first component of a JPEG, which is its brightness, has a value for each pixel. It mostly has; the standard
+    /// would let it have fewer than the colours.
+    fn has_full_luma(bytes: &[u8]) -> bool {
+        let mut rest = bytes.get(2..).unwrap_or_default();
+        while let [0xff, mark, tail @ ..] = rest {
+            rest = match mark {
+                // Fill bytes, and marks without a segment.
+                0xff => &rest[1..],
+                0x01 | 0xd0..=0xd8 => tail,
+                _ => {
+                    let Some((length, _)) = tail.split_first_chunk::<2>() else { return false };
+                    let Some(segment) = tail.get(2..usize::from(u16::from_be_bytes(*length))) else { return false };
+                    // A frame; the others of this range are tables.
+                    if (0xc0..=0xcf).contains(mark) && ![0xc4, 0xc8, 0xcc].contains(mark) {
+                        let samples: Vec<u8> = segment.iter().skip(7).step_by(3).copied().collect();
+                        let most = |of: fn(u8) -> u8| samples.iter().copied().map(of).max();
+                        let (across, down) = (|s: u8| s >> 4, |s: u8| s & 15);
+                        return samples
+                            .first()
+                            .is_some_and(|&luma| most(across) == Some(across(luma)) && most(down) == Some(down(luma)));
+                    }
+                    &tail[2 + segment.len()..]
+                }
+            };
+        }
+        false
     }
 
     fn bounded((width, height): (u32, u32), channels: usize, pixel_type: PixelType) -> Result<ImageShape, String> {
@@ -188,7 +251,7 @@ mod decoders {
 
 #[cfg(not(feature = "image"))]
 mod decoders {
-    use super::{EncodedImage, Format};
+    use super::{EncodedImage, Format, Wanted};
 
     /// There is none.
     pub enum Decoder<'a> {
@@ -204,7 +267,7 @@ mod decoders {
         }
     }
 
-    pub fn open(_: &[u8], format: Format) -> Result<EncodedImage<'_>, String> {
+    pub fn open(_: &[u8], format: Format, _: Wanted) -> Result<EncodedImage<'_>, String> {
         Err(format!("it is {format:?}, and this build has no feature `image`"))
     }
 
@@ -242,8 +305,22 @@ mod tests {
             assert_eq!(Format::of(bytes), format, "{bytes:?}");
             assert_eq!(is_encoded(bytes), format.is_some());
             // None of them is whole.
-            assert!(open(bytes).is_err(), "{bytes:?}");
+            assert!(open(bytes, Wanted::Stored).is_err(), "{bytes:?}");
         }
+    }
+
+    #[cfg(feature = "image")]
+    #[test]
+    fn brightness_with_fewer_values_than_pixels_is_read_with_its_colours() {
+        let jpeg = include_bytes!("../../tests/fixtures/luma/420.jpg");
+        let channels = |bytes: &[u8], wanted| open(bytes, wanted).unwrap().shape().channels();
+        assert_eq!([Wanted::Stored, Wanted::Gray].map(|wanted| channels(jpeg, wanted)), [3, 1]);
+        let frame = jpeg.windows(2).position(|pair| pair == [0xff, 0xc0]).unwrap();
+        let mut swapped = jpeg.to_vec();
+        let samples = [frame + 11, frame + 14, frame + 17];
+        assert_eq!(samples.map(|at| jpeg[at]), [0x22, 0x11, 0x11]);
+        (swapped[samples[0]], swapped[samples[1]]) = (0x11, 0x22);
+        assert_eq!(channels(&swapped, Wanted::Gray), 3);
     }
 
     #[cfg(not(feature = "image"))]

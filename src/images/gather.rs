@@ -12,6 +12,7 @@ use crate::base::reason::Reason;
 use crate::base::shape::{ImageShape, PixelType};
 use crate::images::batch::ImageBatch;
 use crate::images::column::ImageColumn;
+use crate::images::decode::Wanted;
 use crate::images::defect::Defect;
 use crate::images::rows::{ColumnRows, check_same_shape};
 use crate::images::survey::{ColumnReader, Declared, Survey};
@@ -52,6 +53,11 @@ pub(crate) trait Transform: Sync {
 
     /// The shape that an image of shape `from` will have; fails with what is wrong with it.
     fn shape(&self, from: ImageShape) -> Result<ImageShape, String>;
+
+    /// The channels in which it takes encoded images.
+    fn wanted(&self) -> Wanted {
+        Wanted::Stored
+    }
 
     /// Transforms the image of a row of the array.
     fn apply<P: PixelValue>(
@@ -221,7 +227,7 @@ impl ColumnReader {
         image: &mut ImageBuffer<P>,
         workspace: &mut T::Workspace,
     ) -> Result<(), Defect> {
-        image.shape = rows.load(row, self.shape, accept, &mut image.pixels)?;
+        image.shape = rows.load(row, self.shape, transform.wanted(), accept, &mut image.pixels)?;
         transform.apply(row, image, workspace).map_err(|why| Defect::new(row, Reason::WrongLength, why))
     }
 }

@@ -14,7 +14,7 @@ use super::values::{PixelValue, Value, check};
 use crate::base::error::Result;
 use crate::base::reason::Reason;
 use crate::base::shape::{ImageShape, PixelType};
-use crate::images::decode;
+use crate::images::decode::{self, Wanted};
 use crate::images::defect::Defect;
 
 /// The lengths of an image's dimensions, as they are stored.
@@ -175,7 +175,7 @@ impl ColumnRows {
     /// The shape of a row's image, so far as it can be told before the row is read; `run` is the run's shape.
     pub fn shape(&self, row: usize, run: ImageShape) -> Option<ImageShape> {
         match &self.storage {
-            Storage::Encoded(_) => decode::open(self.bytes(row)?).ok().map(|image| image.shape()),
+            Storage::Encoded(_) => decode::open(self.bytes(row)?, Wanted::Stored).ok().map(|image| image.shape()),
             Storage::Lists(lists, sizes) => {
                 sizes.placement(lists, self.place(row)?, run).ok().map(|placement| placement.shape)
             }
@@ -183,11 +183,12 @@ impl ColumnRows {
     }
 
     /// Reads the image of a row into `pixels`, interleaved, and returns its shape. Before that, `accept` may refuse the
-    /// shape.
+    /// shape. `wanted` is for encoded images.
     pub fn load<T: PixelValue>(
         &self,
         row: usize,
         run: ImageShape,
+        wanted: Wanted,
         accept: &dyn Fn(ImageShape) -> Result<(), String>,
         pixels: &mut Vec<T>,
     ) -> Result<ImageShape, Defect> {
@@ -208,7 +209,7 @@ impl ColumnRows {
             Storage::Encoded(encoded) => {
                 let bytes = encoded.value(place).ok_or_else(|| null("null"))?;
                 let undecodable = |why| Defect::new(row, Reason::Undecodable, why);
-                let image = decode::open(bytes).map_err(undecodable)?;
+                let image = decode::open(bytes, wanted).map_err(undecodable)?;
                 if image.pixel_type() != T::TYPE {
                     let detail = format!("{} pixels, the run's are {}", image.pixel_type(), T::TYPE);
                     let fits = (image.pixel_type() == PixelType::U16).then_some(PixelType::U16);

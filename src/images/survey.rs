@@ -11,7 +11,7 @@ use super::rows::{ColumnRows, Dims};
 use super::tensor::{AxisOrder, DimensionOrder};
 use crate::base::error::{Error, Result};
 use crate::base::shape::{ImageShape, PixelType};
-use crate::images::decode;
+use crate::images::decode::{self, Wanted};
 
 /// Reads arrays of an image column, once shape, pixel type, encoding and order of dimensions are known.
 #[derive(Debug, Clone)]
@@ -128,7 +128,7 @@ impl Survey {
                 continue;
             }
             self.encoded += 1;
-            if let Ok(image) = decode::open(bytes) {
+            if let Ok(image) = decode::open(bytes, Wanted::Stored) {
                 let shape = image.shape();
                 let dims = vec![shape.height(), shape.width(), shape.channels()];
                 *self.encoded_shapes.entry(dims).or_default() += 1;

@@ -10,6 +10,7 @@ use crate::base::error::{Error, Result};
 use crate::base::philox::{Key, Stream, operation_key};
 use crate::base::shape::{ImageShape, PixelType};
 use crate::base::text::write_list;
+use crate::images::decode::Wanted;
 use crate::images::{ColumnReader, ImageBatch, ImageBuffer, PixelValue, Ragged, Transform};
 use crate::stages::grammar::{Part, wrong};
 use crate::stages::{ALGORITHM, Format, Normalize, Stage};
@@ -270,6 +271,10 @@ impl Transform for Applied<'_> {
 
     fn shape(&self, from: ImageShape) -> Result<ImageShape, String> {
         self.chain.shape(from).map_err(|e| e.to_string())
+    }
+
+    fn wanted(&self) -> Wanted {
+        self.chain.0.first().map_or(Wanted::Stored, Stage::wanted)
     }
 
     fn apply<P: PixelValue>(

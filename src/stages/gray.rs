@@ -3,6 +3,7 @@
 use crate::base::error::Result;
 use crate::base::philox::{Chance, Stream};
 use crate::base::shape::ImageShape;
+use crate::images::decode::Wanted;
 use crate::stages::{Arguments, Format, Operation, Written, whole_numbers};
 use crate::steps::Step;
 
@@ -10,7 +11,9 @@ use crate::steps::Step;
 ///
 /// `gray`: one channel for all images. Integers: (19595 R + 38470 G + 7471 B + 32768) ÷ 65536, rounded down, as Pillow's
 /// `convert("L")`. Floats: 0.299 R + 0.587 G + 0.114 B. Alpha, the last of two or four channels, is left out. An image of
-/// one channel stays as it is.
+/// one channel stays as it is. As the first stage, of a JPEG that stores brightness and colours (YCbCr, as nearly all do), it
+/// takes the brightness alone, without decoding the colours, as OpenCV's `IMREAD_GRAYSCALE` and Pillow's `draft("L")`. That is
+/// the same weighted sum, before the colours were rounded.
 ///
 /// `gray(P)`: with probability P all colours of an image become that gray. Its channels stay, alpha among them, because
 /// all images have the same. For 8 and 16-bit pixels.
@@ -40,6 +43,10 @@ impl Operation for Gray {
 
     fn check(&self, from: Format) -> Result<()> {
         if self.0.is_some() { whole_numbers("gray", from) } else { Ok(()) }
+    }
+
+    fn wanted(&self) -> Wanted {
+        if self.0.is_none() { Wanted::Gray } else { Wanted::Stored }
     }
 
     fn metadata(&self) -> Option<(&'static str, String)> {

@@ -28,6 +28,7 @@ use crate::base::error::{Error, Result};
 use crate::base::philox::Stream;
 use crate::base::shape::{ImageShape, PixelType};
 use crate::base::text::listed;
+use crate::images::decode::Wanted;
 use crate::steps::Step;
 
 pub use self::chain::Chain;
@@ -75,6 +76,11 @@ pub(crate) trait Operation: Sized {
     /// Whether all images have one height and width afterwards, whatever they had before.
     fn sets_size(&self) -> bool {
         false
+    }
+
+    /// The channels in which it takes encoded images, if it is the first stage.
+    fn wanted(&self) -> Wanted {
+        Wanted::Stored
     }
 
     /// The most steps that the stage draws for an image.
@@ -158,6 +164,12 @@ macro_rules! stages {
             fn sets_size(&self) -> bool {
                 match self {
                     $(Stage::$Stage(stage) => stage.sets_size(),)*
+                }
+            }
+
+            fn wanted(&self) -> Wanted {
+                match self {
+                    $(Stage::$Stage(stage) => stage.wanted(),)*
                 }
             }
 
