@@ -25,6 +25,7 @@
 //! - [`io`] opens files and stdin as such readers and writes their output.
 //! - [`Engine`] decides which processor computes, and says why.
 //! - [`quality`] knows the data of a run: profiles, checks and drift, in the same pass.
+//! - `lineage` tells where a file came from: digests of its rows, the record in its footer, events.
 //! - A row that cannot be featurized is a [`Defect`], counted in the [`Report`], and null, dropped or an error as the
 //!   [`FeatureSpec`] says.
 //!
@@ -49,8 +50,9 @@
 //! - A dictionary of any of these, and `Null`.
 //!
 //! # Cargo features
-//! All are on by default. `gpu`: Vulkan, Metal and DX12 through wgpu. `json`, `parquet`, `ipc`, `csv` and `arrays` (IDX,
-//! NPY, NPZ): the formats of [`io`]. `image`: encoded images.
+//! All but `https` are on by default. `gpu`: Vulkan, Metal and DX12 through wgpu. `json`, `parquet`, `ipc`, `csv` and `arrays` (IDX,
+//! NPY, NPZ): the formats of [`io`]. `image`: encoded images. `lineage`: digests of rows and files, records of what made a
+//! file, and events. `https`: events to servers over HTTPS.
 
 /// What integration tests share names the crate from outside; unit tests use it as well.
 #[cfg(test)]
@@ -64,6 +66,8 @@ pub mod features;
 pub mod gpu;
 mod images;
 pub mod io;
+#[cfg(feature = "lineage")]
+pub mod lineage;
 pub mod quality;
 pub mod reference;
 mod run;

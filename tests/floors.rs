@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 /// The rooms, from the ground up. A room imports from itself and from those before it.
-const FLOORS: [&str; 11] =
-    ["base", "steps", "images", "stages", "features", "cpu", "gpu", "engine", "run", "quality", "io"];
+const FLOORS: [&str; 12] =
+    ["base", "steps", "images", "stages", "features", "cpu", "gpu", "engine", "run", "quality", "lineage", "io"];
 /// What stands beside the floors: for tests, benches and the demo. No room imports it.
 const BESIDE: [&str; 2] = ["reference", "synthetic"];
 

@@ -5,6 +5,7 @@
 //! - `kernels DIR CASE…`: features of the pixels in DIR/CASE.pixels, CASE as in `28x28-u8`, into DIR/CASE.pixelfeat
 //! - `gradients DIR`: on one thread, features of the digits in DIR/28x28-u8.pixels and of drawn large images, by name the
 //!   seconds that an image takes; the gradients of the digits into DIR/28x28-u8.gradients
+//! - `array DIR`: features of the digits in DIR/28x28-u8.pixels as one Arrow array
 //! - `one`: one image through the library
 
 #[path = "floor.rs"]
@@ -37,6 +38,7 @@ fn main() -> Result<()> {
         ["gunzip", path] => print(&json!({ "seconds": gunzip(path)? })),
         ["kernels", dir, ref cases @ ..] => print(&kernels(Path::new(dir), cases)?),
         ["gradients", dir] => print(&gradients(Path::new(dir))?),
+        ["array", dir] => print(&json!({ "seconds": array(Path::new(dir))? })),
         ["one"] => print(&json!({ "seconds": one_image()? })),
         // As a bench target it is started by `cargo bench` too, which has nothing to ask of it.
         _ => Ok(()),
@@ -186,16 +188,30 @@ fn timed(run: &mut impl FnMut()) -> f64 {
     start.elapsed().as_secs_f64()
 }
 
+fn array(dir: &Path) -> Result<f64> {
+    let shape = ImageShape::gray(synthetic::SIDE, synthetic::SIDE)?;
+    let (images, featurizer) = in_array(fs::read(dir.join("28x28-u8.pixels"))?, shape)?;
+    featurizer.featurize(&images)?;
+    Ok(median(|| {
+        let _ = black_box(featurizer.featurize(black_box(&images)));
+    }))
+}
+
+/// Images as an Arrow array, and what featurizes them on the CPU.
+fn in_array(pixels: Vec<u8>, shape: ImageShape) -> Result<(ArrayRef, Featurizer)> {
+    let item = Arc::new(Field::new("item", DataType::UInt8, false));
+    let values = Arc::new(UInt8Array::from(pixels));
+    let images = FixedSizeListArray::try_new(item, shape.values() as i32, values, None)?;
+    let engine = Engine::new(EngineOptions::backend(Backend::Cpu))?;
+    Ok((Arc::new(images), Featurizer::new(engine, FeatureSpec::new(shape))))
+}
+
 fn one_image() -> Result<f64> {
     const TIMES: usize = 10_000;
     let shape = ImageShape::gray(synthetic::SIDE, synthetic::SIDE)?;
     let mut pixels = [0; synthetic::SIDE * synthetic::SIDE];
     synthetic::digit(1, 0, &mut pixels);
-    let item = Arc::new(Field::new("item", DataType::UInt8, false));
-    let values = Arc::new(UInt8Array::from(pixels.to_vec()));
-    let image: ArrayRef = Arc::new(FixedSizeListArray::try_new(item, shape.values() as i32, values, None)?);
-    let engine = Engine::new(EngineOptions::backend(Backend::Cpu))?;
-    let featurizer = Featurizer::new(engine, FeatureSpec::new(shape));
+    let (image, featurizer) = in_array(pixels.to_vec(), shape)?;
     featurizer.featurize(&image)?;
     let all = median(|| {
         for _ in 0..TIMES {

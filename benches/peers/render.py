@@ -12,7 +12,7 @@ from html import escape
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 BEGIN, END = "<!-- bench:begin -->", "<!-- bench:end -->"
 
-MACHINE = "{date}: {cpu}, {cores} cores, {memory_gb} GB; {os}; rustc {rustc}, {packages}."
+MACHINE = "{date}: {cpu}, {cores} cores, {memory_gb} GB; {os}; rustc {rustc}{packages}."
 INTRO = f"""\
 {MACHINE}
 
@@ -134,7 +134,7 @@ def chart(result):
 
 def filled(text, about):
     """A text with the names in it replaced, in lines of equal length."""
-    packages = ", ".join(f"{name} {version}" for name, version in about["packages"].items())
+    packages = "".join(f", {name} {version}" for name, version in about["packages"].items())
     paragraphs = text.format(**about | {"packages": packages}).split("\n\n")
     return "\n\n".join(textwrap.fill(paragraph, 120, break_on_hyphens=False) for paragraph in paragraphs)
 

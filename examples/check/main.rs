@@ -1,5 +1,5 @@
 //! Looks at the rows of files without writing features: a profile, checks, issues of images, images that are in other files as
-//! well. Exit code 3 if a check fails.
+//! well, whether two files hold the same rows. Exit code 3 if a check fails.
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -14,19 +14,26 @@ use pixelfeat::{
 
 #[path = "../featurize/quality.rs"]
 mod quality;
+mod same;
 
 use quality::{FOUND, Quality, QualityArgs};
 
 /// Look at the rows of files: profile them, hold them to checks, find bad and repeated images.
 ///
-/// The exit code is 0 if all is well, 3 if a check of severity error fails, too much has drifted or an image is in --against as
-/// well, 2 if the options are wrong and 1 if the files cannot be read.
+/// The exit code is 0 if all is well, 3 if a check of severity error fails, too much has drifted, an image is in --against as
+/// well or the rows of --same differ, 2 if the options are wrong and 1 if the files cannot be read.
 #[derive(Parser)]
 #[command(name = "check", version, max_term_width = 110)]
 struct Args {
     /// Files to read, their folders, patterns such as 'data/**/*.parquet', or - for stdin.
-    #[arg(value_name = "INPUT", required = true)]
+    #[arg(value_name = "INPUT", required_unless_present = "same")]
     inputs: Vec<PathBuf>,
+    /// Tell whether two files or folders hold the same rows, with their digests and the first rows that differ.
+    ///
+    /// Formats, row groups, the order of columns and layouts of the same values do not matter. Other options of this program that
+    /// look at data do not go with it.
+    #[arg(long, num_args = 2, value_names = ["A", "B"], conflicts_with_all = ["inputs", "against", "quarantine", "write_contract", FOUND])]
+    same: Option<Vec<PathBuf>>,
     /// The column that holds images. A table without it has no images, and all its columns are ordinary ones.
     #[arg(long, value_name = "COLUMN", default_value = "image")]
     image: String,
@@ -68,8 +75,13 @@ struct Args {
 }
 
 fn main() -> ExitCode {
-    match run(&Args::parse()) {
-        Ok(()) => ExitCode::SUCCESS,
+    let args = Args::parse();
+    let result = match args.same.as_deref() {
+        Some([a, b]) => compared(&args, [a, b]),
+        _ => run(&args).map(|()| ExitCode::SUCCESS),
+    };
+    match result {
+        Ok(code) => code,
         Err(error) => {
             eprintln!("error: {}", error.to_string().replace('\n', " "));
             ExitCode::from(if matches!(error, Error::ChecksFailed { .. } | Error::Drifted { .. }) { 3 } else { 1 })
@@ -121,6 +133,16 @@ fn run(args: &Args) -> Result<(), Error> {
         quality::write(file, path, &profiler.look(|profile| Contract::propose(profile, table, &image)))?;
     }
     quality.finish()
+}
+
+/// Tells whether two inputs hold the same rows.
+fn compared(args: &Args, inputs: [&PathBuf; 2]) -> Result<ExitCode, Error> {
+    let options = io::ReadOptions::image(&args.image).with_threads(args.threads);
+    let (same, told) = same::compare(inputs, &options)?;
+    if !args.quiet {
+        print!("{told}");
+    }
+    Ok(if same { ExitCode::SUCCESS } else { ExitCode::from(3) })
 }
 
 /// What `own` shares with the images of --against.

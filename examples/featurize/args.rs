@@ -1,43 +1,24 @@
-//! The options of `featurize`.
+//! The options of `featurize` but for its inputs and outputs. Programs that write features elsewhere have them as well.
 
 use std::ops::Range;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use clap::{Parser, ValueHint};
-use clap_complete::Shell;
+use clap::ValueHint;
 use pixelfeat::stages::{Gray, Resize};
 use pixelfeat::{
     Backend, Chain, DimensionOrder, Encoding, FeatureSet, ImageShape, KeepImage, Layout, OnInvalid, PixelType, Stage,
     io,
 };
 
+use crate::lineage::LineageArgs;
 use crate::quality::QualityArgs;
 
 /// The options that look at each image once, as it is.
 const OF_ONE_EPOCH: [&str; 3] = ["issues", "label_report", "quality_report"];
 
-/// Turn columns of pixel arrays into model-ready features.
-///
-/// Reads images as arrays of numbers, raw bytes or encoded files, and writes the features of each row next to all other
-/// columns: by default row sums, column sums, centroid, mean and standard deviation.
-#[derive(Parser)]
-#[command(name = "featurize", version, max_term_width = 110)]
-#[command(after_long_help = EXAMPLES)]
-pub struct Args {
-    /// Files, folders, patterns, or - for stdin [default: 10,000 digit-like images are drawn]
-    ///
-    /// Files to read, their folders, patterns such as 'data/**/*.parquet', or - for stdin: NDJSON or a JSON array (plain,
-    /// .gz, .zst), Parquet, Arrow IPC, IDX and NPY (plain, .gz), NPZ, images. Without any, 10,000 digit-like images are
-    /// drawn.
-    #[arg(value_name = "INPUT", value_hint = ValueHint::AnyPath)]
-    pub inputs: Vec<PathBuf>,
-    /// NAME.parquet, .arrow, .npy or .csv; - for Arrow IPC on stdout
-    ///
-    /// Where to write: NAME.parquet, NAME.arrow, NAME.npy (with NAME.COLUMN.npy beside it), NAME.csv, or - for an Arrow
-    /// IPC stream on stdout.
-    #[arg(short, long, value_name = "FILE", default_value = "features.parquet", value_hint = ValueHint::FilePath)]
-    pub output: PathBuf,
-
+/// How images are read, and what is computed of them.
+#[derive(clap::Args)]
+pub struct Options {
     /// The column that holds the images
     ///
     /// In JSON also the way to a nested key, as data.pixels; in NPZ an array's name.
@@ -181,14 +162,22 @@ pub struct Args {
     /// By default zstd for Parquet, none for all else.
     #[arg(long, value_name = "CODEC", help_heading = OUTPUT, hide_short_help = true)]
     pub compression: Option<io::Compression>,
-    /// Write a folder of Parquet files, one for each value of this column
+
+    /// Add a digest of the rows to the report and to the footer of the output
     ///
-    /// The files have names such as features/label=3/part-0.parquet.
-    #[arg(long, value_name = "COLUMN", help_heading = OUTPUT, hide_short_help = true)]
-    pub partition_by: Option<String>,
+    /// It tells what the rows hold, whatever format, row groups or order of columns they are stored in: check --same compares
+    /// them. The footers of Parquet and Arrow IPC files hold it under pixelfeat.digest.
+    #[arg(long, help_heading = OUTPUT, hide_short_help = true)]
+    pub digest: bool,
+    /// Add the MD5 of the output to the report, as DVC notes it of files and folders
+    #[arg(long, help_heading = OUTPUT, hide_short_help = true)]
+    pub md5: bool,
 
     #[command(flatten)]
     pub quality: QualityArgs,
+
+    #[command(flatten)]
+    pub lineage: LineageArgs,
 
     /// What computes: auto, cpu, gpu or hybrid (CPU and GPU at once)
     #[arg(long, default_value = "auto", help_heading = RUN)]
@@ -202,30 +191,44 @@ pub struct Args {
     /// Print nothing but errors
     #[arg(short, long, help_heading = RUN)]
     pub quiet: bool,
-    /// Print a script that completes these options in a shell, and end
-    ///
-    /// For bash: featurize --completions bash > ~/.local/share/bash-completion/completions/featurize
-    #[arg(long, value_name = "SHELL", help_heading = RUN, hide_short_help = true)]
-    pub completions: Option<Shell>,
 }
 
-impl Args {
+/// A run as its command line tells it.
+#[derive(Clone, Copy)]
+pub struct Job<'a> {
+    pub options: &'a Options,
+    /// The files that are read; none if digits are drawn.
+    pub inputs: &'a [PathBuf],
+    /// A file, or what else has the features.
+    pub output: &'a Path,
+    pub partition_by: Option<&'a str>,
+    /// Whether the output keeps the record of what made it.
+    pub has_footer: bool,
+}
+
+impl Options {
     /// The stages that the options name: those of --stages, or --gray and then --resize; then those of --augment.
     pub fn stages(&self) -> Chain {
+        self.own_stages().then(self.augment.as_ref().unwrap_or(&Chain::new()))
+    }
+
+    /// The same without those of --augment.
+    pub fn own_stages(&self) -> Chain {
         let short = || {
             let gray = self.gray.then_some(Stage::Gray(Gray(None)));
             gray.into_iter().chain(self.resize.map(Stage::Resize)).collect()
         };
-        let stages = self.stages.clone().unwrap_or_else(short);
-        stages.then(self.augment.as_ref().unwrap_or(&Chain::new()))
+        self.stages.clone().unwrap_or_else(short)
     }
 
     /// No file is written twice, and an input is replaced by the output at most.
-    pub fn distinct(&self) -> Result<(), String> {
-        let mut used: Vec<(&str, &PathBuf)> = self.inputs.iter().map(|path| ("an input", path)).collect();
-        used.push(("the output", &self.output));
+    pub fn distinct(&self, inputs: &[PathBuf], output: &Path) -> Result<(), String> {
+        let mut used: Vec<(&str, &Path)> = inputs.iter().map(|path| ("an input", path.as_path())).collect();
+        used.push(("the output", output));
         let written = [("--quarantine", self.quarantine.as_ref()), ("--report", self.report.as_ref())];
-        for (option, path) in written.into_iter().chain(self.quality.written()) {
+        let events = self.lineage.file();
+        let written = written.into_iter().chain([("--lineage", events.as_ref())]);
+        for (option, path) in written.chain(self.quality.written()) {
             let Some(path) = path else { continue };
             if let Some((other, _)) = used.iter().find(|(_, with)| io::is_same_file(path, with)) {
                 return Err(format!("{option} {} is {other} as well", path.display()));
@@ -239,21 +242,8 @@ impl Args {
 const INPUT: &str = "Input";
 const IMAGES: &str = "Images";
 const FEATURES: &str = "Features";
-const OUTPUT: &str = "Output";
-const RUN: &str = "Run";
-
-const EXAMPLES: &str = "\
-Examples:
-  featurize digits.json.gz -o features.parquet
-  featurize 'data/**/*.parquet' --shape 28x28 --on-invalid drop --quarantine odd-rows.ndjson
-  featurize photos --gray --resize 28x28:area --keep-image -o photos.arrow
-  tail -F rows.ndjson | featurize - -o - | other-program
-
-Exit codes:
-  0  the output is complete
-  1  the run failed; the output does not appear
-  2  the command line is wrong
-  3  a check failed, or too many columns drifted; the output does not appear";
+pub const OUTPUT: &str = "Output";
+pub const RUN: &str = "Run";
 
 fn positive(text: &str) -> Result<f64, String> {
     text.parse().ok().filter(|n: &f64| n.is_finite() && *n > 0.0).ok_or_else(|| "not a positive number".to_owned())

@@ -55,7 +55,7 @@ pub struct QualityArgs {
     ///
     /// May be repeated. By default dark=0.32, light=0.05, low_information=0.3, blurry=0.29, odd_aspect_ratio=0.35, odd_size=3.
     #[arg(long, value_name = "ISSUE=N", value_parser = issue_threshold, requires = LOOKED, hide_short_help = true)]
-    issue_threshold: Vec<(Issue, f64)>,
+    pub issue_threshold: Vec<(Issue, f64)>,
     /// Write what the checks, the contract and --issues found to this file
     ///
     /// It is JSON if its name ends in .json, JUnit XML if in .xml, else text.

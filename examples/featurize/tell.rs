@@ -1,15 +1,24 @@
 //! What a run tells: the report as JSON, and the lines at its end.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use arrow_array::RecordBatch;
 use arrow_cast::display::{ArrayFormatter, FormatOptions};
 use indicatif::HumanCount;
-use pixelfeat::{Report, Spent, Times, io};
+use pixelfeat::lineage::Digest;
+use pixelfeat::{Report, Spent, Times};
 use serde_json::{Map, Value, json};
 
-use crate::args::Args;
+use crate::args::Options;
+
+/// What the output can be known by: what `--digest` and `--md5` ask for.
+pub struct Proof {
+    pub digest: Option<Digest>,
+    pub md5: Option<BTreeMap<PathBuf, String>>,
+}
 
 /// When a run had come how far, from its start.
 pub struct Seconds {
@@ -40,11 +49,8 @@ impl Seconds {
     /// What each thread did.
     fn of_threads(&self) -> Value {
         let of = |spent: &Spent| -> Value {
-            spent
-                .iter()
-                .map(|(activity, time)| (activity.name().to_owned(), rounded(time)))
-                .collect::<Map<_, _>>()
-                .into()
+            let parts = spent.iter().map(|(activity, time)| (activity.name().to_owned(), rounded(time)));
+            Value::Object(parts.collect())
         };
         json!({ "reading": of(&self.times.reading), "computing": of(&self.times.computing) })
     }
@@ -56,10 +62,10 @@ fn rounded(time: Duration) -> Value {
 }
 
 /// What `--report` writes.
-pub fn report_json(report: &Report, seconds: &Seconds) -> Value {
+pub fn report_json(report: &Report, proof: &Proof, seconds: &Seconds) -> Value {
     let invalid: Map<_, _> =
         report.rows_invalid.iter().map(|(reason, rows)| (reason.name().to_owned(), (*rows).into())).collect();
-    json!({
+    let mut json = json!({
         "rows_in": report.rows_in,
         "rows_featurized": report.rows_featurized,
         "rows_invalid": invalid,
@@ -73,28 +79,41 @@ pub fn report_json(report: &Report, seconds: &Seconds) -> Value {
         "warnings": report.warnings,
         "seconds": seconds.of_run(),
         "threads": seconds.of_threads(),
-    })
+    });
+    if let Some(digest) = &proof.digest {
+        json["digest"] = digest.to_json();
+    }
+    if let Some(md5) = &proof.md5 {
+        let pairs = md5.iter().map(|(path, hash)| (path.display().to_string(), hash.clone().into()));
+        json["md5"] = Value::Object(pairs.collect());
+    }
+    json
 }
 
-/// What is printed at the end of a run.
+/// How much was written.
+pub fn size(rows: u64, bytes: u64) -> String {
+    format!("{} rows, {} bytes", HumanCount(rows), HumanCount(bytes))
+}
+
+/// What is printed at the end of a run; `written` says what is where.
 pub fn summary(
-    args: &Args,
+    options: &Options,
     report: &Report,
-    written: &io::Written,
+    written: &str,
+    proof: &Proof,
     elapsed: Duration,
     head: Option<&RecordBatch>,
 ) -> String {
     let seconds = elapsed.as_secs_f64();
     let rate = HumanCount((report.rows_in as f64 / seconds.max(1e-9)) as u64);
-    let output = if args.output.as_os_str() == "-" { "stdout".to_owned() } else { args.output.display().to_string() };
-    let mut text = format!("{report}\n");
-    let _ = writeln!(
-        text,
-        "{} rows, {} bytes in {output}; {seconds:.3} s, {rate} rows/s",
-        HumanCount(written.rows),
-        HumanCount(written.bytes)
-    );
-    if let (Some(path), true) = (&args.quarantine, report.invalid() > 0) {
+    let mut text = format!("{report}\n{written}; {seconds:.3} s, {rate} rows/s\n");
+    if let Some(digest) = &proof.digest {
+        let _ = writeln!(text, "digest {digest}");
+    }
+    for (path, hash) in proof.md5.iter().flatten() {
+        let _ = writeln!(text, "md5 {hash}  {}", path.display());
+    }
+    if let (Some(path), true) = (&options.quarantine, report.invalid() > 0) {
         let _ = writeln!(text, "the invalid rows are in {}", path.display());
     }
     if let Some(head) = head.filter(|h| h.num_rows() > 0) {

@@ -1,34 +1,30 @@
-//! What a file holds, before any run: columns, images, odd rows, and the command that featurizes it.
+//! What a file holds, before any run: columns, images, odd rows, and the command that featurizes it; and what made it.
 
 mod canvas;
+mod found;
+mod lineage;
 mod panels;
 mod picture;
 mod shapes;
 mod values;
 
-use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::sync::{Arc, Mutex, PoisonError};
 
-use arrow_array::cast::AsArray;
-use arrow_array::{Array, ArrayRef, RecordBatch, RecordBatchReader};
-use arrow_schema::{DataType, Field, Schema, SchemaRef};
+use arrow_array::RecordBatchReader;
 use clap::Parser;
 use indicatif::HumanCount;
-use pixelfeat::{
-    Backend, Engine, EngineOptions, Error, FeatureSet, FeatureSpec, Featurizer, ImageBatch, ImageShape, KeepImage,
-    MaxInvalid, PixelType, Pixels, Reason, Report, Result, StreamOptions, describe_column, io,
-};
+use pixelfeat::{Error, FeatureSet, ImageShape, PixelType, Result, io};
 
-use picture::Sheet;
-use values::{Ranges, list_blocks};
+use found::{Found, Look, open, type_name};
+use values::{ListBlock, list_blocks};
 
 /// Tell what files of images hold, before any run.
 ///
 /// Reads all rows once and prints columns, image layout, shape, pixel type, value range, nulls, odd rows, and the command
-/// that featurizes them.
+/// that featurizes them. Of an output of featurize it tells what made it, and whether the inputs are still the same. Of a file
+/// of lineage events it tells the runs, and which of them never ended.
 #[derive(Parser)]
 #[command(name = "inspect", version, max_term_width = 110)]
 struct Args {
@@ -56,6 +52,30 @@ struct Args {
     /// Draw the first images, and what the features see of each, into this PNG file.
     #[arg(long, value_name = "FILE")]
     picture: Option<PathBuf>,
+    /// Print only the command that makes this output of featurize again, beside it as NAME-rerun.ENDING.
+    #[arg(long, conflicts_with = "picture")]
+    rerun: bool,
+    /// Look in this file of lineage events for the runs that made an output.
+    #[arg(long, value_name = "FILE")]
+    events: Option<PathBuf>,
+}
+
+/// How the program is called.
+const FEATURIZE: &str = "cargo run --release --example featurize --";
+
+impl Args {
+    fn look(&self) -> Look {
+        Look {
+            inputs: self.inputs.clone(),
+            image: self.image.clone(),
+            shape: self.shape,
+            pixel_type: self.pixel_type,
+            labels: self.labels.clone(),
+            rows: self.rows,
+            features: self.features.clone(),
+            draws: self.picture.is_some(),
+        }
+    }
 }
 
 fn main() -> ExitCode {
@@ -70,19 +90,39 @@ fn main() -> ExitCode {
 }
 
 fn run(args: &Args) -> Result<()> {
-    let (image, reader) = open(args)?;
+    if args.rerun {
+        args.inputs.iter().try_for_each(|path| lineage::rerun(path).map(|command| println!("{command}")))?;
+        return Ok(());
+    }
+    if let [path] = &args.inputs[..]
+        && lineage::holds_events(path)
+    {
+        print!("{}", lineage::told_events(path, &lineage::events(path)?));
+        return Ok(());
+    }
+    // Features are made of the inputs, and not again of an output.
+    if tell_lineage(args)? && args.image.is_none() {
+        return Ok(());
+    }
+    let look = args.look();
+    let (image, reader) = open(&look)?;
     let schema = reader.schema();
     let bytes = reader.progress().bytes_total();
-    let mut found = Found::new(&schema, &image, args);
-    let result = found.read(args, reader);
+    let mut found = Found::new(&schema, &image, &look);
+    let result = found.read(&look, reader);
     let mut text = String::new();
     let names: Vec<String> = args.inputs.iter().map(|path| path.display().to_string()).collect();
     let rows = found.report.as_ref().map(|report| format!("{} rows", HumanCount(report.rows_in)));
     let size: Vec<String> = rows.into_iter().chain(bytes.map(|bytes| format!("{} bytes", HumanCount(bytes)))).collect();
     let _ = writeln!(text, "{}: {}\n", names.join(" "), size.join(", "));
-    found.columns(&mut text);
+    if let [input] = &args.inputs[..]
+        && let Some(digest) = lineage::digest(input)?
+    {
+        let _ = writeln!(text, "digest {digest}\n");
+    }
+    columns(&found, &mut text);
     if result.is_ok() {
-        found.images(&mut text);
+        images(&found, &mut text);
     }
     let _ = writeln!(text, "\n{}", command(args, &image, &found));
     print!("{text}");
@@ -101,290 +141,92 @@ fn run(args: &Args) -> Result<()> {
     Ok(())
 }
 
-fn reader(args: &Args, image: &str) -> Result<io::Reader> {
-    let mut options = io::ReadOptions::image(image)
-        .with_pixel_type(args.pixel_type)
-        .with_keep_broken_lines(true)
-        .with_rows(args.rows.map_or(io::Rows::All, io::Rows::First));
-    options.labels = args.labels.clone();
-    io::open_all(&args.inputs, &options)
-}
-
-/// The image column and the reader: the column that was named, or `image`, or the first that can hold images.
-fn open(args: &Args) -> Result<(String, io::Reader)> {
-    if let Some(image) = &args.image {
-        return Ok((image.clone(), reader(args, image)?));
-    }
-    let usual = io::ReadOptions::default().image;
-    let keys = match reader(args, &usual) {
-        Ok(reader) if reader.schema().column_with_name(&usual).is_some() => return Ok((usual, reader)),
-        Ok(reader) => reader.schema().fields().iter().map(|field| field.name().clone()).collect(),
-        // JSON has to be told the key before it can tell its columns.
-        Err(Error::NoSuchColumn { available, .. }) => available,
-        Err(error) => return Err(error),
-    };
-    for key in &keys {
-        let reader = self::reader(args, key)?;
-        if let Some(image) = candidates(&reader.schema(), key).into_iter().next() {
-            return Ok((image.clone(), self::reader(args, &image)?));
-        }
-    }
-    Err(Error::NoSuchColumn { column: usual, available: keys })
-}
-
-/// The columns that can hold images, and members of structs by their path. What is called `asked` has the type that
-/// was asked for rather than its own where the format leaves it open.
-fn candidates(schema: &Schema, asked: &str) -> Vec<String> {
-    let holds = |field: &Field| *field.data_type() != DataType::Null && describe_column(field).is_ok();
-    let mut found = Vec::new();
-    for field in schema.fields().iter().filter(|field| !field.metadata().contains_key(pixelfeat::DEFECTS_OF)) {
-        match field.data_type() {
-            _ if field.name() != asked && holds(field) => found.push(field.name().clone()),
-            DataType::Struct(members) => {
-                let members = members.iter().filter(|member| holds(member));
-                found.extend(members.map(|member| format!("{}.{}", field.name(), member.name())));
+/// Tells what made the files that have records. Returns whether there are some.
+fn tell_lineage(args: &Args) -> Result<bool> {
+    let events = args.events.as_deref().map(lineage::events).transpose()?;
+    let mut has_records = false;
+    for path in args.inputs.iter().filter(|path| !io::is_stream(path)) {
+        match lineage::record(path) {
+            Ok(Some(record)) => {
+                has_records = true;
+                println!("{}", lineage::told(path, &record, events.as_ref()));
             }
-            _ => {}
+            Ok(None) => {}
+            // Opening the file will tell.
+            Err(Error::Io { .. }) => {}
+            // The rows may be readable all the same.
+            Err(error) => eprintln!("warning: {error}"),
         }
     }
-    found
+    Ok(has_records)
 }
 
-/// Rows of one reason.
-#[derive(Default)]
-struct Odd {
-    rows: u64,
-    first: Vec<String>,
-}
-
-/// What a pass over the rows found.
-struct Found {
-    image: String,
-    schema: SchemaRef,
-    /// Rows looked at.
-    rows: u64,
-    /// Nulls of each column.
-    nulls: Vec<u64>,
-    range: Option<(f64, f64)>,
-    odd: Arc<Mutex<BTreeMap<Reason, Odd>>>,
-    report: Option<Report>,
-    features: FeatureSet,
-    ranges: Ranges,
-    sheet: Option<Sheet>,
-}
-
-impl Found {
-    fn new(schema: &SchemaRef, image: &str, args: &Args) -> Self {
-        Self {
-            image: image.to_owned(),
-            schema: schema.clone(),
-            rows: 0,
-            nulls: vec![0; schema.fields().len()],
-            range: None,
-            odd: Arc::default(),
-            report: None,
-            features: args.features.clone(),
-            ranges: Ranges::default(),
-            sheet: args.picture.is_some().then(Sheet::default),
-        }
-    }
-
-    fn read(&mut self, args: &Args, reader: io::Reader) -> Result<()> {
-        // The image is kept as decoded, so that the values can be looked at.
-        let spec = FeatureSpec::default()
-            .with_image(&self.image)
-            .with_shape(args.shape)
-            .with_pixel_type(args.pixel_type)
-            .with_features(args.features.clone())
-            .with_keep_image(KeepImage::Tensor)
-            // Files of odd rows alone are what people look at.
-            .with_max_invalid(MaxInvalid::Percent(100.0));
-        let engine = Engine::new(EngineOptions::backend(Backend::Cpu))?;
-        let options =
-            StreamOptions::default().with_origins(reader.origins()).with_quarantine(self.sink(args.inputs.len() > 1));
-        let mut stream = Featurizer::new(engine, spec).stream_with(reader, options)?;
-        while let Some(batch) = stream.next() {
-            let batch = batch.map_err(Error::from)?;
-            let report = stream.report();
-            self.count(&batch, &report)?;
-        }
-        self.report = Some(stream.report());
-        Ok(())
-    }
-
-    /// Takes the odd rows.
-    fn sink(&self, with_files: bool) -> pixelfeat::OnInvalidRow {
-        const SHOWN: usize = 5;
-        let odd = self.odd.clone();
-        Box::new(move |row| {
-            let mut odd = odd.lock().unwrap_or_else(PoisonError::into_inner);
-            let reason = odd.entry(row.defect.reason).or_default();
-            reason.rows += 1;
-            if reason.first.len() < SHOWN {
-                let file = row.file.as_ref().filter(|_| with_files).map(|file| format!("{file}: ")).unwrap_or_default();
-                let line = row.defect.line.map(|line| format!(" (line {line})")).unwrap_or_default();
-                reason.first.push(format!("{file}row {}{line}: {}", row.row, row.defect.detail));
-            }
-            Ok(())
+fn columns(found: &Found, text: &mut String) {
+    let rows: Vec<[String; 3]> = found
+        .columns()
+        .into_iter()
+        .map(|(field, nulls)| {
+            let nulls = if nulls > 0 { format!("{} null", HumanCount(nulls)) } else { String::new() };
+            [field.name().clone(), type_name(field.data_type()), nulls]
         })
+        .collect();
+    let width = |at: usize| rows.iter().map(|row| row[at].chars().count()).max().unwrap_or(0);
+    let (names, types) = (width(0), width(1));
+    let _ = writeln!(text, "columns");
+    for [name, data_type, nulls] in &rows {
+        let _ = writeln!(text, "{}", format!("  {name:names$}  {data_type:types$}  {nulls}").trim_end());
     }
+}
 
-    fn count(&mut self, batch: &RecordBatch, report: &Report) -> Result<()> {
-        // The image column has become what was made of it.
-        let others = self.schema.fields().iter().zip(&mut self.nulls).filter(|(field, _)| *field.name() != self.image);
-        for (field, nulls) in others {
-            *nulls += batch.column_by_name(field.name()).map_or(0, |column| column.null_count() as u64);
+fn images(found: &Found, text: &mut String) {
+    let Some(report) = &found.report else { return };
+    let _ = writeln!(text, "\nimages in `{}`", found.image);
+    let _ = writeln!(text, "  layout      {}", found.layout());
+    let layout = found.features.layout(report.shape, 1.0);
+    let features = layout.as_ref().map_or(0, |layout| layout.list_values());
+    let _ = writeln!(text, "  shape       {}, {} features", report.shape, HumanCount(features as u64));
+    let range = found.range.map(|(low, high)| format!(", values {low} to {high}")).unwrap_or_default();
+    let _ = writeln!(text, "  pixel type  {}{range}", report.pixel_type);
+    if let Some(fits) = report.fits {
+        let _ = writeln!(text, "              some do not fit; {fits} would take them");
+    }
+    let _ = writeln!(text, "  good rows   {}", HumanCount(report.rows_featurized));
+    for (reason, odd) in &*found.odd() {
+        let _ = writeln!(text, "  odd rows    {} {reason}", HumanCount(odd.rows));
+        for first in &odd.first {
+            let _ = writeln!(text, "              {first}");
         }
-        let Some(column) = batch.column_by_name(&self.image) else { return Ok(()) };
-        let images = ImageBatch::from_array(column, &self.image, report.shape, report.pixel_type)?;
-        let values = Values::of(&images);
-        for image in 0..values.images() {
-            for value in values.image(image) {
-                let (low, high) = self.range.unwrap_or((value, value));
-                self.range = Some((low.min(value), high.max(value)));
-            }
+        if odd.rows > odd.first.len() as u64 {
+            let _ = writeln!(text, "              …");
         }
-        // A set may have columns of their own alone.
-        let Some(features) = batch.column_by_name("features").and_then(|column| column.as_fixed_size_list_opt()) else {
-            self.rows += batch.num_rows() as u64;
-            return Ok(());
+    }
+    if let Ok(layout) = layout {
+        let _ = writeln!(text, "\nfeatures of `{}`: blocks, their places in the list, their values", found.features);
+        blocks(found, &list_blocks(&layout), text);
+    }
+}
+
+/// A line for each block: its name, its places in the list, the names of its values, and their range.
+fn blocks(found: &Found, blocks: &[ListBlock], text: &mut String) {
+    let names = |block: &ListBlock| match block.range.len() {
+        1 => block.first.clone(),
+        _ => format!("{} … {}", block.first, block.last),
+    };
+    let width = |length: &dyn Fn(&ListBlock) -> usize| blocks.iter().map(length).max().unwrap_or(0);
+    let (name_width, names_width) = (width(&|b| b.name.chars().count()), width(&|b| names(b).chars().count()));
+    for block in blocks {
+        let place = format!("{}..{}", block.range.start, block.range.end);
+        let _ = write!(text, "  {:name_width$}  {place:9}  {:names_width$}", block.name, names(block));
+        let _ = match found.ranges.of(block) {
+            Some((low, high)) => writeln!(text, "  {low:.4} to {high:.4}"),
+            None => writeln!(text),
         };
-        let of_row = |row: usize| features.value(row).as_primitive::<arrow_array::types::Float32Type>().clone();
-        for row in (0..batch.num_rows()).filter(|&row| features.is_valid(row)) {
-            self.ranges.add(of_row(row).values());
-        }
-        if let Some(sheet) = &mut self.sheet {
-            if sheet.images() == 0 {
-                sheet.begin(report.shape, &list_blocks(&self.features.layout(report.shape, 1.0)?));
-            }
-            let labels = batch.column_by_name("label").cloned();
-            for (place, row) in values.rows.iter().enumerate().take(sheet.room()) {
-                if features.is_null(*row) {
-                    continue;
-                }
-                let features = of_row(*row).values().to_vec();
-                let label = labels.as_ref().and_then(|labels| label(labels, *row));
-                sheet.add(self.rows + *row as u64, values.image(place).collect(), features, label);
-            }
-        }
-        self.rows += batch.num_rows() as u64;
-        Ok(())
-    }
-
-    fn columns(&self, text: &mut String) {
-        let odd = self.odd.lock().unwrap_or_else(PoisonError::into_inner);
-        let null_images = odd.get(&Reason::NullImage).map_or(0, |odd| odd.rows);
-        let fields = self.schema.fields().iter().enumerate();
-        let shown = fields.filter(|(_, field)| !field.metadata().contains_key(pixelfeat::DEFECTS_OF));
-        let rows: Vec<[String; 3]> = shown
-            .map(|(at, field)| {
-                let nulls = match self.nulls[at] + if *field.name() == self.image { null_images } else { 0 } {
-                    0 => String::new(),
-                    n => format!("{} null", HumanCount(n)),
-                };
-                [field.name().clone(), type_name(field.data_type()), nulls]
-            })
-            .collect();
-        let width = |at: usize| rows.iter().map(|row| row[at].chars().count()).max().unwrap_or(0);
-        let (names, types) = (width(0), width(1));
-        let _ = writeln!(text, "columns");
-        for [name, data_type, nulls] in &rows {
-            let _ = writeln!(text, "{}", format!("  {name:names$}  {data_type:types$}  {nulls}").trim_end());
-        }
-    }
-
-    fn images(&self, text: &mut String) {
-        let Some(report) = &self.report else { return };
-        let layout = self.schema.field_with_name(&self.image).map_err(Error::from).and_then(describe_column);
-        let layout = layout.unwrap_or_default();
-        let _ = writeln!(text, "\nimages in `{}`", self.image);
-        let _ = writeln!(text, "  layout      {layout}");
-        let layout = self.features.layout(report.shape, 1.0);
-        let features = layout.as_ref().map_or(0, |layout| layout.list_values());
-        let _ = writeln!(text, "  shape       {}, {} features", report.shape, HumanCount(features as u64));
-        let range = self.range.map(|(low, high)| format!(", values {low} to {high}")).unwrap_or_default();
-        let _ = writeln!(text, "  pixel type  {}{range}", report.pixel_type);
-        if let Some(fits) = report.fits {
-            let _ = writeln!(text, "              some do not fit; {fits} would take them");
-        }
-        let _ = writeln!(text, "  good rows   {}", HumanCount(report.rows_featurized));
-        for (reason, odd) in &*self.odd.lock().unwrap_or_else(PoisonError::into_inner) {
-            let _ = writeln!(text, "  odd rows    {} {reason}", HumanCount(odd.rows));
-            for first in &odd.first {
-                let _ = writeln!(text, "              {first}");
-            }
-            if odd.rows > odd.first.len() as u64 {
-                let _ = writeln!(text, "              …");
-            }
-        }
-        if let Ok(layout) = layout {
-            let _ = writeln!(text, "\nfeatures of `{}`: blocks, their places in the list, their values", self.features);
-            self.ranges.describe(&list_blocks(&layout), text);
-        }
-    }
-}
-
-/// The pixels of the rows that have some.
-struct Values<'a> {
-    pixels: &'a Pixels,
-    length: usize,
-    /// The rows, in order; their images stand at the places that `places` says.
-    rows: Vec<usize>,
-    places: Vec<usize>,
-}
-
-impl<'a> Values<'a> {
-    fn of(images: &'a ImageBatch) -> Self {
-        let mut defects = images.defects().iter().map(|defect| defect.row).peekable();
-        let rows: Vec<usize> = (0..images.rows()).filter(|row| defects.next_if_eq(row).is_none()).collect();
-        // Either every row has its place, or only those with an image.
-        let places = if images.images() == images.rows() { rows.clone() } else { (0..rows.len()).collect() };
-        Self { pixels: images.pixels(), length: images.shape().values(), rows, places }
-    }
-
-    fn images(&self) -> usize {
-        self.rows.len()
-    }
-
-    fn image(&self, at: usize) -> Box<dyn Iterator<Item = f64> + '_> {
-        let range = self.places[at] * self.length..(self.places[at] + 1) * self.length;
-        match self.pixels {
-            Pixels::U8(pixels) => Box::new(pixels[range].iter().map(|&p| f64::from(p))),
-            Pixels::U16(pixels) => Box::new(pixels[range].iter().map(|&p| f64::from(p))),
-            Pixels::F32(pixels) => Box::new(pixels[range].iter().map(|&p| f64::from(p))),
-        }
-    }
-}
-
-/// A label that is a number.
-fn label(labels: &ArrayRef, row: usize) -> Option<u64> {
-    let number = arrow_cast::cast(&labels.slice(row, 1), &DataType::UInt64).ok()?;
-    let number = number.as_primitive::<arrow_array::types::UInt64Type>();
-    number.is_valid(0).then(|| number.value(0))
-}
-
-/// A type in few words: `28×28 UInt8`, `list of Int64`.
-fn type_name(data_type: &DataType) -> String {
-    let (mut sides, mut leaf) = (Vec::new(), data_type);
-    while let DataType::FixedSizeList(item, side) = leaf {
-        sides.push(side.to_string());
-        leaf = item.data_type();
-    }
-    match leaf {
-        _ if !sides.is_empty() => format!("{} {}", sides.join("×"), type_name(leaf)),
-        DataType::List(item) | DataType::LargeList(item) => format!("list of {}", type_name(item.data_type())),
-        DataType::Struct(fields) => {
-            let members: Vec<_> =
-                fields.iter().map(|f| format!("{}: {}", f.name(), type_name(f.data_type()))).collect();
-            format!("struct of {}", members.join(", "))
-        }
-        other => other.to_string(),
     }
 }
 
 /// The command that makes features of these files.
 fn command(args: &Args, image: &str, found: &Found) -> String {
-    let mut words = vec!["cargo run --release --example featurize --".to_owned()];
+    let mut words = vec![FEATURIZE.to_owned()];
     words.extend(args.inputs.iter().map(|path| quoted(path)));
     if image != io::ReadOptions::default().image {
         words.push(format!("--image {}", quoted(Path::new(image))));

@@ -1,6 +1,5 @@
 //! The values of a feature set: where each block of them is in the list, and from where to where they reach.
 
-use std::fmt::Write as _;
 use std::ops::Range;
 
 use pixelfeat::{Feature, FeatureLayout};
@@ -41,22 +40,12 @@ impl Ranges {
         }
     }
 
-    /// A line for each block: its name, its places in the list, the names of its values, and their range.
-    pub fn describe(&self, blocks: &[ListBlock], text: &mut String) {
-        let names = |block: &ListBlock| match block.range.len() {
-            1 => block.first.clone(),
-            _ => format!("{} … {}", block.first, block.last),
-        };
-        let width = |length: &dyn Fn(&ListBlock) -> usize| blocks.iter().map(length).max().unwrap_or(0);
-        let (name_width, names_width) = (width(&|b| b.name.chars().count()), width(&|b| names(b).chars().count()));
-        for block in blocks {
-            let place = format!("{}..{}", block.range.start, block.range.end);
-            let _ = write!(text, "  {:name_width$}  {place:9}  {:names_width$}", block.name, names(block));
-            let of_rows = self.0.get(block.range.clone()).unwrap_or_default();
-            let low = of_rows.iter().fold(f32::INFINITY, |low, range| low.min(range.0));
-            let high = of_rows.iter().fold(f32::NEG_INFINITY, |high, range| high.max(range.1));
-            let _ = if low <= high { writeln!(text, "  {low:.4} to {high:.4}") } else { writeln!(text) };
-        }
+    /// The lowest and the highest value of a block; `None` if there were no rows.
+    pub fn of(&self, block: &ListBlock) -> Option<(f32, f32)> {
+        let of_rows = self.0.get(block.range.clone()).unwrap_or_default();
+        let low = of_rows.iter().fold(f32::INFINITY, |low, range| low.min(range.0));
+        let high = of_rows.iter().fold(f32::NEG_INFINITY, |high, range| high.max(range.1));
+        (low <= high).then_some((low, high))
     }
 }
 
@@ -71,10 +60,9 @@ mod tests {
         let last = blocks.last().unwrap();
         assert_eq!((last.name.as_str(), last.range.clone(), last.last.as_str()), ("histogram", 9..13, "histogram_3"));
         let mut ranges = Ranges::default();
+        assert_eq!(ranges.of(last), None);
         ranges.add(&[0.5; 13]);
         ranges.add(&[-1.25; 13]);
-        let mut text = String::new();
-        ranges.describe(&blocks, &mut text);
-        assert!(text.lines().last().unwrap().ends_with("histogram_0 … histogram_3  -1.2500 to 0.5000"), "{text}");
+        assert_eq!((ranges.of(last), last.first.as_str()), (Some((-1.25, 0.5)), "histogram_0"));
     }
 }

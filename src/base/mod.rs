@@ -3,6 +3,7 @@
 pub(crate) mod clock;
 pub(crate) mod error;
 pub(crate) mod guard;
+pub(crate) mod keys;
 #[cfg(any(feature = "json", feature = "parquet"))]
 pub(crate) mod ordered;
 pub(crate) mod philox;
@@ -12,4 +13,6 @@ pub(crate) mod reason;
 pub(crate) mod shape;
 pub(crate) mod simd;
 pub(crate) mod text;
+pub(crate) mod time;
 pub(crate) mod warnings;
+pub(crate) mod yaml;

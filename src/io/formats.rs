@@ -3,6 +3,7 @@
 //! Reading, writing, the search through folders and the messages about formats all use this table. A new format is a
 //! module that reads or writes it, and a row here.
 
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
@@ -50,10 +51,13 @@ pub struct Reading {
     /// Whether its reader takes a read that fails with [`io::ErrorKind::WouldBlock`] for a pause.
     pub notices_pauses: bool,
     pub open: Open,
+    /// How the key-value pairs in the footer of a file are read, if the format has them.
+    pub footer: Option<Option<ReadPairs>>,
 }
 
 type OpenStream = fn(ByteStream<'_>, &ReadOptions) -> Result<Batches>;
 type OpenFile = fn(RegularFile<'_>, &ReadOptions, &Progress) -> Result<Batches>;
+type ReadPairs = fn(RegularFile<'_>) -> Result<BTreeMap<String, String>>;
 
 /// What a reader needs. The functions are `None` where they are not built in.
 pub enum Open {
@@ -170,6 +174,7 @@ static FORMATS: [FileFormat; 9] = [
                 let (batches, rows) = super::parquet::open(file.file, file.name, options)?;
                 Ok(super::progress::by_rows(batches, progress.clone(), file.size, rows))
             })),
+            footer: Some(built_in!("parquet", ReadPairs, |file| super::parquet::footer(file.file, file.name))),
         }),
         writing: Some(Writing {
             format: OutputFormat::Parquet,
@@ -204,6 +209,7 @@ static FORMATS: [FileFormat; 9] = [
                 progress.add(file.size);
                 Ok(batches)
             })),
+            footer: Some(built_in!("ipc", ReadPairs, |file| super::ipc::footer(file.file, file.name))),
         }),
         writing: Some(Writing {
             format: OutputFormat::ArrowFile,
@@ -228,6 +234,7 @@ static FORMATS: [FileFormat; 9] = [
             open: Open::Stream(built_in!("ipc", OpenStream, |input, options| {
                 super::ipc::open_stream(input.bytes, input.name, options)
             })),
+            footer: None,
         }),
         writing: Some(Writing {
             format: OutputFormat::ArrowStream,
@@ -254,6 +261,7 @@ static FORMATS: [FileFormat; 9] = [
                 let (batches, rows) = super::arrays::open_npz(file.file, file.path, file.name, options)?;
                 Ok(super::progress::by_rows(batches, progress.clone(), file.size, rows))
             })),
+            footer: None,
         }),
         writing: None,
     },
@@ -268,6 +276,7 @@ static FORMATS: [FileFormat; 9] = [
             open: Open::Stream(built_in!("arrays", OpenStream, |input, options| {
                 super::arrays::open(input.bytes, input.path, input.name, options)
             })),
+            footer: None,
         }),
         writing: Some(Writing {
             format: OutputFormat::Npy,
@@ -288,6 +297,7 @@ static FORMATS: [FileFormat; 9] = [
             open: Open::Stream(built_in!("arrays", OpenStream, |input, options| {
                 super::arrays::open(input.bytes, input.path, input.name, options)
             })),
+            footer: None,
         }),
         writing: None,
     },
@@ -302,6 +312,7 @@ static FORMATS: [FileFormat; 9] = [
             open: Open::File(Some(|file, options, progress| {
                 images::open(vec![PathBuf::from(file.path)], options, progress)
             })),
+            footer: None,
         }),
         writing: None,
     },
@@ -317,6 +328,7 @@ static FORMATS: [FileFormat; 9] = [
             open: Open::Stream(built_in!("json", OpenStream, |input, options| {
                 Ok(Box::new(super::json::open(input.bytes, input.name, options, input.warnings)?))
             })),
+            footer: None,
         }),
         writing: None,
     },

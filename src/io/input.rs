@@ -1,6 +1,7 @@
-//! Opens one input with the reader of its format, which its first bytes tell.
+//! Opens one input with the reader of its format, which its first bytes tell, or reads its footer.
 
-use std::fs::File;
+use std::collections::BTreeMap;
+use std::fs::{self, File};
 use std::io::{self, Read};
 use std::path::Path;
 
@@ -8,7 +9,7 @@ use super::batches::Batches;
 use super::formats::{self, ByteStream, HEAD_BYTES, Open, RegularFile};
 use super::live::{self, LiveReader, PauseSwitch};
 use super::options::ReadOptions;
-use super::paths::InputSource;
+use super::paths::{InputSource, resolve};
 use super::progress::{CountedReader, Progress};
 use super::{images, paths};
 use crate::base::error::{Error, Result};
@@ -30,6 +31,34 @@ pub fn open(source: InputSource, options: &ReadOptions, progress: &Progress, war
             }
         }
         InputSource::Images(files) => images::open(files, options, progress),
+    }
+}
+
+/// Reads the key-value pairs in the footer of a file: the key-value metadata of a Parquet file, or the custom metadata in the
+/// footer of an Arrow IPC file. Of a folder it reads the first file of rows, by name. A file of another format, a stream and
+/// an image have none.
+///
+/// # Errors
+/// - [`Error::Io`] if the file cannot be opened or read.
+/// - [`Error::Format`] if it is damaged, or its format is not built in; if a folder has no files of a known format.
+pub fn read_footer(path: impl AsRef<Path>) -> Result<BTreeMap<String, String>> {
+    let Some(InputSource::File(path)) = resolve([path.as_ref().to_owned()])?.into_iter().next() else {
+        return Ok(BTreeMap::new());
+    };
+    let failed = |e| Error::io("read", &path, e);
+    // Opening a pipe would wait for somebody to write into it.
+    let about = fs::metadata(&path).map_err(|e| Error::io("open", &path, e))?;
+    if !about.is_file() {
+        return Ok(BTreeMap::new());
+    }
+    let file = File::open(&path).map_err(|e| Error::io("open", &path, e))?;
+    let mut bytes = file.try_clone().map_err(failed)?;
+    let head = live::head(&mut bytes, HEAD_BYTES, |_| true).map_err(failed)?;
+    let name = path.display().to_string();
+    match formats::recognise(&head).and_then(|(format, reading)| Some((format, reading.footer.as_ref()?))) {
+        Some((_, Some(read))) => read(RegularFile { file, path: &path, name: &name, size: about.len() }),
+        Some((format, None)) => Err(Error::format(&name, format.not_built_in())),
+        None => Ok(BTreeMap::new()),
     }
 }
 

@@ -17,6 +17,7 @@
 //! - [`open`] and [`open_all`] read files as they are. They take names, patterns such as `data/**/*.parquet`, and folders.
 //!   [`read`] takes any `Read`.
 //! - [`write()`] writes a file that appears when it is complete. [`write_to`] takes any `Write`.
+//! - A [`Footer`] tells at the end of a file what is known only then; [`read_footer`] reads it.
 
 #[cfg(feature = "arrays")]
 mod arrays;
@@ -24,6 +25,7 @@ mod batches;
 #[cfg(feature = "csv")]
 mod csv;
 mod feature_files;
+mod footer;
 mod formats;
 mod images;
 mod input;
@@ -45,16 +47,22 @@ mod progress;
 mod quarantine;
 mod reader;
 mod sample;
+#[cfg(feature = "lineage")]
+mod source;
 mod write_back;
 
 pub use feature_files::FeatureFiles;
+pub use footer::Footer;
 pub use formats::OutputFormat;
+pub use input::read_footer;
 pub use live::StopHandle;
 pub use options::{Compression, LateMembers, ReadOptions, Rows, WriteOptions};
-pub use output::{Prepared, Written, check, prepare, write, write_to};
+pub use output::{Prepared, Written, check, has_footer, prepare, write, write_to};
 pub use output_file::{OutputFile, is_same_file};
 pub use paths::is_stream;
 pub use progress::Progress;
 #[cfg(feature = "json")]
 pub use quarantine::Quarantine;
 pub use reader::{Reader, open, open_all, read};
+#[cfg(feature = "lineage")]
+pub use source::source;

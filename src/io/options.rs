@@ -3,7 +3,9 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use super::footer::Footer;
 use super::live::StopHandle;
+use crate::base::error::Result;
 use crate::base::shape::PixelType;
 use crate::base::text::names;
 
@@ -181,6 +183,13 @@ pub struct WriteOptions {
     /// Write a folder of Parquet files, one for each value of this column: `label=3/part-0.parquet`. The files themselves do
     /// not have the column.
     pub partition_by: Option<String>,
+    /// Key-value pairs for the end of the file, told when all rows have been written. They go into the key-value metadata of
+    /// a Parquet file, or of every file of a folder of partitions, and into the custom metadata in the footer of an Arrow IPC
+    /// file. The other formats have no place for them.
+    pub footer: Footer,
+    /// Whether a Parquet file tells Arrow's readers of plain lists where a column has lists of a fixed size, as table formats
+    /// expect that have no others. In the file both are the same. A plain list is no tensor, so nothing says that it is one.
+    pub plain_lists: bool,
 }
 
 impl WriteOptions {
@@ -193,6 +202,32 @@ impl WriteOptions {
     /// Writes a folder of Parquet files, one for each value of this column.
     pub fn with_partition_by(mut self, column: impl Into<String>) -> Self {
         self.partition_by = Some(column.into());
+        self
+    }
+
+    /// Sets whether a Parquet file calls lists of a fixed size plain lists.
+    pub fn with_plain_lists(mut self, plain: bool) -> Self {
+        self.plain_lists = plain;
+        self
+    }
+
+    /// Adds key-value pairs to the end of the file. `pairs` is called once, after the last batch has been pulled; an error of
+    /// it is one of the writer. Of pairs with the same key the last counts.
+    ///
+    /// ```
+    /// # #[cfg(feature = "parquet")] {
+    /// use pixelfeat::{io, synthetic};
+    ///
+    /// let path = tempfile::tempdir()?.keep().join("digits.parquet");
+    /// let options = io::WriteOptions::default().with_footer(|| Ok(vec![("by".to_owned(), "hand".to_owned())]));
+    /// io::write(&path, synthetic::Digits::new(10, 1, 10), &options)?;
+    /// assert_eq!(io::read_footer(&path)?["by"], "hand");
+    /// # std::fs::remove_dir_all(path.parent().unwrap())?;
+    /// # }
+    /// # Ok::<_, Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn with_footer(mut self, pairs: impl Fn() -> Result<Vec<(String, String)>> + Send + Sync + 'static) -> Self {
+        self.footer.add(pairs);
         self
     }
 }

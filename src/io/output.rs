@@ -1,7 +1,11 @@
 //! Writes an output in the format that its name tells, or that the caller names.
 
+#[cfg(feature = "lineage")]
+use std::collections::BTreeMap;
 use std::io::{self, BufWriter, Write};
 use std::path::Path;
+#[cfg(feature = "lineage")]
+use std::path::PathBuf;
 
 use arrow_array::RecordBatchReader;
 
@@ -10,6 +14,8 @@ use super::options::{Compression, WriteOptions};
 use super::output_file::{CountedWriter, OutputFile, OutputFolder};
 use crate::base::error::{Error, Result};
 use crate::base::text::listed;
+#[cfg(feature = "lineage")]
+use crate::lineage::dvc_md5;
 
 /// What was written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -143,6 +149,25 @@ pub struct Prepared {
 }
 
 impl Prepared {
+    /// What `dvc add` will note as `md5` of each output, by its name: one file or folder, or several NPY files. What goes to
+    /// stdout, a device or a pipe has none. The bytes are read again from where they wait for their name.
+    ///
+    /// # Errors
+    /// [`Error::Io`] if the disk does not take or give them.
+    #[cfg(feature = "lineage")]
+    pub fn md5(&mut self) -> Result<BTreeMap<PathBuf, String>> {
+        let mut hashes = BTreeMap::new();
+        for file in &mut self.files {
+            if let Some((name, place)) = file.so_far()? {
+                hashes.insert(name.to_owned(), dvc_md5(place)?);
+            }
+        }
+        if let Some(folder) = &self.folder {
+            hashes.insert(folder.name().to_owned(), dvc_md5(folder.path())?);
+        }
+        Ok(hashes)
+    }
+
     /// Gives the file its name.
     ///
     /// # Errors
@@ -164,6 +189,12 @@ impl Prepared {
 /// [`Error::InvalidOption`] if not.
 pub fn check(path: impl AsRef<Path>, options: &WriteOptions) -> Result<()> {
     chosen(path.as_ref(), options).map(drop)
+}
+
+/// Whether a file of this name, written with `options`, keeps the key-value pairs of [`WriteOptions::footer`].
+pub fn has_footer(path: impl AsRef<Path>, options: &WriteOptions) -> bool {
+    let keeps = [OutputFormat::Parquet, OutputFormat::ArrowFile];
+    chosen(path.as_ref(), options).is_ok_and(|(writing, _)| keeps.contains(&writing.format))
 }
 
 /// How to write `path` with `options`. Checks everything that can be checked before there is any data.

@@ -69,6 +69,16 @@ impl OutputFile {
         self.out.bytes
     }
 
+    /// The name that the file is to have, and where all bytes written so far are; `None` if it is a device or a pipe.
+    #[cfg(feature = "lineage")]
+    pub(super) fn so_far(&mut self) -> Result<Option<(&Path, &Path)>> {
+        self.out.flush().map_err(|e| Error::io("write", &self.path, e))?;
+        Ok(match self.out.inner.get_ref() {
+            Destination::Beside(file, _) => Some((&self.path, file.path())),
+            Destination::Direct(_) => None,
+        })
+    }
+
     /// Overwrites the first bytes, for a format whose start contains what is known only at its end.
     #[cfg(feature = "arrays")]
     pub(super) fn replace_start(&mut self, bytes: &[u8]) -> Result<()> {
@@ -135,6 +145,12 @@ impl OutputFolder {
         };
         let folder = create().map_err(|e| Error::io("write", path, e))?;
         Ok(Self { folder, path: path.to_owned(), target })
+    }
+
+    /// The name that it is to have.
+    #[cfg(feature = "lineage")]
+    pub(super) fn name(&self) -> &Path {
+        &self.path
     }
 
     /// Where its files are to be put.

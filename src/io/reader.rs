@@ -9,6 +9,7 @@ use arrow_array::{RecordBatch, RecordBatchReader};
 use arrow_schema::{ArrowError, DataType, Field, Schema, SchemaRef};
 
 use super::batches::{Batches, changed};
+use super::footer::without_own_keys;
 use super::input;
 use super::options::{ReadOptions, Rows};
 use super::partition;
@@ -245,7 +246,7 @@ impl FileChain {
             && let Some(source) = chain.pending.pop_front()
         {
             let mut batches = chain.begin(source)?;
-            chain.schema = batches.schema();
+            chain.schema = without_own_keys(&batches.schema());
             if !several {
                 chain.current = Some(batches);
                 return Ok(chain);

@@ -17,6 +17,7 @@ use super::profile::Profile;
 use super::tree::{Tree, exact, object, with_state};
 use crate::base::error::{Error, Result};
 use crate::base::shape::PixelType;
+use crate::base::time::instant;
 
 /// The version of the file. Files of other versions are refused.
 const VERSION: u64 = 1;
@@ -437,40 +438,9 @@ fn limbs(text: &str) -> Option<Vec<u64>> {
     text.split('.').map(|limb| if limb.is_empty() { Some(0) } else { u64::from_str_radix(limb, 16).ok() }).collect()
 }
 
-/// Seconds since 1970 as text: `2026-11-21T19:30:00Z`, with fractions if there are any.
-pub(super) fn instant(seconds: f64) -> String {
-    let whole = seconds.floor();
-    let (days, second) = ((whole / 86_400.0).floor() as i64, whole.rem_euclid(86_400.0) as u64);
-    // Civil from days, by Hinnant: years begin in March, so that the day that some have comes last.
-    let shifted = days + 719_468;
-    let (era, day) = (shifted.div_euclid(146_097), shifted.rem_euclid(146_097));
-    let year = (day - day / 1_460 + day / 36_524 - day / 146_096) / 365;
-    let day = day - (365 * year + year / 4 - year / 100);
-    let month = (5 * day + 2) / 153;
-    let (of_month, month) = (day - (153 * month + 2) / 5 + 1, if month < 10 { month + 3 } else { month - 9 });
-    let year = year + era * 400 + i64::from(month <= 2);
-    let micros = ((seconds - whole) * 1e6).round() as u64;
-    let fraction = if micros > 0 { format!(".{micros:06}") } else { String::new() };
-    let (hour, minute, second) = (second / 3_600, second / 60 % 60, second % 60);
-    format!("{year:04}-{month:02}-{of_month:02}T{hour:02}:{minute:02}:{second:02}{fraction}Z")
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn instants_are_dates_of_the_calendar() {
-        for (seconds, expected) in [
-            (0.0, "1970-01-01T00:00:00Z"),
-            (951_782_400.0, "2000-02-29T00:00:00Z"),
-            (-1.5, "1969-12-31T23:59:58.500000Z"),
-            (4_107_542_399.0, "2100-02-28T23:59:59Z"),
-            (1_763_753_400.0, "2025-11-21T19:30:00Z"),
-        ] {
-            assert_eq!(instant(seconds), expected);
-        }
-    }
 
     #[test]
     fn limbs_lead_back() {

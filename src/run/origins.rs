@@ -36,4 +36,11 @@ impl RowOrigins {
             None => (None, row),
         }
     }
+
+    /// The first row behind `row` with which rows of another stretch begin; `None` if none is known.
+    #[cfg(feature = "lineage")]
+    pub(crate) fn next_file(&self, row: u64) -> Option<u64> {
+        let stretches = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        stretches.get(stretches.partition_point(|stretch| stretch.first <= row)).map(|stretch| stretch.first)
+    }
 }

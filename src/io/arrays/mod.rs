@@ -141,6 +141,9 @@ pub fn unpacked_head(head: &[u8]) -> Vec<u8> {
     first
 }
 
+#[cfg(feature = "lineage")]
+pub use idx::labels_of;
+
 /// Files without those that are the labels of others among them.
 pub fn without_labels(mut files: Vec<PathBuf>) -> Vec<PathBuf> {
     let labels: HashSet<PathBuf> = files.iter().filter_map(|file| idx::labels_of(file)).collect();

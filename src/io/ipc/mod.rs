@@ -5,5 +5,5 @@ mod message;
 mod read;
 mod write;
 
-pub use read::{open_file, open_stream};
+pub use read::{footer, open_file, open_stream};
 pub use write::{write_file, write_stream};

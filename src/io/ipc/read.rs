@@ -1,5 +1,6 @@
 //! Arrow IPC files and streams → batches.
 
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom};
 
@@ -177,6 +178,36 @@ impl StreamMessages {
     }
 }
 
+/// The custom metadata in the footer of a file.
+pub fn footer(mut file: File, name: &str) -> Result<BTreeMap<String, String>> {
+    let (footer, _) = footer_bytes(&mut file, name)?;
+    let footer = root_as_footer(&footer).map_err(|e| damaged(name, e))?;
+    let pairs = footer.custom_metadata().into_iter().flatten();
+    Ok(pairs.filter_map(|pair| Some((pair.key()?.to_owned(), pair.value().unwrap_or_default().to_owned()))).collect())
+}
+
+/// The footer of a file, and the bytes of the whole file.
+fn footer_bytes(file: &mut File, name: &str) -> Result<(Vec<u8>, u64)> {
+    let failed = |e| Error::io("read", name, e);
+    let len = file.seek(SeekFrom::End(0)).map_err(failed)?;
+    let mut end = [0; 10];
+    let has_end = len >= 2 * end.len() as u64;
+    if has_end {
+        file.seek(SeekFrom::End(-(end.len() as i64))).map_err(failed)?;
+        file.read_exact(&mut end).map_err(failed)?;
+    }
+    if !has_end || &end[4..] != MAGIC {
+        return Err(damaged(name, "it does not end as such files do"));
+    }
+    let footer_len = i32::from_le_bytes([end[0], end[1], end[2], end[3]]);
+    let start = u64::try_from(footer_len).ok().and_then(|footer| (len - end.len() as u64).checked_sub(footer));
+    let start = start.ok_or_else(|| damaged(name, format!("it claims a footer of {footer_len} bytes")))?;
+    let mut footer = vec![0; footer_len as usize];
+    file.seek(SeekFrom::Start(start)).map_err(failed)?;
+    file.read_exact(&mut footer).map_err(failed)?;
+    Ok((footer, len))
+}
+
 /// Messages where the footer of a file says they are.
 struct FileMessages {
     file: File,
@@ -188,23 +219,7 @@ struct FileMessages {
 
 impl FileMessages {
     fn open(mut file: File, name: &str) -> Result<Self> {
-        let failed = |e| Error::io("read", name, e);
-        let len = file.seek(SeekFrom::End(0)).map_err(failed)?;
-        let mut end = [0; 10];
-        let has_end = len >= 2 * end.len() as u64;
-        if has_end {
-            file.seek(SeekFrom::End(-(end.len() as i64))).map_err(failed)?;
-            file.read_exact(&mut end).map_err(failed)?;
-        }
-        if !has_end || &end[4..] != MAGIC {
-            return Err(damaged(name, "it does not end as such files do"));
-        }
-        let footer_len = i32::from_le_bytes([end[0], end[1], end[2], end[3]]);
-        let start = u64::try_from(footer_len).ok().and_then(|footer| (len - end.len() as u64).checked_sub(footer));
-        let start = start.ok_or_else(|| damaged(name, format!("it claims a footer of {footer_len} bytes")))?;
-        let mut footer = vec![0; footer_len as usize];
-        file.seek(SeekFrom::Start(start)).map_err(failed)?;
-        file.read_exact(&mut footer).map_err(failed)?;
+        let (footer, len) = footer_bytes(&mut file, name)?;
         let footer = root_as_footer(&footer).map_err(|e| damaged(name, e))?;
         let mut messages = Messages::new(name);
         messages.set_schema(footer.schema().ok_or_else(|| damaged(name, "it has no schema"))?)?;

@@ -24,6 +24,9 @@ pub fn write_file(out: impl Write, path: &Path, reader: impl RecordBatchReader, 
         writer.write(&batch).map_err(|e| failed(path, e))?;
         rows += batch.num_rows() as u64;
     }
+    for (key, value) in options.footer.pairs()? {
+        writer.write_metadata(key, value);
+    }
     writer.finish().map_err(|e| failed(path, e))?;
     Ok(rows)
 }

@@ -12,5 +12,5 @@ mod tests;
 mod write;
 
 pub use partitions::{is_partitions, write_partitions};
-pub use read::open;
+pub use read::{footer, open};
 pub use write::write;

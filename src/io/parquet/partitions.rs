@@ -72,8 +72,9 @@ pub fn write_partitions(
         })?;
         bound(parts.values_mut().collect())?;
     }
-    let told = readable(&rest, &has_nulls);
-    let bytes = parts.into_par_iter().map(|(_, part)| part.finish(&told)).collect::<Result<Vec<u64>>>()?;
+    let told = readable(&rest, &has_nulls, options);
+    let footer = options.footer.pairs()?;
+    let bytes = parts.into_par_iter().map(|(_, part)| part.finish(&told, &footer)).collect::<Result<Vec<u64>>>()?;
     Ok((rows, bytes.into_iter().sum()))
 }
 
@@ -217,13 +218,16 @@ impl Part {
         self.writer.write(&self.blocks.take()?).map_err(|e| failed(&self.path, e))
     }
 
-    /// Completes the file, with the types that readers are to be told of; returns its bytes.
-    fn finish(mut self, told: &Schema) -> Result<u64> {
+    /// Completes the file, with the types that readers are to be told of and the pairs of the footer; returns its bytes.
+    fn finish(mut self, told: &Schema, footer: &BTreeMap<String, String>) -> Result<u64> {
         if self.blocks.rows > 0 {
             self.encode()?;
         }
         let types = KeyValue::new(ARROW_SCHEMA_META_KEY.to_owned(), encode_arrow_schema(told));
         self.writer.append_key_value_metadata(types);
+        for (key, value) in footer {
+            self.writer.append_key_value_metadata(KeyValue::new(key.clone(), value.clone()));
+        }
         let path = self.path;
         let file = self.writer.into_inner().map_err(|e| failed(&path, e))?;
         let synced = file.into_inner().map_err(io::IntoInnerError::into_error).and_then(|file| {

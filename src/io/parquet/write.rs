@@ -72,8 +72,11 @@ pub fn write(
     // If writing fails, cutting stops without an error of its own.
     let (rows, has_nulls) = cut?;
     written?;
-    let types = encode_arrow_schema(&readable(&schema, &has_nulls));
+    let types = encode_arrow_schema(&readable(&schema, &has_nulls, options));
     file.append_key_value_metadata(KeyValue::new(ARROW_SCHEMA_META_KEY.to_owned(), types));
+    for (key, value) in options.footer.pairs()? {
+        file.append_key_value_metadata(KeyValue::new(key, value));
+    }
     file.close().map_err(failed)?;
     Ok(rows)
 }
@@ -346,9 +349,9 @@ fn append<W: Write + Send>(
 /// The Arrow types that the file declares to readers. Arrow's C++ reader, and with it PyArrow and pandas, refuses a fixed-size
 /// list with a null row (apache/arrow issue 34510), so a column that turned out to have one is called a plain list. In
 /// the file both are the same.
-pub(super) fn readable(schema: &Schema, has_nulls: &[bool]) -> Schema {
+pub(super) fn readable(schema: &Schema, has_nulls: &[bool], options: &WriteOptions) -> Schema {
     let told = |(field, &has_nulls): (&Arc<Field>, &bool)| match field.data_type() {
-        DataType::FixedSizeList(item, _) if has_nulls => {
+        DataType::FixedSizeList(item, _) if has_nulls || options.plain_lists => {
             let mut about = field.metadata().clone();
             // A plain list is no tensor.
             about.retain(|key, _| !key.starts_with("ARROW:extension:"));

@@ -2,13 +2,13 @@
 
 mod propose;
 mod read;
-mod yaml;
 
 use std::str::FromStr;
 
 use super::checks::Checks;
 use crate::base::error::{Error, Result};
 use crate::base::shape::ImageShape;
+use crate::base::yaml;
 
 /// What a data contract asks of a table: a contract of the Open Data Contract Standard 3.0, 3.1 or 3.2.
 ///

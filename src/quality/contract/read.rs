@@ -2,9 +2,9 @@
 
 use serde_json::{Map, Number, Value, json as json_value};
 
-use super::yaml::{Fault, Kind, Node};
 use crate::base::shape::ImageShape;
 use crate::base::text::listed;
+use crate::base::yaml::{Fault, Kind, Node};
 use crate::quality::checks::Severity;
 use crate::quality::checks::parse::check;
 use crate::quality::checks::rule::{Bounds, Check, Condition, LogicalType, Require, RowRule, Rule, Statistic};

@@ -1,7 +1,7 @@
 //! Numbers as people read them.
 
 use crate::base::text::grouped;
-use crate::quality::json::instant;
+use crate::base::time::instant;
 
 /// A number with four digits: `12,345`, `0.1307`, `1.2e-7`.
 pub(super) fn compact(value: f64) -> String {

@@ -20,13 +20,15 @@ mod reader;
 mod shared_file;
 mod values;
 
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::sync::Arc;
 use std::thread;
 
+use parquet::arrow::ARROW_SCHEMA_META_KEY;
 use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions};
 use parquet::basic::Type;
-use parquet::file::metadata::ParquetMetaData;
+use parquet::file::metadata::{ParquetMetaData, ParquetMetaDataReader};
 
 use self::arrow_reader::guarded;
 use self::buffers::BufferPool;
@@ -96,6 +98,15 @@ pub(super) fn open_reader(file: File, name: &str, options: &ReadOptions) -> Resu
     });
     let reader = ParquetReader::start(context, threads, in_flight)?;
     Ok((reader, rows.max(0) as u64))
+}
+
+/// The key-value metadata of a file, without the schema in Arrow's own form.
+pub fn footer(file: File, name: &str) -> Result<BTreeMap<String, String>> {
+    let metadata = guarded(name, || ParquetMetaDataReader::new().parse_and_finish(&file))?;
+    let metadata = metadata.map_err(|e| damaged(name, &e))?;
+    let pairs = metadata.file_metadata().key_value_metadata().into_iter().flatten();
+    let pairs = pairs.filter(|pair| pair.key != ARROW_SCHEMA_META_KEY);
+    Ok(pairs.map(|pair| (pair.key.clone(), pair.value.clone().unwrap_or_default())).collect())
 }
 
 /// The decoded bytes of a row, by the number of values that the footer tells.

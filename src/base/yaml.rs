@@ -2,19 +2,19 @@
 
 use saphyr_parser::{Event, Parser, ScalarStyle, Span, Tag};
 
-/// A contract is small. More nodes than this are no contract.
+/// Contracts and settings are small. More nodes than this are neither.
 const MAX_NODES: usize = 100_000;
 const MAX_DEPTH: usize = 64;
 
 /// A value, and the line on which it begins, from 1.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) struct Node {
+pub(crate) struct Node {
     pub line: usize,
     pub kind: Kind,
 }
 
 #[derive(Debug, Clone, PartialEq)]
-pub(super) enum Kind {
+pub(crate) enum Kind {
     Null,
     Flag(bool),
     Number(f64),
@@ -25,10 +25,10 @@ pub(super) enum Kind {
 }
 
 /// What is wrong, and on which line.
-pub(super) type Fault = (usize, String);
+pub(crate) type Fault = (usize, String);
 
 /// Reads the one document of `text`.
-pub(super) fn read(text: &str) -> Result<Node, Fault> {
+pub(crate) fn read(text: &str) -> Result<Node, Fault> {
     let mut reader = Reader { parser: Parser::new_from_str(text), nodes: 0 };
     let fault = |line: usize, why: &str| Err((line, why.to_owned()));
     let mut document = None;
