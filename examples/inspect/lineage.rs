@@ -7,7 +7,7 @@ use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
 use indicatif::HumanCount;
-use pixelfeat::lineage::{DIGEST_KEY, Digest, EventLog, Input, LoggedRun, Record};
+use pixelfeat::lineage::{DIGEST_KEY, Digest, EventLog, Input, LoggedRun, Record, Source};
 use pixelfeat::{Error, Result, io};
 
 use crate::quoted;
@@ -17,23 +17,26 @@ const MAX_DEPTH: usize = 16;
 /// So much of a file is looked at to tell whether it holds events.
 const HEAD: u64 = 64 << 10;
 
-/// The record of a file; `None` if there is none.
-pub fn record(path: &Path) -> Result<Option<Record>> {
-    Record::of_footer(&io::read_footer(path)?, &path.display().to_string())
+/// What the footer of a file tells. Files without one tell nothing.
+pub struct Footer {
+    /// What made the file, or why its record cannot be read.
+    pub record: Result<Option<Record>>,
+    /// The digest of the rows, or why it cannot be read.
+    pub digest: Option<String>,
 }
 
-/// The digest of the rows of a file; `None` if its footer has none.
-pub fn digest(path: &Path) -> Result<Option<String>> {
+/// Reads the footer of a file.
+pub fn footer(path: &Path) -> Result<Footer> {
     let pairs = io::read_footer(path)?;
     let digest = pairs.get(DIGEST_KEY).and_then(|json| serde_json::from_str(json).ok());
-    Ok(digest.map(|json| Digest::from_json(&json).map_or_else(|error| error.to_string(), |digest| digest.to_string())))
+    let told = |json| Digest::from_json(&json).map_or_else(|error| error.to_string(), |digest| digest.to_string());
+    Ok(Footer { record: Record::of_footer(&pairs, &path.display().to_string()), digest: digest.map(told) })
 }
 
 /// The record and all that stands behind it, for people. `events` are those among which its runs are looked for.
-pub fn told(path: &Path, record: &Record, events: Option<&EventLog>) -> String {
+pub fn told(path: &Path, record: &Record, digest: Option<&str>, events: Option<&EventLog>) -> String {
     let mut text = format!("{}: made by pixelfeat {}, run {}\n", path.display(), record.version, record.id);
-    // The footer has just been read.
-    if let Ok(Some(digest)) = digest(path) {
+    if let Some(digest) = digest {
         let _ = writeln!(text, "  digest     {digest}");
     }
     describe(&mut text, path, record, 1, &mut BTreeSet::new());
@@ -65,14 +68,14 @@ fn describe(text: &mut String, path: &Path, record: &Record, depth: usize, above
         let rows = input.rows.map(|rows| format!(", {} rows", HumanCount(rows))).unwrap_or_default();
         let option = input.option.as_ref().map(|option| format!("--{option} ")).unwrap_or_default();
         let _ = writeln!(text, "{margin}input      {option}{}{bytes}{rows}", input.name);
-        let here = place(path, input);
-        let _ = writeln!(text, "{margin}           {}", state(input, here.as_deref()));
-        let Some(here) = here.filter(|here| here.is_file() && depth < MAX_DEPTH) else { continue };
+        let place = place(path, input);
+        let _ = writeln!(text, "{margin}           {}", state(input, place.as_ref().map(|(_, source)| source)));
+        let Some((here, _)) = place.filter(|(here, _)| here.is_file() && depth < MAX_DEPTH) else { continue };
         // An input that its own output has replaced would lead in a circle.
         if above.contains(&fs::canonicalize(&here).unwrap_or_else(|_| here.clone())) {
             continue;
         }
-        match self::record(&here) {
+        match footer(&here).and_then(|footer| footer.record) {
             Ok(Some(record)) => {
                 let made = format!("made by pixelfeat {}, run {}", record.version, record.id);
                 let _ = writeln!(text, "{margin}           {made}");
@@ -84,24 +87,23 @@ fn describe(text: &mut String, path: &Path, record: &Record, depth: usize, above
     }
 }
 
-/// Where an input is: by its name from here, or from the folder of its output.
-fn place(output: &Path, input: &Input) -> Option<PathBuf> {
+/// Where an input is, and its files: by its name from here, or from the folder of its output.
+fn place(output: &Path, input: &Input) -> Option<(PathBuf, Source)> {
     if input.name == "-" {
         return None;
     }
     let beside = output.parent().map(|folder| folder.join(&input.name));
-    let is_there = |path: &PathBuf| io::source(path).is_ok_and(|source| source.files.iter().any(|file| file.exists()));
-    [Some(PathBuf::from(&input.name)), beside].into_iter().flatten().find(is_there)
+    let source_at = |path: PathBuf| {
+        let source = io::source(&path).ok()?;
+        source.files.iter().any(|file| file.exists()).then_some((path, source))
+    };
+    [Some(PathBuf::from(&input.name)), beside].into_iter().flatten().find_map(source_at)
 }
 
 /// Whether an input is still what it was.
-fn state(input: &Input, here: Option<&Path>) -> String {
-    let Some(here) = here else {
+fn state(input: &Input, source: Option<&Source>) -> String {
+    let Some(source) = source else {
         return if input.name == "-" { "a stream, which is gone".to_owned() } else { "is gone".to_owned() };
-    };
-    let source = match io::source(here) {
-        Ok(source) => source,
-        Err(error) => return error.to_string(),
     };
     let now = source.measured();
     let Some(before) = &input.blake3 else {

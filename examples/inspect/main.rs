@@ -101,7 +101,8 @@ fn run(args: &Args) -> Result<()> {
         return Ok(());
     }
     // Features are made of the inputs, and not again of an output.
-    if tell_lineage(args)? && args.image.is_none() {
+    let (has_records, digest) = tell_lineage(args)?;
+    if has_records && args.image.is_none() {
         return Ok(());
     }
     let look = args.look();
@@ -115,9 +116,7 @@ fn run(args: &Args) -> Result<()> {
     let rows = found.report.as_ref().map(|report| format!("{} rows", HumanCount(report.rows_in)));
     let size: Vec<String> = rows.into_iter().chain(bytes.map(|bytes| format!("{} bytes", HumanCount(bytes)))).collect();
     let _ = writeln!(text, "{}: {}\n", names.join(" "), size.join(", "));
-    if let [input] = &args.inputs[..]
-        && let Some(digest) = lineage::digest(input)?
-    {
+    if let Some(digest) = digest {
         let _ = writeln!(text, "digest {digest}\n");
     }
     columns(&found, &mut text);
@@ -141,15 +140,19 @@ fn run(args: &Args) -> Result<()> {
     Ok(())
 }
 
-/// Tells what made the files that have records. Returns whether there are some.
-fn tell_lineage(args: &Args) -> Result<bool> {
+/// Tells what made the files that have records. Returns whether there are some, and the digest of a single input.
+fn tell_lineage(args: &Args) -> Result<(bool, Option<String>)> {
     let events = args.events.as_deref().map(lineage::events).transpose()?;
-    let mut has_records = false;
+    let (mut has_records, mut digest) = (false, None);
     for path in args.inputs.iter().filter(|path| !io::is_stream(path)) {
-        match lineage::record(path) {
+        let record = lineage::footer(path).and_then(|footer| {
+            digest = footer.digest;
+            footer.record
+        });
+        match record {
             Ok(Some(record)) => {
                 has_records = true;
-                println!("{}", lineage::told(path, &record, events.as_ref()));
+                println!("{}", lineage::told(path, &record, digest.as_deref(), events.as_ref()));
             }
             Ok(None) => {}
             // Opening the file will tell.
@@ -158,7 +161,7 @@ fn tell_lineage(args: &Args) -> Result<bool> {
             Err(error) => eprintln!("warning: {error}"),
         }
     }
-    Ok(has_records)
+    Ok((has_records, digest.filter(|_| args.inputs.len() == 1)))
 }
 
 fn columns(found: &Found, text: &mut String) {

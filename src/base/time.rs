@@ -1,4 +1,11 @@
-//! Points in time as text, and back.
+//! Points in time: now, as text, and back.
+
+use std::time::SystemTime;
+
+/// The seconds since 1970.
+pub(crate) fn now() -> f64 {
+    SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0.0, |since| since.as_secs_f64())
+}
 
 /// Seconds since 1970 as text: `2026-11-21T19:30:00Z`, with fractions if there are any.
 pub(crate) fn instant(seconds: f64) -> String {

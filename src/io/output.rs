@@ -60,7 +60,7 @@ pub fn write(path: impl AsRef<Path>, reader: impl RecordBatchReader, options: &W
 /// As [`write()`].
 pub fn prepare(path: impl AsRef<Path>, reader: impl RecordBatchReader, options: &WriteOptions) -> Result<Prepared> {
     let path = path.as_ref();
-    let (writing, writer) = chosen(path, options)?;
+    let (_, writing, writer) = chosen(path, options)?;
     let reader: AnyReader<'_> = Box::new(reader);
     match (writer, &options.partition_by) {
         (Writer::Files(write), _) => {
@@ -193,12 +193,12 @@ pub fn check(path: impl AsRef<Path>, options: &WriteOptions) -> Result<()> {
 
 /// Whether a file of this name, written with `options`, keeps the key-value pairs of [`WriteOptions::footer`].
 pub fn has_footer(path: impl AsRef<Path>, options: &WriteOptions) -> bool {
-    let keeps = [OutputFormat::Parquet, OutputFormat::ArrowFile];
-    chosen(path.as_ref(), options).is_ok_and(|(writing, _)| keeps.contains(&writing.format))
+    let reads_footers = |format: &FileFormat| format.reading.as_ref().is_some_and(|reading| reading.footer.is_some());
+    chosen(path.as_ref(), options).is_ok_and(|(format, ..)| reads_footers(format))
 }
 
 /// How to write `path` with `options`. Checks everything that can be checked before there is any data.
-fn chosen(path: &Path, options: &WriteOptions) -> Result<(&'static Writing, Writer)> {
+fn chosen(path: &Path, options: &WriteOptions) -> Result<(&'static FileFormat, &'static Writing, Writer)> {
     let is_stdout = path.as_os_str() == "-";
     let ending = path.extension().and_then(|ending| ending.to_str());
     let refuse =
@@ -223,7 +223,7 @@ fn chosen(path: &Path, options: &WriteOptions) -> Result<(&'static Writing, Writ
     };
     check_codec(format, writing, options)?;
     match writing.writer {
-        Some(writer) => Ok((writing, writer)),
+        Some(writer) => Ok((format, writing, writer)),
         None => refuse(format.not_built_in()),
     }
 }

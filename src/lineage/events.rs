@@ -1,7 +1,5 @@
 //! The events of a run, by OpenLineage 2-0-2.
 
-use std::time::{SystemTime, UNIX_EPOCH};
-
 use arrow_schema::Schema;
 use serde_json::{Value, json};
 
@@ -9,7 +7,7 @@ use super::facets::{self, Facets, PRODUCER, SPEC, absolute};
 use super::input::Input;
 use super::record::Record;
 use super::run_id::RunId;
-use crate::base::time::instant;
+use crate::base::time::{instant, now};
 use crate::quality::{CheckReport, Profile};
 
 /// The namespace of files.
@@ -108,9 +106,8 @@ impl RunEvents {
     fn event(&self, kind: &str, mut of_run: Facets, facts: &Facts<'_>) -> Value {
         of_run.insert("processing_engine".to_owned(), facets::processing_engine());
         let inputs = facts.record.map_or(&self.inputs, |record| &record.inputs);
-        let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         json!({
-            "eventTime": instant(since.as_secs_f64()),
+            "eventTime": instant(now()),
             "eventType": kind,
             "producer": PRODUCER,
             "schemaURL": format!("{SPEC}#/$defs/RunEvent"),

@@ -3,10 +3,10 @@
 use std::fmt;
 use std::hash::{BuildHasher, RandomState};
 use std::str::FromStr;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use super::input::Input;
 use crate::base::error::{Error, Result};
+use crate::base::time::now;
 
 /// The id of a run: a UUID.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -39,7 +39,7 @@ impl RunId {
 
     /// A new id, by the time and random bits: a UUID of version 7.
     pub fn now() -> Self {
-        let millis = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as u64);
+        let millis = (now() * 1e3) as u64;
         // The keys of std's hash maps are random.
         let random = || RandomState::new().hash_one(millis).to_be_bytes();
         let mut bytes = [0; 16];

@@ -3,12 +3,12 @@
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use serde_json::Value;
 
 use super::http::Http;
-use crate::base::time::instant;
+use crate::base::time::{instant, now};
 
 /// A place that events go to.
 #[derive(Debug, Clone)]
@@ -40,8 +40,7 @@ impl Transport {
             Transport::Console { stderr: false } => io::stdout().write_all(line.as_bytes()),
             Transport::File { path, append: true } => append(path, &line),
             Transport::File { path, append: false } => {
-                let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-                let time = instant(now.as_secs_f64()).replace([':', 'Z'], "");
+                let time = instant(now()).replace([':', 'Z'], "");
                 std::fs::write(format!("{}-{time}.json", path.display()), line)
             }
             Transport::Http(http) => return http.post(&line),

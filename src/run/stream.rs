@@ -236,11 +236,10 @@ impl Featurizer {
         let (to_compute, read) = sync_channel(1);
         let (to_consumer, batches) = sync_channel(WAITING);
         let ahead = RecordBatchIterator::new(ahead.into_iter().map(Ok).chain(reader), input);
-        let reader: Box<dyn RecordBatchReader + Send> =
+        let mut reader: Box<dyn RecordBatchReader + Send> =
             if mixes { Box::new(Windows::new(ahead)) } else { Box::new(ahead) };
         spawn("pixelfeat-read", to_compute, move |out| {
             let _measured = reading.start();
-            let mut reader = reader;
             while let Some(batch) = during(Activity::Decode, || reader.next()) {
                 let failed = batch.is_err();
                 if out.send(batch.map_err(Error::from)).is_err() || failed {

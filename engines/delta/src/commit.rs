@@ -11,18 +11,16 @@ use deltalake::kernel::engine::arrow_conversion::TryIntoKernel as _;
 use deltalake::kernel::transaction::{CommitBuilder, CommitProperties, PreCommit, TableReference, TransactionError};
 use deltalake::kernel::{Action, Add, Metadata, Protocol, StructType, new_metadata};
 use deltalake::protocol::{DeltaOperation, SaveMode};
-use deltalake::{DeltaTable, DeltaTableBuilder, DeltaTableError};
+use deltalake::DeltaTableError;
 use pixelfeat::io;
 use serde_json::{Value, json};
-use tokio::runtime::Builder;
-use url::Url;
 
 use crate::columns::{Converted, declared, stored};
 use crate::error::{Error, Result};
 use crate::files::{DataFile, DataFiles, may_become_table};
 use crate::log::LOG;
 use crate::properties;
-use crate::table::Table;
+use crate::table::{Table, runtime, unloaded};
 
 /// Bytes of rows in a file before encoding, about: what Delta's tools take for a good size once it is compressed.
 const FILE_BYTES: usize = 256 << 20;
@@ -147,11 +145,7 @@ impl Rows {
         if !table.snapshot()?.metadata().partition_columns().is_empty() {
             return refuse("the table has partitions, which are not supported".to_owned());
         }
-        if properties.get("delta.columnMapping.mode").is_some_and(|mode| mode != "none") {
-            return refuse(
-                "the columns have other names in the files (column mapping), which is not supported".to_owned(),
-            );
-        }
+        table.check_names()?;
         if let Some(key) = properties.keys().find(|key| key.starts_with("delta.constraints.")) {
             return refuse(format!("rows must meet the constraint {key}, which is not supported"));
         }
@@ -277,10 +271,8 @@ impl Prepared {
                 table.runtime.block_on(self.finish(commit))
             }
             None => {
-                let new = self.new_table().map_err(failed)?;
-                let runtime = Builder::new_current_thread().build();
-                let runtime = runtime.map_err(|e| Error::io("start threads for", &path, e))?;
-                runtime.block_on(self.finish(builder.build(None, new.log_store(), operation)))
+                let new = unloaded(&path)?;
+                runtime(&path)?.block_on(self.finish(builder.build(None, new.log_store(), operation)))
             }
         }?;
         let written = self.files.files.iter().map(|file| file.written);
@@ -316,13 +308,6 @@ impl Prepared {
                 Error::delta(&self.path, other)
             }
         }
-    }
-
-    fn new_table(&self) -> Result<DeltaTable, DeltaTableError> {
-        let full = std::fs::canonicalize(&self.path)?;
-        let url = Url::from_directory_path(&full)
-            .map_err(|()| DeltaTableError::InvalidTableLocation(full.display().to_string()))?;
-        DeltaTableBuilder::from_url(url)?.build()
     }
 
     /// What the first commit of a table says of it.

@@ -35,11 +35,8 @@ impl Table {
         if !path.join(LOG).is_dir() {
             return Err(not_a_table(path));
         }
-        let full = std::fs::canonicalize(path).map_err(|e| Error::io("open", path, e))?;
-        let url = Url::from_directory_path(&full).map_err(|()| not_a_table(path))?;
-        let runtime = Builder::new_current_thread().build().map_err(|e| Error::io("start threads for", path, e))?;
+        let (runtime, mut table) = (runtime(path)?, unloaded(path)?);
         let table = runtime.block_on(async {
-            let mut table = DeltaTableBuilder::from_url(url)?.build()?;
             match version {
                 Some(version) => table.load_version(version).await?,
                 None => table.load().await?,
@@ -79,9 +76,7 @@ impl Table {
     pub fn files(&self) -> Result<Vec<PathBuf>> {
         let refuse = |why: &str| Err(Error::Unsupported { table: self.path.clone(), why: why.to_owned() });
         let snapshot = self.snapshot()?;
-        if snapshot.metadata().configuration().get("delta.columnMapping.mode").is_some_and(|mode| mode != "none") {
-            return refuse("the columns have other names in the files (column mapping), which is not supported");
-        }
+        self.check_names()?;
         let mut files = Vec::new();
         for file in snapshot.log_data().iter() {
             if file.deletion_vector_descriptor().is_some() {
@@ -124,6 +119,15 @@ impl Table {
         TableReader::of_mixed_files(files, known(&Schema::new(columns))?, options)
     }
 
+    /// Refuses columns that have other names in the files.
+    pub(crate) fn check_names(&self) -> Result<()> {
+        if self.properties()?.get("delta.columnMapping.mode").is_some_and(|mode| mode != "none") {
+            let why = "the columns have other names in the files (column mapping), which is not supported";
+            return Err(Error::Unsupported { table: self.path.clone(), why: why.to_owned() });
+        }
+        Ok(())
+    }
+
     pub(crate) fn snapshot(&self) -> Result<&DeltaTableState> {
         self.table.snapshot().map_err(|error| Error::delta(&self.path, error))
     }
@@ -138,6 +142,18 @@ impl Table {
         let names = std::fs::read_dir(path.join(LOG)).ok()?.flatten().map(|entry| entry.file_name());
         names.filter_map(|name| name.to_str()?.strip_suffix(".json")?.parse().ok()).max()
     }
+}
+
+/// A table of which nothing is read yet. Its folder is there.
+pub(crate) fn unloaded(path: &Path) -> Result<DeltaTable> {
+    let full = std::fs::canonicalize(path).map_err(|e| Error::io("open", path, e))?;
+    let url = Url::from_directory_path(&full).map_err(|()| not_a_table(path))?;
+    DeltaTableBuilder::from_url(url).and_then(DeltaTableBuilder::build).map_err(|error| Error::delta(path, error))
+}
+
+/// What deltalake's asynchronous calls run in.
+pub(crate) fn runtime(path: &Path) -> Result<Runtime> {
+    Builder::new_current_thread().build().map_err(|e| Error::io("start threads for", path, e))
 }
 
 fn unreadable(path: &Path, version: Option<u64>, error: DeltaTableError) -> Error {

@@ -2,7 +2,6 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::SystemTime;
 
 use arrow_array::RecordBatch;
 use arrow_schema::DataType;
@@ -14,6 +13,7 @@ use super::rule::{Check, Condition, Require, RowRule, Rule, Set, SetRule, Statis
 use crate::base::error::Result;
 use crate::base::reason::Reason;
 use crate::base::text::listed;
+use crate::base::time::now;
 use crate::images::defect::Defect;
 use crate::quality::cells::{Cells, Rows};
 use crate::quality::column::item_type;
@@ -414,11 +414,6 @@ fn observed_number(
 /// The type of what the lists of a column hold at last.
 fn innermost(data_type: &DataType) -> &DataType {
     item_type(data_type).map_or(data_type, innermost)
-}
-
-/// Seconds since 1970.
-fn now() -> f64 {
-    SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0.0, |since| since.as_secs_f64())
 }
 
 fn values(result: &mut CheckResult, rule: SetRule, set: &Set, profile: &Profile) {
