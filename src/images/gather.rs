@@ -96,8 +96,11 @@ struct Group<P> {
     pixels: Vec<P>,
 }
 
-/// Bytes of pixels that are made of a part of a batch at once.
-pub(crate) const PART_BYTES: usize = 64 << 20;
+/// Bytes of pixels that are made of a part of a batch at once, so that a few parts on their way take little memory.
+pub(crate) const PART_BYTES: usize = 16 << 20;
+/// Images in a part, at least, so that all threads have some to decode; unless they take [`MAX_PART_BYTES`].
+const PART_IMAGES: usize = 32;
+const MAX_PART_BYTES: usize = 64 << 20;
 
 impl ColumnReader {
     /// Reads an array as it is.
@@ -134,8 +137,9 @@ impl ColumnReader {
         Ok(with_pixel_type!(self.pixel_type, P => self.group::<P, T>(&rows, transform, channels)))
     }
 
-    /// Ranges of rows to read at once, so that no range takes more than some 64 MB of pixels. It is one range if the
-    /// column already holds as many pixels as will be made. `shape` is the shape that all images get, if they get one.
+    /// Ranges of rows to read at once, so that no range takes more than some 16 MB of pixels, or 64 MB if images are large.
+    /// It is one range if the column already holds as many pixels as will be made. `shape` is the shape that all images get,
+    /// if they get one.
     ///
     /// # Errors
     /// As [`ColumnReader::read`].
@@ -151,7 +155,8 @@ impl ColumnReader {
         let (mut parts, mut start, mut taken) = (Vec::new(), 0, 0);
         for row in 0..rows.len() {
             let more = bytes(row);
-            if row > start && taken + more > PART_BYTES {
+            let most = if row - start < PART_IMAGES { MAX_PART_BYTES } else { PART_BYTES };
+            if row > start && taken + more > most {
                 parts.push(start..row);
                 (start, taken) = (row, 0);
             }

@@ -18,8 +18,8 @@ use crate::base::error::{Error, Result};
 const LABEL: &str = "label";
 /// The column of the files' paths.
 const PATH: &str = "path";
-/// A batch is closed at this many bytes of files.
-const BATCH_BYTES: usize = 16 << 20;
+/// A batch is closed at this many bytes of files: some tens of photographs, so that the next ones are read meanwhile.
+const BATCH_BYTES: usize = 4 << 20;
 /// The maximum size of a file. Together with the batch size above it keeps a batch within 32-bit offsets.
 const MAX_FILE_BYTES: u64 = 1 << 30;
 

@@ -117,8 +117,8 @@ impl fmt::Debug for StreamOptions {
 /// A run: a reader of the input's batches with their features.
 ///
 /// Batches come in the input's order: one for each batch of the input, or several if its images decode to more than some
-/// 64 MB. Reading and computing run on threads of their own, a few batches ahead of the consumer. An error is yielded
-/// once and ends the stream. Dropping the stream stops the threads.
+/// 16 MB, or 64 MB if images are large. Reading and computing run on threads of their own, a few batches ahead of the
+/// consumer. An error is yielded once and ends the stream. Dropping the stream stops the threads.
 pub struct FeatureStream {
     schema: SchemaRef,
     batches: Option<Receiver<Result<RecordBatch>>>,

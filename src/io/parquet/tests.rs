@@ -9,7 +9,7 @@ use arrow_array::types::{
 };
 use arrow_array::{
     Array, ArrayRef, BinaryArray, FixedSizeBinaryArray, FixedSizeListArray, Int32Array, LargeBinaryArray,
-    LargeListArray, ListArray, PrimitiveArray, RecordBatch, RecordBatchReader, StringArray,
+    LargeListArray, ListArray, PrimitiveArray, RecordBatch, RecordBatchIterator, RecordBatchReader, StringArray,
 };
 use arrow_buffer::{NullBuffer, OffsetBuffer};
 use arrow_schema::{DataType, Field, Schema};
@@ -27,7 +27,7 @@ use parquet::schema::parser::parse_message_type;
 use parquet::schema::types::ColumnPath;
 
 use super::read::open_reader;
-use crate::io::ReadOptions;
+use crate::io::{Compression as Codec, ReadOptions, WriteOptions};
 
 fn by_arrow(path: &Path) -> Result<RecordBatch, String> {
     let builder = ParquetRecordBatchReaderBuilder::try_new(File::open(path).unwrap()).map_err(|e| e.to_string())?;
@@ -477,4 +477,48 @@ fn nulls_among_fixed_size_lists_stay_where_they_are() {
     let image: ArrayRef = Arc::new(FixedSizeListArray::new(item, 4, values, Some(valid)));
     write(&path, &with_image(image, true), WriterProperties::builder().build());
     compare(&path, 0, "nulls");
+}
+
+#[test]
+fn lists_that_are_written_page_by_page_come_back_as_they_were() {
+    fn items<T: ArrowPrimitiveType>(count: usize, nulls: bool, value: impl Fn(usize) -> T::Native) -> ArrayRef {
+        let items = (0..count).map(|n| (!nulls || n % 5 != 2).then(|| value(n)));
+        Arc::new(PrimitiveArray::<T>::from_iter(items))
+    }
+    // With nulls the file calls them plain lists.
+    fn plain(column: &ArrayRef) -> ArrayRef {
+        let items = column.data_type().clone();
+        let (DataType::List(item) | DataType::FixedSizeList(item, _)) = items else { unreachable!("lists") };
+        arrow_cast::cast(column, &DataType::List(item)).unwrap()
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("lists.parquet");
+    // Two row groups, and pages whose last group of eight bytes is not full.
+    for (length, count) in [(1, 66_000), (3, 700), (784, 300)] {
+        for (lists_null, items_null) in [(false, false), (true, false), (false, true), (true, true)] {
+            let all = length * (count + 3);
+            for values in [
+                items::<UInt8Type>(all, items_null, |n| (n * 7) as u8),
+                items::<UInt16Type>(all, items_null, |n| (n * 77) as u16),
+                items::<Float32Type>(all, items_null, |n| n as f32 / 3.0),
+            ] {
+                let item = Arc::new(Field::new("item", values.data_type().clone(), items_null));
+                let valid = lists_null.then(|| NullBuffer::from_iter((0..count + 3).map(|row| row % 4 != 1)));
+                let lists = FixedSizeListArray::new(item, length as i32, values, valid).slice(3, count);
+                let field = Field::new("lists", lists.data_type().clone(), lists_null);
+                let schema = Arc::new(Schema::new(vec![field]));
+                let batch = RecordBatch::try_new(schema.clone(), vec![Arc::new(lists)]).unwrap();
+                let parts = (0..count).step_by(613).map(|at| Ok(batch.slice(at, 613.min(count - at))));
+                let options = WriteOptions::default().with_compression(match length {
+                    1 => Codec::None,
+                    3 => Codec::Snappy,
+                    _ => Codec::Zstd,
+                });
+                crate::io::write(&path, RecordBatchIterator::new(parts, schema), &options).unwrap();
+                let what =
+                    format!("{count} lists of {length} {} {lists_null} {items_null}", batch.column(0).data_type());
+                assert!(plain(by_arrow(&path).unwrap().column(0)) == plain(batch.column(0)), "{what}");
+            }
+        }
+    }
 }

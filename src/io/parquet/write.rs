@@ -23,7 +23,7 @@ use parquet::file::properties::{EnabledStatistics, WriterProperties};
 use parquet::file::writer::SerializedFileWriter;
 use parquet::schema::types::{ColumnDescPtr, ColumnPath, SchemaDescriptor};
 
-use super::list_pages::{self, Compressor, ListPage};
+use super::list_pages::{self, Compressor, Form, ListPage};
 use crate::base::error::{Error, Result};
 use crate::base::ordered::{self, Ordered};
 use crate::io::options::{Compression, WriteOptions};
@@ -59,9 +59,11 @@ pub fn write(
     let writer = ArrowWriter::try_new_with_options(out, schema.clone(), writing).map_err(failed)?;
     let (mut file, columns) = writer.into_serialized_writer().map_err(failed)?;
     let fields = Fields::new(&schema, file.schema_descr());
+    let compressor = Compressor::new(compression).map_err(failed)?;
+    let assembler = Assembler { file: &mut file, fields: &fields, codec: codec(compression), compressor };
     let (tasks, encoded) = start_encoders(path, compression)?;
     let (cut, written) = thread::scope(|scope| {
-        let assembling = scope.spawn(|| assemble(&mut file, &fields, encoded, codec(compression), &failed));
+        let assembling = scope.spawn(|| assembler.take_all(encoded, &failed));
         let mut cutter =
             Cutter { columns, fields: &fields, tasks, block: RowBlock::default(), others: Vec::new(), ended: 0 };
         let cut = cutter.take_all(reader);
@@ -97,8 +99,8 @@ struct Fields {
     schema: SchemaRef,
     /// For each field the leaf columns of the file.
     leaves: Vec<Vec<ColumnDescPtr>>,
-    /// Whether it is encoded by [`list_pages`].
-    is_list: Vec<bool>,
+    /// How it is encoded by [`list_pages`]; `None` if it is not.
+    forms: Vec<Option<Form>>,
 }
 
 impl Fields {
@@ -107,16 +109,16 @@ impl Fields {
         for leaf in 0..columns.num_columns() {
             leaves[columns.get_column_root_idx(leaf)].push(columns.column(leaf));
         }
-        let is_list = schema.fields().iter().map(|field| list_pages::is_list(field)).collect();
-        Self { schema: schema.clone(), leaves, is_list }
+        let forms = schema.fields().iter().map(|field| Form::of(field)).collect();
+        Self { schema: schema.clone(), leaves, forms }
     }
 
     fn others(&self) -> impl Iterator<Item = usize> {
-        (0..self.is_list.len()).filter(|&field| !self.is_list[field])
+        (0..self.forms.len()).filter(|&field| self.forms[field].is_none())
     }
 
-    fn lists(&self) -> impl Iterator<Item = usize> {
-        (0..self.is_list.len()).filter(|&field| self.is_list[field])
+    fn lists(&self) -> impl Iterator<Item = (usize, Form)> {
+        self.forms.iter().enumerate().filter_map(|(field, form)| Some((field, (*form)?)))
     }
 }
 
@@ -159,7 +161,7 @@ struct RowBlock {
 
 /// Work for an encoder; the results come back as [`Encoded`] in the same order.
 enum Task {
-    Page { parts: Arc<Vec<RecordBatch>>, field: usize },
+    Page { parts: Arc<Vec<RecordBatch>>, field: usize, form: Form },
     Column { field: Arc<Field>, writers: Vec<ArrowColumnWriter>, blocks: Vec<ArrayRef> },
     EndOfGroup,
 }
@@ -219,8 +221,8 @@ impl Cutter<'_> {
     /// Hands the current block to the encoders. Breaks if they have ended, which leaves their error to the assembling thread.
     fn end_block(&mut self, cutting: Cutting) -> Result<ControlFlow<()>> {
         let parts = Arc::new(std::mem::take(&mut self.block).parts);
-        for field in self.fields.lists() {
-            if self.tasks.send(Task::Page { parts: parts.clone(), field }).is_err() {
+        for (field, form) in self.fields.lists() {
+            if self.tasks.send(Task::Page { parts: parts.clone(), field, form }).is_err() {
                 return Ok(ControlFlow::Break(()));
             }
         }
@@ -278,12 +280,12 @@ fn start_encoders(path: &Path, compression: Compression) -> Result<(SyncSender<T
 
 fn encode(task: Task, compressor: &mut Option<Compressor>, compression: Compression) -> Result<Encoded, ParquetError> {
     match task {
-        Task::Page { parts, field } => {
+        Task::Page { parts, field, form } => {
             let compressor = match compressor {
                 Some(compressor) => compressor,
                 None => compressor.insert(Compressor::new(compression)?),
             };
-            list_pages::page(&parts, field, compressor).map(Encoded::Page)
+            list_pages::page(&parts, field, form, compressor).map(Encoded::Page)
         }
         Task::Column { field, mut writers, blocks } => {
             for block in blocks {
@@ -298,52 +300,51 @@ fn encode(task: Task, compressor: &mut Option<Compressor>, compression: Compress
 }
 
 /// Puts what was encoded into the file, row group after row group.
-fn assemble<W: Write + Send>(
-    file: &mut SerializedFileWriter<W>,
-    fields: &Fields,
-    encoded: Ordered<Encoded>,
+struct Assembler<'a, W: Write + Send> {
+    file: &'a mut SerializedFileWriter<W>,
+    fields: &'a Fields,
     codec: Codec,
-    failed: &impl Fn(ParquetError) -> Error,
-) -> Result<()> {
-    let lists = fields.lists().count();
-    let (mut pages, mut columns) = (Vec::new(), Vec::new());
-    for encoded in encoded {
-        match encoded? {
-            Encoded::Page(page) => pages.push(page),
-            Encoded::Column(chunks) => columns.push(chunks),
-            Encoded::EndOfGroup => {
-                // The pages of several columns come block by block.
-                let mut of_lists: Vec<Vec<ListPage>> = (0..lists).map(|_| Vec::new()).collect();
-                for (at, page) in pages.drain(..).enumerate() {
-                    of_lists[at % lists].push(page);
-                }
-                append(file, fields, of_lists, std::mem::take(&mut columns), codec).map_err(failed)?;
-            }
-        }
-    }
-    Ok(())
+    /// For dictionaries. Pages are compressed before.
+    compressor: Compressor,
 }
 
-fn append<W: Write + Send>(
-    file: &mut SerializedFileWriter<W>,
-    fields: &Fields,
-    lists: Vec<Vec<ListPage>>,
-    columns: Vec<Vec<ArrowColumnChunk>>,
-    codec: Codec,
-) -> Result<(), ParquetError> {
-    let (mut lists, mut columns) = (lists.into_iter(), columns.into_iter());
-    let mut group = file.next_row_group()?;
-    for (is_list, leaves) in fields.is_list.iter().zip(&fields.leaves) {
-        if *is_list {
-            let (bytes, close) = list_pages::chunk(lists.next().unwrap_or_default(), leaves[0].clone(), codec)?;
-            group.append_column(&bytes, close)?;
-        } else {
-            for chunk in columns.next().unwrap_or_default() {
-                chunk.append_to_row_group(&mut group)?;
+impl<W: Write + Send> Assembler<'_, W> {
+    fn take_all(mut self, encoded: Ordered<Encoded>, failed: &impl Fn(ParquetError) -> Error) -> Result<()> {
+        let lists = self.fields.lists().count();
+        let (mut pages, mut columns) = (Vec::new(), Vec::new());
+        for encoded in encoded {
+            match encoded? {
+                Encoded::Page(page) => pages.push(page),
+                Encoded::Column(chunks) => columns.push(chunks),
+                Encoded::EndOfGroup => {
+                    // The pages of several columns come block by block.
+                    let mut of_lists: Vec<Vec<ListPage>> = (0..lists).map(|_| Vec::new()).collect();
+                    for (at, page) in pages.drain(..).enumerate() {
+                        of_lists[at % lists].push(page);
+                    }
+                    self.append(of_lists, std::mem::take(&mut columns)).map_err(failed)?;
+                }
             }
         }
+        Ok(())
     }
-    group.close().map(drop)
+
+    fn append(&mut self, lists: Vec<Vec<ListPage>>, columns: Vec<Vec<ArrowColumnChunk>>) -> Result<(), ParquetError> {
+        let (mut lists, mut columns) = (lists.into_iter(), columns.into_iter());
+        let mut group = self.file.next_row_group()?;
+        for (form, leaves) in self.fields.forms.iter().zip(&self.fields.leaves) {
+            if let Some(form) = form {
+                let (pages, column) = (lists.next().unwrap_or_default(), leaves[0].clone());
+                let (bytes, close) = list_pages::chunk(pages, *form, column, self.codec, &mut self.compressor)?;
+                group.append_column(&bytes, close)?;
+            } else {
+                for chunk in columns.next().unwrap_or_default() {
+                    chunk.append_to_row_group(&mut group)?;
+                }
+            }
+        }
+        group.close().map(drop)
+    }
 }
 
 /// The Arrow types that the file declares to readers. Arrow's C++ reader, and with it PyArrow and pandas, refuses a fixed-size
