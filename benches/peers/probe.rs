@@ -2,12 +2,16 @@
 //!
 //! - `digits FILE.json.gz ROWS`: writes synthetic digits, measures nothing
 //! - `gunzip FILE`: decompresses a file, as the JSON reader does but alone
-//! - `kernels DIR CASE…`: features of the pixels in DIR/CASE.pixels, CASE as in `28x28-u8`, into DIR/CASE.pixelfeat
+//! - `codecs INPUT OUTPUT`: decompresses the images of one Parquet file and compresses the pages of another one
+//! - `kernels DIR CASE…`: features of the pixels in DIR/CASE.pixels, CASE as in `28x28-u8`, into DIR/CASE.pixelfeat; by case the
+//!   seconds of these and of reading and writing alone
 //! - `gradients DIR`: on one thread, features of the digits in DIR/28x28-u8.pixels and of drawn large images, by name the
 //!   seconds that an image takes; the gradients of the digits into DIR/28x28-u8.gradients
 //! - `array DIR`: features of the digits in DIR/28x28-u8.pixels as one Arrow array
 //! - `one`: one image through the library
 
+#[path = "codecs.rs"]
+mod codecs;
 #[path = "floor.rs"]
 mod floor;
 
@@ -36,6 +40,7 @@ fn main() -> Result<()> {
     match args[..] {
         ["digits", path, rows] => digits(path, rows.parse()?),
         ["gunzip", path] => print(&json!({ "seconds": gunzip(path)? })),
+        ["codecs", input, output] => print(&json!({ "seconds": codecs::codecs(input, output)? })),
         ["kernels", dir, ref cases @ ..] => print(&kernels(Path::new(dir), cases)?),
         ["gradients", dir] => print(&gradients(Path::new(dir))?),
         ["array", dir] => print(&json!({ "seconds": array(Path::new(dir))? })),
@@ -76,7 +81,7 @@ fn kernels(dir: &Path, cases: &[&str]) -> Result<Value> {
         let (shape, pixel_type) = case.split_once('-').ok_or("a case is SHAPE-TYPE")?;
         let bytes = fs::read(dir.join(format!("{case}.pixels")))?;
         let shape = shape.parse()?;
-        let (features, results) = match pixel_type.parse()? {
+        let (features, floor, results) = match pixel_type.parse()? {
             PixelType::U8 => kernel(&bytes, shape),
             PixelType::U16 => {
                 let pixels: Vec<_> = bytes.as_chunks().0.iter().map(|&b| u16::from_le_bytes(b)).collect();
@@ -89,15 +94,7 @@ fn kernels(dir: &Path, cases: &[&str]) -> Result<Value> {
         }?;
         let result_bytes: Vec<u8> = results.iter().flat_map(|value| value.to_le_bytes()).collect();
         fs::write(dir.join(format!("{case}.pixelfeat")), result_bytes)?;
-        seconds.insert((*case).to_owned(), features.into());
-        if *case == cases[0] {
-            let mut results = results;
-            let layout = layout(shape, PixelType::U8)?;
-            let least = median(|| {
-                black_box(floor::floor(black_box(&bytes), &mut results, &layout));
-            });
-            seconds.insert("floor".to_owned(), least.into());
-        }
+        seconds.insert((*case).to_owned(), json!({ "features": features, "floor": floor }));
     }
     Ok(Value::Object(seconds))
 }
@@ -106,8 +103,8 @@ fn layout(shape: ImageShape, pixel_type: PixelType) -> Result<FeatureLayout> {
     Ok(FeatureSet::default().layout(shape, pixel_type.default_scale())?)
 }
 
-/// Seconds, and all features, then all means, then all standard deviations.
-fn kernel<P: Pixel>(pixels: &[P], shape: ImageShape) -> Result<(f64, Vec<f32>)> {
+/// Seconds, seconds of reading and writing alone, and all features, then all means, then all standard deviations.
+fn kernel<P: Pixel>(pixels: &[P], shape: ImageShape) -> Result<(f64, f64, Vec<f32>)> {
     let images = pixels.len() / shape.values();
     let layout = layout(shape, P::TYPE)?;
     let mut results = vec![f32::NAN; images * layout.stride()];
@@ -119,11 +116,15 @@ fn kernel<P: Pixel>(pixels: &[P], shape: ImageShape) -> Result<(f64, Vec<f32>)> 
     });
     let list = layout.list_values();
     let (columns, stride) = (list..layout.stride(), layout.stride());
+    let mut written = vec![0.0; results.len()];
+    let floor = median(|| {
+        black_box(floor::floor(black_box(pixels), &mut written, &layout));
+    });
     let mut sorted: Vec<f32> = results.chunks_exact(stride).flat_map(|row| &row[..list]).copied().collect();
     for column in columns {
         sorted.extend(results.chunks_exact(stride).map(|row| row[column]));
     }
-    Ok((seconds, sorted))
+    Ok((seconds, floor, sorted))
 }
 
 fn gradients(dir: &Path) -> Result<Value> {
