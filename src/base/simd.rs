@@ -174,6 +174,14 @@ pub(crate) trait Simd: Copy {
     /// The sum of all lanes.
     fn sum(self, bytes: Self::Bytes) -> u32;
 
+    /// Writes what a table has at each of `bytes` to `out`, which is as long.
+    #[inline(always)]
+    fn look_up(self, table: &[u8; 256], bytes: &[u8], out: &mut [u8]) {
+        for (out, &byte) in out.iter_mut().zip(bytes) {
+            *out = table[usize::from(byte)];
+        }
+    }
+
     /// Four sums of 32 bits.
     type Four: Copy;
 
@@ -238,7 +246,7 @@ impl Simd for Portable {
 mod x86 {
     use std::arch::x86_64::*;
 
-    use super::{Avx2, Avx512, Simd};
+    use super::{Avx2, Avx512, Portable, Simd};
 
     /// Four sums in a vector of 128 bits, which both levels have.
     macro_rules! four_sums {
@@ -359,6 +367,50 @@ mod x86 {
             unsafe { _mm512_reduce_add_epi64(_mm512_sad_epu8(bytes, _mm512_setzero_si512())) as u32 }
         }
 
+        #[inline(always)]
+        fn look_up(self, table: &[u8; 256], bytes: &[u8], out: &mut [u8]) {
+            let [a, b, c, d] = [0, 64, 128, 192].map(|at| self.load(&table[at..]));
+            let ((bytes, rest), (out, rest_out)) = (bytes.as_chunks::<64>(), out.as_chunks_mut::<64>());
+            for (bytes, out) in bytes.iter().zip(out) {
+                let places = self.load(bytes);
+                // SAFETY: above; the store fills an array.
+                unsafe {
+                    let (low, high) = (_mm512_permutex2var_epi8(a, places, b), _mm512_permutex2var_epi8(c, places, d));
+                    let found = _mm512_mask_blend_epi8(_mm512_movepi8_mask(places), low, high);
+                    _mm512_storeu_si512(out.as_mut_ptr().cast(), found);
+                }
+            }
+            Portable.look_up(table, rest, rest_out);
+        }
+
         four_sums!();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct LookUp<'a>(&'a [u8; 256], &'a [u8], &'a mut [u8]);
+
+    impl SimdKernel for LookUp<'_> {
+        #[inline(always)]
+        fn run<S: Simd>(self, simd: S) {
+            simd.look_up(self.0, self.1, self.2);
+        }
+    }
+
+    #[test]
+    fn every_byte_is_looked_up_at_every_level_and_length() {
+        let table = std::array::from_fn(|at| (at * 167 + 13) as u8);
+        let bytes: Vec<u8> = (0..600).map(|at| (at * 59) as u8).collect();
+        for level in Level::ALL.into_iter().filter(|level| level.is_available()) {
+            for length in [0, 1, 63, 64, 65, 128, 600] {
+                let mut out = vec![0; length];
+                run_simd(level, LookUp(&table, &bytes[..length], &mut out));
+                let expected: Vec<u8> = bytes[..length].iter().map(|&byte| table[usize::from(byte)]).collect();
+                assert_eq!(out, expected, "{level} {length}");
+            }
+        }
     }
 }

@@ -260,33 +260,42 @@ impl Interleaved<'_> {
         let wanted = lists.wanted(shape);
         let len = shape.values();
         let nulls = leaf.nulls().filter(|n| n.null_count() > 0);
+        let own_type = (leaf as &dyn Array).as_primitive_opt::<T::Arrow>();
+        let values = leaf.values();
         let mut starts = Vec::with_capacity(rows.rows);
         let mut defects = Vec::new();
+        let most = if own_type.is_none() { rows.rows.saturating_mul(len).min(values.len()) } else { 0 };
+        let mut pixels: Vec<T> = Vec::with_capacity(most);
         for row in 0..rows.rows {
             let place = rows.place(row).filter(|&place| lists.range(place).is_some());
             let place = place.ok_or_else(|| Defect::new(row, Reason::NullImage, "null"));
             let placed = place.and_then(|place| self.sizes.check(lists, place, row, shape).map(|()| place));
             let start = placed.and_then(|place| lists.locate(place, row, &wanted, shape));
             match start.and_then(|start| check::<A, T>(row, leaf, nulls, start, len)) {
-                Ok(start) => starts.push(start),
+                Ok(start) => {
+                    starts.push(start);
+                    if own_type.is_none() {
+                        // They are in the cache now, where they were checked.
+                        pixels.extend(values[start..start + len].iter().map(|&v| T::narrow(v)));
+                    }
+                }
                 Err(defect) => defects.push(defect),
             }
         }
+        let Some(own) = own_type else { return (ScalarBuffer::from(pixels), false, defects) };
         let side_by_side = starts.iter().enumerate().all(|(k, &start)| start == starts[0] + k * len);
-        let own_type = (leaf as &dyn Array).as_primitive_opt::<T::Arrow>();
-        if let Some(own) = own_type.filter(|_| side_by_side) {
+        if side_by_side {
             let first = starts.first().copied().unwrap_or(0);
             return (own.values().slice(first, starts.len() * len), false, defects);
         }
         // Not where a value may be no number: nothing should have to compute with it.
         let in_place = rows.keys.is_none() && lists.fixed_dims().is_some() && T::TYPE != PixelType::F32;
-        if let Some(own) = own_type.filter(|own| in_place && rows.rows * len == own.len()) {
+        if in_place && rows.rows * len == own.len() {
             return (own.values().clone(), true, defects);
         }
-        let values = leaf.values();
-        let mut pixels: Vec<T> = Vec::with_capacity(starts.len() * len);
+        pixels.reserve_exact(starts.len() * len);
         for &start in &starts {
-            pixels.extend(values[start..start + len].iter().map(|&v| T::narrow(v)));
+            pixels.extend_from_slice(&own.values()[start..start + len]);
         }
         (ScalarBuffer::from(pixels), false, defects)
     }

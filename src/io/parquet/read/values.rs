@@ -12,9 +12,10 @@ use parquet::basic::{Encoding, Type};
 
 use super::Irregular;
 use super::levels::{Run, Runs};
+use crate::base::simd::{Level, Simd, SimdKernel, run_simd};
 
 /// A type of Arrow values that Parquet stores in one physical type.
-pub trait Leaf: ArrowNativeType {
+pub trait Leaf: ArrowNativeType + bytemuck::Pod {
     /// Bytes of a value in the file.
     const WIDTH: usize;
     /// From `WIDTH` bytes. Narrower integers keep the low bits, as in the Arrow reader.
@@ -200,6 +201,10 @@ impl<T: Leaf> Dictionary<T> {
         if known < 256 && bytes.iter().any(|&byte| usize::from(byte) >= known) {
             return Err(Irregular);
         }
+        if let Ok(table) = bytemuck::cast_slice(&self.first).try_into() {
+            run_simd(Level::detect(), LookUp { table, bytes, out: bytemuck::cast_slice_mut(out) });
+            return Ok(());
+        }
         for (out, &byte) in out.iter_mut().zip(bytes) {
             *out = self.first[usize::from(byte)];
         }
@@ -217,6 +222,20 @@ impl<T: Leaf> Dictionary<T> {
             }
         }
         Ok(())
+    }
+}
+
+/// Puts the value of each byte into `out`, where values are bytes themselves.
+struct LookUp<'a> {
+    table: &'a [u8; 256],
+    bytes: &'a [u8],
+    out: &'a mut [u8],
+}
+
+impl SimdKernel for LookUp<'_> {
+    #[inline(always)]
+    fn run<S: Simd>(self, simd: S) {
+        simd.look_up(self.table, self.bytes, self.out);
     }
 }
 
