@@ -26,7 +26,9 @@ pub struct FileContext {
     pub row_bytes: usize,
     /// The maximum rows of a batch.
     pub batch_rows: usize,
+    /// Buffers of decoded images, and of decompressed pages.
     pub pool: Arc<BufferPool>,
+    pub pages: Arc<BufferPool>,
 }
 
 impl FileContext {

@@ -11,7 +11,6 @@ use bytes::Bytes;
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReaderBuilder};
 use parquet::basic::Encoding;
-use parquet::column::page::PageReader;
 use parquet::file::metadata::ParquetMetaDataBuilder;
 use parquet::file::page_index::offset_index::OffsetIndexMetaData;
 
@@ -19,7 +18,7 @@ use super::buffers::PooledBuffer;
 use super::context::FileContext;
 use super::image_column::{ImageKind, LeafColumn};
 use super::levels::check_present;
-use super::page_data::{PageParts, data_page_reader, locations, split};
+use super::page_data::{DataPages, PageParts, locations};
 use super::pages::{self, PageInfo, Pages};
 use super::values;
 use super::{Irregular, MAX_PIECE_BYTES, damaged};
@@ -141,13 +140,12 @@ impl FlatJob {
             DataType::FixedSizeBinary(length) => Some(usize::try_from(*length).map_err(|_| Irregular)?),
             _ => None,
         };
-        let mut reader = data_page_reader(context, context.row_group(self.flat.group).column(image.leaf), pages)?;
+        let mut reader = DataPages::new(context, context.row_group(self.flat.group).column(image.leaf), pages)?;
         let mut decoded: Option<(usize, PooledBuffer)> = None;
         let mut at = 0;
-        for page in pages {
-            let found = reader.get_next_page().map_err(|_| Irregular)?.ok_or(Irregular)?;
-            let PageParts { definition, encoding, values: data, .. } =
-                split(&found, page.levels, false, max_definition > 0)?;
+        for _ in pages {
+            let (page, parts) = reader.next(false, max_definition > 0)?;
+            let PageParts { definition, encoding, values: data, .. } = parts;
             if encoding != Encoding::PLAIN {
                 return Err(Irregular);
             }

@@ -15,7 +15,7 @@ use super::buffers::PooledBuffer;
 use super::context::FileContext;
 use super::image_column::{LeafColumn, item};
 use super::levels::{check_present, check_records};
-use super::page_data::{PageParts, data_page_reader, page_reader, split};
+use super::page_data::{DataPages, PageParts, page_reader};
 use super::pages::{self, Pages};
 use super::values::{self, Dictionary, Leaf, by_leaf};
 use super::{Irregular, MAX_PIECE_BYTES};
@@ -146,14 +146,14 @@ fn decode_pages<T: Leaf>(context: &FileContext, job: &ListJob) -> Result<PooledB
     let dictionary =
         lists.dictionary.as_ref().map(|(bytes, values)| Dictionary::<T>::new(bytes, *values)).transpose()?;
     let pages = &lists.pages.data[job.pages.clone()];
-    let mut reader = data_page_reader(context, chunk, pages)?;
+    let mut reader = DataPages::new(context, chunk, pages)?;
     let mut pooled = context.pool.take((job.begun + job.values) * size_of::<T>());
     let values = pooled.buffer.typed_data_mut::<T>();
     let mut at = job.begun;
-    for page in pages {
-        let found = reader.get_next_page().map_err(|_| Irregular)?.ok_or(Irregular)?;
+    for _ in pages {
+        let (page, parts) = reader.next(true, true)?;
+        let PageParts { repetition, definition, encoding, values: data } = parts;
         let out = values.get_mut(at..at + page.levels).ok_or(Irregular)?;
-        let PageParts { repetition, definition, encoding, values: data } = split(&found, page.levels, true, true)?;
         // The buffer starts with the start of a record.
         let to_next = (lists.length - at % lists.length) % lists.length;
         check_records(repetition, to_next, lists.length, page.levels)?;

@@ -95,6 +95,7 @@ pub(super) fn open_reader(file: File, name: &str, options: &ReadOptions) -> Resu
         batch_rows: (batch_bytes / row_bytes).clamp(1, options.batch_rows),
         metadata,
         pool: Arc::new(BufferPool::new(in_flight + MAX_DOWNSTREAM)),
+        pages: Arc::new(BufferPool::new(threads)),
     });
     let reader = ParquetReader::start(context, threads, in_flight)?;
     Ok((reader, rows.max(0) as u64))

@@ -17,6 +17,8 @@ pub struct PageInfo {
     pub offset: u64,
     /// Header and data, as in the file.
     pub bytes: i32,
+    /// The bytes of its data, decompressed, as the header tells; not more than [`MAX_PAGE_BYTES`].
+    pub size: usize,
     /// The number of levels, which is that of values if nothing is null.
     pub levels: usize,
     /// The number of rows, if the header tells; it does in version 2.
@@ -48,7 +50,7 @@ pub fn find(file: &SharedFile, chunk: &ColumnChunkMetaData) -> Result<Pages, Irr
         match header.kind {
             PageKind::Dictionary if at == start => pages.dictionary = true,
             PageKind::Data { levels, rows, plain } => {
-                pages.data.push(PageInfo { offset: at, bytes, levels, rows, plain })
+                pages.data.push(PageInfo { offset: at, bytes, size: header.size, levels, rows, plain })
             }
             _ => return Err(Irregular),
         }
@@ -72,6 +74,8 @@ struct PageHeader {
     kind: PageKind,
     /// Of the data behind it.
     compressed: i32,
+    /// Of this data, decompressed.
+    size: usize,
     /// Of itself.
     length: usize,
 }
@@ -126,8 +130,8 @@ fn parse(bytes: &[u8]) -> Option<PageHeader> {
         _ => return None,
     };
     let compressed = compressed.filter(|&size| size >= 0)?;
-    size.filter(|size| (0..=MAX_PAGE_BYTES).contains(size))?;
-    Some(PageHeader { kind, compressed, length: bytes.len() - thrift.bytes.len() })
+    let size = size.filter(|size| (0..=MAX_PAGE_BYTES).contains(size))? as usize;
+    Some(PageHeader { kind, compressed, size, length: bytes.len() - thrift.bytes.len() })
 }
 
 /// Thrift's compact protocol, as far as it takes to find numbers in structs.
@@ -218,7 +222,7 @@ mod tests {
         let mut bytes = V1.to_vec();
         bytes.extend([7; 100]);
         let kind = PageKind::Data { levels: 400, rows: None, plain: false };
-        assert_eq!(parse(&bytes), Some(PageHeader { kind, compressed: 100, length: 34 }));
+        assert_eq!(parse(&bytes), Some(PageHeader { kind, compressed: 100, size: 1024, length: 34 }));
         for cut in 0..V1.len() {
             assert_eq!(parse(&V1[..cut]), None);
         }
@@ -231,7 +235,7 @@ mod tests {
             0x02, 0x11, 0x00, 0x00,
         ];
         let kind = PageKind::Data { levels: 10, rows: Some(2), plain: true };
-        assert_eq!(parse(&bytes), Some(PageHeader { kind, compressed: 8, length: bytes.len() }));
+        assert_eq!(parse(&bytes), Some(PageHeader { kind, compressed: 8, size: 8, length: bytes.len() }));
     }
 
     #[test]
