@@ -15,6 +15,7 @@ import pyarrow.parquet
 COPIES = 20  # of the 10,000 images, in the files with 200,000
 HUNDRED = 100  # of the 10,000 images, in the file with 1,000,000
 MILLIONS = 10  # copies of those, in the file with 2,000,000
+GROUPS = 20  # row groups in the file that has several
 CASE_BYTES = COPIES * 10_000 * 784
 CHECKED = 500  # images of a case, which are random; of the digits all
 TYPES = {"u8": (np.uint8, 255), "u16": (np.uint16, 65535), "f32": (np.float32, 1)}
@@ -88,6 +89,8 @@ def make(folder, *cases):
     }
     for name, column in columns.items():
         pa.parquet.write_table(pa.table({"image": column, "label": table["label"]}), folder / f"{name}.parquet")
+    # PyArrow reads row groups in parallel, and one alone by one thread.
+    pa.parquet.write_table(table, folder / "fixed-groups.parquet", row_group_size=len(table) // GROUPS)
     write_again_and_again(folder / "fixed-2m.parquet", table, len(table) * MILLIONS)
     for name, copies in [("digits-200k", COPIES), ("digits-1m", HUNDRED), ("digits-2m", COPIES * MILLIONS)]:
         concatenate_again_and_again(folder / f"{name}.json.gz", folder / "digits.json.gz", copies)
