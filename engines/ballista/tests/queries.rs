@@ -1,0 +1,52 @@
+//! What a whole cluster answers.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use tempfile::tempdir;
+
+use crate::cluster::Cluster;
+use crate::data;
+
+/// The features are those of the crate, whichever executor computed them.
+#[test]
+fn executors_share_the_rows_and_their_features_are_those_of_the_crate() {
+    const SET: &str = "profiles,zones:2x2";
+    let folder = tempdir().unwrap();
+    let (digits, features) = (folder.path().join("digits"), folder.path().join("features"));
+    data::write(&digits, 6, 100);
+    let cluster = Cluster::start(2);
+    let tables = [("digits", digits.as_path())];
+
+    let sql = "SELECT worker_pid() AS pid, count(*) AS images FROM digits GROUP BY worker_pid()";
+    let rows = cluster.rows(&tables, sql);
+    let shares: BTreeMap<u32, u64> =
+        rows.iter().map(|row| (row[0].parse().unwrap(), row[1].parse().unwrap())).collect();
+    let pids: BTreeSet<u32> = cluster.executors.iter().map(|executor| executor.pid()).collect();
+    assert_eq!(shares.keys().copied().collect::<BTreeSet<_>>(), pids);
+    assert_eq!(shares.values().sum::<u64>(), 600);
+
+    let sql = format!(
+        "COPY (SELECT id, pixel_features(image, '28x28', '{SET}') AS features FROM digits) TO '{}/' STORED AS PARQUET",
+        features.display()
+    );
+    assert_eq!(cluster.rows(&tables, &sql), [["600"]]);
+    assert!(data::read(&features) == data::expected(6, 100, SET));
+}
+
+/// What a query of features means does not change with the number of stages behind it.
+#[test]
+fn features_go_through_a_shuffle() {
+    let folder = tempdir().unwrap();
+    let (digits, nulls) = (folder.path().join("digits"), folder.path().join("nulls.parquet"));
+    data::write(&digits, 3, 50);
+    data::write_nulls(&nulls, 5);
+    let cluster = Cluster::start(2);
+    let tables = [("digits", digits.as_path()), ("nulls", nulls.as_path())];
+    let sql = "
+        CREATE VIEW both AS SELECT * FROM digits UNION ALL SELECT * FROM nulls;
+        SELECT id % 3 AS part, count(*) AS rows, count(features) AS features, sum(features[60]) > 0 AS positive
+        FROM (SELECT id, pixel_features(image, '28x28') AS features FROM both) GROUP BY id % 3 ORDER BY part";
+    let expected =
+        [["0", "52", "50", "true"], ["1", "52", "50", "true"], ["2", "51", "50", "true"]].map(|row| row.to_vec());
+    assert_eq!(cluster.rows(&tables, sql), expected);
+}
