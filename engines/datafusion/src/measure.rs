@@ -1,0 +1,120 @@
+//! `pixel_features`, `pixel_mean`, `pixel_std` and `pixel_defect`: something of each image, or why there is nothing.
+
+use std::sync::Arc;
+
+use arrow_array::{Array, ArrayRef, Float32Array, StringArray};
+use arrow_schema::{DataType, Field, FieldRef};
+use datafusion::common::{Result, exec_datafusion_err, internal_err, plan_err};
+use datafusion::logical_expr::{
+    ColumnarValue, Documentation, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDFImpl, Signature,
+};
+use pixelfeat::Features;
+
+use crate::arguments::{Arguments, FEATURES, IMAGE, OPTIONS, Parameter, SHAPE, signature};
+use crate::columnar::of_images;
+use crate::documentation;
+use crate::images::Images;
+
+/// What a function tells of each image.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Told {
+    Features,
+    Mean,
+    Std,
+    Defect,
+}
+
+impl Told {
+    pub const ALL: [Self; 4] = [Self::Features, Self::Mean, Self::Std, Self::Defect];
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::Features => "pixel_features",
+            Self::Mean => "pixel_mean",
+            Self::Std => "pixel_std",
+            Self::Defect => "pixel_defect",
+        }
+    }
+
+    fn parameters(self) -> &'static [&'static Parameter] {
+        match self {
+            Self::Features | Self::Defect => &[&IMAGE, &SHAPE, &FEATURES, &OPTIONS],
+            // They are columns of the default features.
+            Self::Mean | Self::Std => &[&IMAGE, &SHAPE, &OPTIONS],
+        }
+    }
+
+    fn of(self, features: &Features, rows: usize) -> Result<ArrayRef> {
+        let column = |name| -> Result<ArrayRef> {
+            match features.column(name) {
+                Some(column) => Ok(Arc::new(Float32Array::clone(column))),
+                None => internal_err!("the default features have no {name}"),
+            }
+        };
+        match self {
+            Self::Features => Ok(Arc::new(features.list().clone())),
+            Self::Mean => column("pixel_mean"),
+            Self::Std => column("pixel_std"),
+            Self::Defect => {
+                let mut told = vec![None; rows];
+                for defect in features.defects() {
+                    told[defect.row] = Some(format!("{}: {}", defect.reason.name(), defect.detail));
+                }
+                Ok(Arc::new(StringArray::from(told)))
+            }
+        }
+    }
+}
+
+/// A function of images.
+#[derive(Debug, PartialEq, Eq, Hash)]
+pub struct Measure {
+    told: Told,
+    signature: Signature,
+}
+
+impl Measure {
+    pub fn new(told: Told) -> Self {
+        Self { told, signature: signature(told.parameters(), 2) }
+    }
+}
+
+impl ScalarUDFImpl for Measure {
+    fn name(&self) -> &str {
+        self.told.name()
+    }
+
+    fn signature(&self) -> &Signature {
+        &self.signature
+    }
+
+    fn return_type(&self, _: &[DataType]) -> Result<DataType> {
+        plan_err!("the type of {} depends on its literals", self.name())
+    }
+
+    fn return_field_from_args(&self, args: ReturnFieldArgs<'_>) -> Result<FieldRef> {
+        let literals = args.scalar_arguments.to_vec();
+        let arguments = Arguments { function: self.told.name(), parameters: self.told.parameters(), literals };
+        arguments.at_least(2)?;
+        let features = Images::new(&arguments, &args.arg_fields[0])?.check(&arguments)?;
+        let data_type = self.told.of(&features, 0)?.data_type().clone();
+        Ok(Arc::new(Field::new(self.name(), data_type, true)))
+    }
+
+    fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
+        let arguments = Arguments::of_values(self.told.name(), self.told.parameters(), &args.args);
+        arguments.at_least(2)?;
+        let images = Images::new(&arguments, &args.arg_fields[0])?;
+        let featurizer = images.featurizer()?;
+        of_images(&args.args[0], |array| {
+            let features = featurizer
+                .featurize_column(&images.field, array)
+                .map_err(|error| exec_datafusion_err!("{}: {error}", self.name()))?;
+            self.told.of(&features, array.len())
+        })
+    }
+
+    fn documentation(&self) -> Option<&Documentation> {
+        Some(documentation::of(self.told))
+    }
+}
