@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::process;
+use std::sync::Arc;
 
 use ballista_core::utils::default_session_builder;
 use datafusion::arrow::datatypes::DataType;
@@ -14,7 +15,8 @@ use datafusion::scalar::ScalarValue;
 
 /// Registers pixelfeat's functions and `worker_pid`.
 pub fn register(registry: &mut dyn FunctionRegistry) -> Result<()> {
-    registry.register_udf(ScalarUDF::from(WorkerPid::new()).into())?;
+    pixelfeat_datafusion::register_functions(registry)?;
+    registry.register_udf(Arc::new(ScalarUDF::from(WorkerPid::new())))?;
     Ok(())
 }
 

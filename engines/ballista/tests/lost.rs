@@ -18,7 +18,7 @@ fn a_query_survives_the_death_of_an_executor() {
     let mut cluster = Cluster::start(2);
     let tables = [("digits", digits.as_path())];
     let sql = format!(
-        "SELECT id, encode(digest(array_to_string(image, ','), 'md5'), 'hex') AS features
+        "SELECT id, encode(digest(array_to_string(pixel_features(image, '28x28', '{SET}'), ','), 'md5'), 'hex') AS features
          FROM digits ORDER BY id"
     );
     let before = cluster.rows(&tables, &sql);
