@@ -4,7 +4,7 @@ use std::str::FromStr;
 
 use arrow_schema::DataType;
 use datafusion::common::{DataFusionError, Result, ScalarValue, plan_datafusion_err, plan_err};
-use datafusion::logical_expr::{ColumnarValue, Signature, TypeSignature, Volatility};
+use datafusion::logical_expr::{ColumnarValue, Expr, Signature, Volatility};
 
 /// An argument of a function.
 #[derive(Debug)]
@@ -28,36 +28,103 @@ pub const OPTIONS: Parameter = Parameter {
     name: "options",
     about: "What else is known of the images, a literal such as 'encoding=encoded, order=chw, pixel_type=u16, scale=1'.",
 };
+pub const PIPELINE: Parameter = Parameter {
+    name: "pipeline",
+    about: "What is done to each image, a literal such as 'crop(pad=4),hflip(0.5),randaugment(2,9)'.",
+};
+pub const ID: Parameter = Parameter { name: "id", about: "The numbers of the samples, integers without NULL." };
+pub const EPOCH: Parameter = Parameter { name: "epoch", about: "The epoch, integers from 0 on without NULL." };
+pub const SEED: Parameter =
+    Parameter { name: "seed", about: "What decides all that is random, a literal whole number from 0 on. NULL is 0." };
+pub const PATH: Parameter = Parameter {
+    name: "path",
+    about: "A file, a folder or a pattern, a literal such as 'digits.json.gz' or 'data/**/*.parquet'.",
+};
+pub const READING: Parameter = Parameter {
+    name: "options",
+    about: "How to read files of JSON, a literal such as 'image=data.pixels, pixel_type=u16'.",
+};
+pub const ROWS: Parameter = Parameter { name: "rows", about: "How many images, a literal whole number from 0 on." };
 
-/// A signature of `required` arguments or more, whose types the function checks itself.
-pub fn signature(parameters: &[&Parameter], required: usize) -> Signature {
-    let counts = (required..=parameters.len()).map(TypeSignature::Any).collect();
-    let names = parameters.iter().map(|parameter| parameter.name.to_owned()).collect();
-    let mut signature = Signature::one_of(counts, Volatility::Immutable);
-    // `with_parameter_names` only compares the counts, which are those of one list here.
-    signature.parameter_names = Some(names);
-    signature
+/// What a function is called, and which arguments it takes.
+#[derive(Debug)]
+pub struct Function {
+    pub name: &'static str,
+    pub parameters: &'static [&'static Parameter],
+    /// How many of them cannot be left out.
+    pub required: usize,
+}
+
+impl Function {
+    /// A signature of which [`Function::coerced`] checks the arguments.
+    pub fn signature(&self) -> Signature {
+        let mut signature = Signature::user_defined(Volatility::Immutable);
+        signature.parameter_names = Some(self.parameters.iter().map(|parameter| parameter.name.to_owned()).collect());
+        signature
+    }
+
+    /// The types of the arguments as they are: what they must be depends on more than their types.
+    ///
+    /// # Errors
+    /// If there are too few or too many.
+    pub fn coerced(&self, types: &[DataType]) -> Result<Vec<DataType>> {
+        self.count(types.len()).map(|()| types.to_vec())
+    }
+
+    fn count(&self, given: usize) -> Result<()> {
+        if (self.required..=self.parameters.len()).contains(&given) {
+            return Ok(());
+        }
+        let names = self.parameters.iter().enumerate().map(|(at, parameter)| match at < self.required {
+            true => parameter.name.to_owned(),
+            false => format!("[{}]", parameter.name),
+        });
+        plan_err!("{} takes {}, not {given} arguments", self.name, names.collect::<Vec<_>>().join(", "))
+    }
 }
 
 /// The arguments of one call. Those that are no literals are `None`.
 pub struct Arguments<'a> {
-    pub function: &'static str,
-    pub parameters: &'a [&'static Parameter],
-    pub literals: Vec<Option<&'a ScalarValue>>,
+    function: &'static Function,
+    literals: Vec<Option<&'a ScalarValue>>,
 }
 
 impl<'a> Arguments<'a> {
+    /// The arguments of a call.
+    ///
+    /// # Errors
+    /// If there are too few or too many.
+    pub fn new(
+        function: &'static Function,
+        literals: impl IntoIterator<Item = Option<&'a ScalarValue>>,
+    ) -> Result<Self> {
+        let literals: Vec<_> = literals.into_iter().collect();
+        function.count(literals.len())?;
+        Ok(Self { function, literals })
+    }
+
+    /// Those of a call that is planned.
+    ///
+    /// # Errors
+    /// As [`Arguments::new`].
+    pub fn of_exprs(function: &'static Function, exprs: &'a [Expr]) -> Result<Self> {
+        let literal = |expr: &'a Expr| match expr {
+            Expr::Literal(literal, _) => Some(literal),
+            _ => None,
+        };
+        Self::new(function, exprs.iter().map(literal))
+    }
+
     /// Those of a call that is computed.
-    pub fn of_values(
-        function: &'static str,
-        parameters: &'a [&'static Parameter],
-        values: &'a [ColumnarValue],
-    ) -> Self {
+    ///
+    /// # Errors
+    /// As [`Arguments::new`].
+    pub fn of_values(function: &'static Function, values: &'a [ColumnarValue]) -> Result<Self> {
         let literal = |value: &'a ColumnarValue| match value {
             ColumnarValue::Scalar(literal) => Some(literal),
             ColumnarValue::Array(_) => None,
         };
-        Self { function, parameters, literals: values.iter().map(literal).collect() }
+        Self::new(function, values.iter().map(literal))
     }
 
     /// The value of an argument; `None` if it was left out or is NULL.
@@ -65,7 +132,7 @@ impl<'a> Arguments<'a> {
     /// # Errors
     /// If the argument is no literal.
     pub fn literal(&self, parameter: &Parameter) -> Result<Option<&'a ScalarValue>> {
-        let place = self.parameters.iter().position(|known| known.name == parameter.name);
+        let place = self.function.parameters.iter().position(|known| known.name == parameter.name);
         match place.and_then(|place| self.literals.get(place)) {
             Some(Some(literal)) => Ok(Some(*literal).filter(|literal| !literal.is_null())),
             Some(None) => Err(self.refused(parameter, "is not a literal")),
@@ -117,31 +184,38 @@ impl<'a> Arguments<'a> {
         }
     }
 
+    /// The names and values of an argument such as `encoding=encoded, order=chw`.
+    ///
+    /// # Errors
+    /// As [`Arguments::text`]; also if a part has no `=`, or `set` takes no such name or value.
+    pub fn options(&self, parameter: &Parameter, mut set: impl FnMut(&str, &str) -> Result<(), String>) -> Result<()> {
+        let text = self.text(parameter)?.unwrap_or_default();
+        for option in text.split(',').map(str::trim).filter(|option| !option.is_empty()) {
+            let pair = option.split_once('=').ok_or_else(|| format!("`{option}` is no name with = and a value"));
+            pair.and_then(|(name, value)| set(name.trim(), value.trim()))
+                .map_err(|why| self.refused(parameter, &format!("is wrong: {why}")))?;
+        }
+        Ok(())
+    }
+
     /// The error of an argument that cannot be taken.
     pub fn refused(&self, parameter: &Parameter, why: &str) -> DataFusionError {
         let Parameter { name, about } = parameter;
-        plan_datafusion_err!("{}: the argument {name} {why}. It is: {about}", self.function)
+        plan_datafusion_err!("{}: the argument {name} {why}. It is: {about}", self.function.name)
+    }
+
+    /// The name of the function.
+    pub fn function(&self) -> &'static str {
+        self.function.name
     }
 
     /// The error of a call that pixelfeat cannot plan.
     pub fn failed(&self, error: pixelfeat::Error) -> DataFusionError {
         match error {
             pixelfeat::Error::UnsupportedColumn { data_type, why, .. } => {
-                plan_datafusion_err!("{}: the argument image is {data_type}: {why}", self.function)
+                plan_datafusion_err!("{}: the argument image is {data_type}: {why}", self.function.name)
             }
-            other => plan_datafusion_err!("{}: {other}", self.function),
+            other => plan_datafusion_err!("{}: {other}", self.function.name),
         }
-    }
-
-    /// Fails if there are too few arguments. The signature has checked it already where SQL was planned.
-    ///
-    /// # Errors
-    /// If there are fewer than `required`.
-    pub fn at_least(&self, required: usize) -> Result<()> {
-        if self.literals.len() < required {
-            let names: Vec<_> = self.parameters.iter().map(|parameter| parameter.name).collect();
-            return plan_err!("{} takes the arguments {}", self.function, names.join(", "));
-        }
-        Ok(())
     }
 }

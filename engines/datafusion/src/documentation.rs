@@ -4,7 +4,7 @@ use std::sync::LazyLock;
 
 use datafusion::logical_expr::{DocSection, Documentation};
 
-use crate::arguments::{FEATURES, IMAGE, OPTIONS, Parameter, SHAPE};
+use crate::arguments::{EPOCH, FEATURES, ID, IMAGE, OPTIONS, PIPELINE, Parameter, SEED, SHAPE};
 use crate::measure::Told;
 
 const SECTION: DocSection = DocSection { include: true, label: "Image Functions", description: None };
@@ -44,3 +44,17 @@ pub fn of(told: Told) -> &'static Documentation {
         Told::Defect => &DEFECT,
     }
 }
+
+/// The text of `pixel_augment`.
+pub static AUGMENT: LazyLock<Documentation> = LazyLock::new(|| {
+    let does = "The version that each image has in an epoch: the pixels, one after another, as pixel_features takes them. It \
+                depends on the pipeline, the seed, the id and the epoch alone. NULL where there is no image.";
+    let call = "pixel_augment(image, '28x28', 'crop(pad=4),hflip(0.5)', id, 0)";
+    documentation(does, call, &[&IMAGE, &SHAPE, &PIPELINE, &ID, &EPOCH, &SEED, &OPTIONS])
+});
+
+/// The text of `pixel_profile`.
+pub static PROFILE: LazyLock<Documentation> = LazyLock::new(|| {
+    let does = "The profile of images and their features as JSON, which pixelfeat's tools read. An aggregate.";
+    documentation(does, "pixel_profile(image, '28x28')", &[&IMAGE, &SHAPE, &FEATURES, &OPTIONS])
+});

@@ -5,13 +5,10 @@ use std::sync::Arc;
 use arrow_array::new_empty_array;
 use arrow_schema::{DataType, Field, FieldRef};
 use datafusion::common::{Result, plan_err};
-use pixelfeat::{DimensionOrder, Encoding, FeatureSpec, Features, Featurizer, ImageShape, default_pixel_type};
+use pixelfeat::{Encoding, FeatureSpec, Features, Featurizer, ImageShape, default_pixel_type};
 
 use crate::arguments::{Arguments, FEATURES, IMAGE, OPTIONS, SHAPE};
 use crate::engine::engine;
-
-/// The options of a call, in the order in which errors list them.
-const KNOWN: [&str; 4] = ["encoding", "order", "pixel_type", "scale"];
 
 /// The images of one call, and what is computed of them.
 #[derive(Debug, Clone)]
@@ -32,9 +29,7 @@ impl Images {
         let shape = arguments.require::<ImageShape>(&SHAPE)?;
         let features = arguments.read(&FEATURES)?.unwrap_or_default();
         let mut spec = FeatureSpec::new(shape).with_features(features);
-        for option in arguments.text(&OPTIONS)?.into_iter().flat_map(|text| text.split(',')) {
-            read_option(&mut spec, option).map_err(|why| arguments.refused(&OPTIONS, &format!("is wrong: {why}")))?;
-        }
+        arguments.options(&OPTIONS, |name, value| set(&mut spec, name, value))?;
         // The first rows would tell otherwise, and which rows come first depends on partitions.
         if is_bytes(field.data_type()) && spec.encoding.is_none() {
             spec.encoding = Some(Encoding::Raw);
@@ -62,28 +57,21 @@ impl Images {
             return Err(arguments.refused(&IMAGE, &format!("{why}, in the argument options")));
         }
         if let Some(values) = fixed_values(data_type).filter(|values| *values != self.shape.values()) {
-            let (function, shape) = (arguments.function, self.shape);
+            let (function, shape) = (arguments.function(), self.shape);
             return plan_err!("{function}: the argument image is {data_type}: {values} values are no image of {shape}");
         }
         featurizer.featurize_column(&self.field, &new_empty_array(data_type)).map_err(|error| arguments.failed(error))
     }
 }
 
-fn read_option(spec: &mut FeatureSpec, option: &str) -> Result<(), String> {
-    let option = option.trim();
-    if option.is_empty() {
-        return Ok(());
-    }
-    let known = || format!("`{option}` is none of {}, each with = and its value", KNOWN.join(", "));
-    let (name, value) = option.split_once('=').ok_or_else(known)?;
-    let value = value.trim();
+fn set(spec: &mut FeatureSpec, name: &str, value: &str) -> Result<(), String> {
     let why = |error: pixelfeat::Error| error.to_string();
-    match name.trim() {
+    match name {
         "encoding" => spec.encoding = Some(value.parse().map_err(why)?),
-        "order" => spec.order = Some(value.parse::<DimensionOrder>().map_err(why)?),
+        "order" => spec.order = Some(value.parse().map_err(why)?),
         "pixel_type" => spec.pixel_type = Some(value.parse().map_err(why)?),
         "scale" => spec.scale = Some(value.parse().map_err(|_| format!("scale: `{value}` is not a number"))?),
-        _ => return Err(known()),
+        _ => return Err(format!("`{name}` is none of encoding, order, pixel_type and scale")),
     }
     Ok(())
 }

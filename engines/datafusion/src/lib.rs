@@ -1,11 +1,14 @@
 //! Features of images as SQL functions of DataFusion.
 
 mod arguments;
+mod augment;
 mod columnar;
 mod documentation;
 mod engine;
 mod images;
 mod measure;
+mod profile;
+mod tables;
 
 use std::sync::Arc;
 
@@ -13,6 +16,11 @@ use datafusion::common::Result;
 use datafusion::execution::FunctionRegistry;
 use datafusion::logical_expr::{AggregateUDF, ScalarUDF};
 use datafusion::prelude::SessionContext;
+
+use crate::augment::Augment;
+use crate::measure::{Measure, Told};
+use crate::profile::PixelProfile;
+use crate::tables::TableOf;
 
 pub use engine::BACKEND;
 
@@ -23,6 +31,9 @@ pub fn register_all(context: &SessionContext) {
     }
     for function in aggregate_functions() {
         context.register_udaf(AggregateUDF::clone(&function));
+    }
+    for table in TableOf::ALL {
+        context.register_udtf(table.name(), Arc::new(table));
     }
 }
 
@@ -42,10 +53,11 @@ pub fn register_functions(registry: &mut dyn FunctionRegistry) -> Result<()> {
 
 /// The scalar functions.
 pub fn scalar_functions() -> Vec<Arc<ScalarUDF>> {
-    measure::Told::ALL.into_iter().map(|told| Arc::new(ScalarUDF::from(measure::Measure::new(told)))).collect()
+    let measures = Told::ALL.into_iter().map(|told| ScalarUDF::from(Measure::new(told)));
+    measures.chain([ScalarUDF::from(Augment::default())]).map(Arc::new).collect()
 }
 
 /// The aggregate functions.
 pub fn aggregate_functions() -> Vec<Arc<AggregateUDF>> {
-    Vec::new()
+    vec![Arc::new(AggregateUDF::from(PixelProfile::default()))]
 }

@@ -10,7 +10,7 @@ use datafusion::logical_expr::{
 };
 use pixelfeat::Features;
 
-use crate::arguments::{Arguments, FEATURES, IMAGE, OPTIONS, Parameter, SHAPE, signature};
+use crate::arguments::{Arguments, FEATURES, Function, IMAGE, OPTIONS, Parameter, SHAPE};
 use crate::columnar::of_images;
 use crate::documentation;
 use crate::images::Images;
@@ -27,20 +27,15 @@ pub enum Told {
 impl Told {
     pub const ALL: [Self; 4] = [Self::Features, Self::Mean, Self::Std, Self::Defect];
 
-    fn name(self) -> &'static str {
+    fn function(self) -> &'static Function {
+        const OF_FEATURES: &[&Parameter] = &[&IMAGE, &SHAPE, &FEATURES, &OPTIONS];
+        // Mean and deviation are columns of the default features.
+        const OF_PIXELS: &[&Parameter] = &[&IMAGE, &SHAPE, &OPTIONS];
         match self {
-            Self::Features => "pixel_features",
-            Self::Mean => "pixel_mean",
-            Self::Std => "pixel_std",
-            Self::Defect => "pixel_defect",
-        }
-    }
-
-    fn parameters(self) -> &'static [&'static Parameter] {
-        match self {
-            Self::Features | Self::Defect => &[&IMAGE, &SHAPE, &FEATURES, &OPTIONS],
-            // They are columns of the default features.
-            Self::Mean | Self::Std => &[&IMAGE, &SHAPE, &OPTIONS],
+            Self::Features => &Function { name: "pixel_features", parameters: OF_FEATURES, required: 2 },
+            Self::Mean => &Function { name: "pixel_mean", parameters: OF_PIXELS, required: 2 },
+            Self::Std => &Function { name: "pixel_std", parameters: OF_PIXELS, required: 2 },
+            Self::Defect => &Function { name: "pixel_defect", parameters: OF_FEATURES, required: 2 },
         }
     }
 
@@ -75,13 +70,13 @@ pub struct Measure {
 
 impl Measure {
     pub fn new(told: Told) -> Self {
-        Self { told, signature: signature(told.parameters(), 2) }
+        Self { told, signature: told.function().signature() }
     }
 }
 
 impl ScalarUDFImpl for Measure {
     fn name(&self) -> &str {
-        self.told.name()
+        self.told.function().name
     }
 
     fn signature(&self) -> &Signature {
@@ -92,18 +87,19 @@ impl ScalarUDFImpl for Measure {
         plan_err!("the type of {} depends on its literals", self.name())
     }
 
+    fn coerce_types(&self, types: &[DataType]) -> Result<Vec<DataType>> {
+        self.told.function().coerced(types)
+    }
+
     fn return_field_from_args(&self, args: ReturnFieldArgs<'_>) -> Result<FieldRef> {
-        let literals = args.scalar_arguments.to_vec();
-        let arguments = Arguments { function: self.told.name(), parameters: self.told.parameters(), literals };
-        arguments.at_least(2)?;
+        let arguments = Arguments::new(self.told.function(), args.scalar_arguments.iter().copied())?;
         let features = Images::new(&arguments, &args.arg_fields[0])?.check(&arguments)?;
         let data_type = self.told.of(&features, 0)?.data_type().clone();
         Ok(Arc::new(Field::new(self.name(), data_type, true)))
     }
 
     fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
-        let arguments = Arguments::of_values(self.told.name(), self.told.parameters(), &args.args);
-        arguments.at_least(2)?;
+        let arguments = Arguments::of_values(self.told.function(), &args.args)?;
         let images = Images::new(&arguments, &args.arg_fields[0])?;
         let featurizer = images.featurizer()?;
         of_images(&args.args[0], |array| {
