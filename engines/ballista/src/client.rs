@@ -13,6 +13,7 @@ use datafusion::sql::parser::{DFParser, Statement};
 use log::LevelFilter;
 
 use crate::cluster::Address;
+use crate::copies::Target;
 use crate::{Result, cluster, executor, failures, functions, messages, scheduler};
 
 #[derive(Args)]
@@ -69,8 +70,12 @@ pub async fn run(options: Options) -> Result<()> {
     if statements.is_empty() {
         return Err("there is no SQL, neither as an argument nor on stdin".into());
     }
-    // Metadata of columns tells how tensors are laid out.
-    let config = SessionConfig::new_with_ballista().set_bool("datafusion.execution.parquet.skip_metadata", false);
+    let config = SessionConfig::new_with_ballista()
+        // Metadata of columns tells how tensors are laid out.
+        .set_bool("datafusion.execution.parquet.skip_metadata", false)
+        // A query whose plan adapts waits for ever if an executor is lost after the first stage
+        // (https://github.com/apache/datafusion-ballista/issues/1986).
+        .with_ballista_adaptive_query_planner(false);
     let state = functions::session_state(config)?;
     let scheduler = if options.standalone { standalone().await? } else { options.scheduler };
     cluster::wait_for_executors(&scheduler, options.executors, Duration::from_secs(options.wait)).await?;
@@ -106,10 +111,12 @@ fn text(arguments: Vec<String>) -> Result<String> {
 
 /// Runs a statement and prints its table, if it has one.
 async fn show(context: &SessionContext, statement: Statement) -> Result<()> {
-    let plan = context.state().statement_to_plan(statement).await?;
+    let mut plan = context.state().statement_to_plan(statement).await?;
+    let target = Target::of(&mut plan)?;
     let frame = context.execute_logical_plan(plan.clone()).await?;
     let schema = Arc::new(frame.schema().as_arrow().clone());
     let rows = frame.collect().await.map_err(|error| failures::told(&error, &plan))?;
+    target.map_or(Ok(()), Target::check)?;
     if schema.fields().is_empty() {
         return Ok(());
     }

@@ -94,6 +94,7 @@ pub async fn compute(options: Options, ready: impl FnOnce(String) + Send + 'stat
     };
     let work_dir = work_dir.to_str().ok_or_else(|| format!("{}: the name is not UTF-8", work_dir.display()))?;
     let functions = functions::session_state(SessionConfig::new_with_ballista())?;
+    functions::try_out(&functions).await?;
     let config = ExecutorProcessConfig {
         bind_host: options.host.to_string(),
         external_host: options.advertise,

@@ -10,7 +10,7 @@ use datafusion::error::Result;
 use datafusion::execution::registry::MemoryFunctionRegistry;
 use datafusion::execution::{FunctionRegistry, SessionState};
 use datafusion::logical_expr::{ColumnarValue, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility};
-use datafusion::prelude::SessionConfig;
+use datafusion::prelude::{SessionConfig, SessionContext};
 use datafusion::scalar::ScalarValue;
 
 /// Registers pixelfeat's functions and `worker_pid`.
@@ -32,6 +32,13 @@ pub fn session_state(config: SessionConfig) -> Result<SessionState> {
     let mut state = default_session_builder(config)?;
     register(&mut state)?;
     Ok(state)
+}
+
+/// Computes a small image, so that what is wrong with the backend is known before there is a query.
+pub async fn try_out(state: &SessionState) -> Result<()> {
+    let context = SessionContext::new_with_state(state.clone());
+    context.sql("SELECT pixel_mean([0, 1, 2, 3], '2x2')").await?.collect().await?;
+    Ok(())
 }
 
 /// `worker_pid()`: the id of the process that computed the row. Grouping by it shows how executors shared the rows.

@@ -2,6 +2,7 @@
 
 mod client;
 mod cluster;
+mod copies;
 mod executor;
 mod failures;
 mod functions;

@@ -8,7 +8,7 @@ use std::thread;
 use std::time::Duration;
 
 /// Longer than anything takes, also on a busy machine.
-const PATIENCE: Duration = Duration::from_secs(120);
+pub const PATIENCE: Duration = Duration::from_secs(120);
 
 fn program() -> Command {
     Command::new(env!("CARGO_BIN_EXE_pixelfeat-ballista"))
@@ -52,9 +52,14 @@ impl Process {
         wanted(&waited.0).unwrap_or_else(|| panic!("said only\n{}", waited.0.join("\n")))
     }
 
+    /// Looks at the lines that the process has written on stderr.
+    pub fn said<T>(&self, look: impl Fn(&[String]) -> T) -> T {
+        look(&self.said.lines.lock().unwrap())
+    }
+
     /// How many of its lines have a text.
     pub fn count(&self, text: &str) -> usize {
-        count(&self.said.lines.lock().unwrap(), text)
+        self.said(|lines| count(lines, text))
     }
 
     /// As `kill -9` does. Nothing more is heard of it afterwards.
