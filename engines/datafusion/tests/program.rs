@@ -61,3 +61,25 @@ fn errors_are_one_message_and_a_code() {
         assert!(out.is_empty() && error.starts_with("error: ") && error.contains(why), "{query}: {error}");
     }
 }
+
+#[test]
+fn the_queries_of_the_readme_run() {
+    let readme = include_str!("../README.md");
+    let first = "COPY (SELECT label, image FROM pixelfeat_digits(10000)) TO 'digits.parquet'";
+    assert!(readme.contains(first));
+    let blocks = readme.split("```sql\n").skip(1).filter_map(|rest| rest.split("```").next());
+    let queries: Vec<&str> =
+        blocks.flat_map(|block| block.split(';')).map(str::trim).filter(|q| !q.is_empty()).collect();
+    assert_eq!(queries.len(), 5);
+    let folder = tempfile::tempdir().unwrap();
+    let drawn = first.replace("10000", "100");
+    let (is_fine, out, error) = told(&sql().current_dir(&folder).arg(drawn).args(&queries).output().unwrap());
+    assert!(is_fine, "{error}");
+    assert!(out.starts_with("100\n+-------+"), "{out}");
+}
+
+#[test]
+fn the_functions_are_explained() {
+    let (is_fine, out, _) = told(&sql().arg("--functions").output().unwrap());
+    assert!(is_fine && out.contains("pixel_profile(image, '28x28')\n    The profile"), "{out}");
+}
