@@ -18,8 +18,7 @@ use futures::StreamExt;
 /// Runs SQL with pixelfeat's functions.
 ///
 /// Tables are files: 'images.parquet' is read by DataFusion, pixelfeat('digits.json.gz') by pixelfeat, whatever its format.
-/// pixelfeat_digits(1000) draws images that look like digits. SHOW FUNCTIONS LIKE 'pixel%' explains the functions. COPY
-/// (SELECT …) TO 'file.parquet' writes a file.
+/// pixelfeat_digits(1000) draws images that look like digits. COPY (SELECT …) TO 'file.parquet' writes a file.
 #[derive(Parser)]
 #[command(name = "sql", after_help = EXAMPLES)]
 struct Arguments {
@@ -31,6 +30,9 @@ struct Arguments {
     /// How many rows of a result are printed
     #[arg(long, value_name = "N", default_value = "20")]
     rows: NonZeroUsize,
+    /// Explains pixelfeat's functions
+    #[arg(long)]
+    functions: bool,
 }
 
 const EXAMPLES: &str = "Examples:
@@ -55,6 +57,9 @@ async fn main() -> ExitCode {
 }
 
 async fn run(arguments: Arguments) -> Result<()> {
+    if arguments.functions {
+        return explain();
+    }
     let mut config = SessionConfig::new().with_information_schema(true);
     if let Some(partitions) = arguments.partitions {
         config = config.with_target_partitions(partitions.get());
@@ -74,6 +79,19 @@ async fn run(arguments: Arguments) -> Result<()> {
         for statement in DFParser::parse_sql(text)? {
             let plan = context.state().statement_to_plan(statement).await?;
             print(context.execute_logical_plan(plan).await?, arguments.rows.get()).await?;
+        }
+    }
+    Ok(())
+}
+
+fn explain() -> Result<()> {
+    let (scalar, aggregate) = (pixelfeat_datafusion::scalar_functions(), pixelfeat_datafusion::aggregate_functions());
+    let texts = scalar.iter().map(|f| f.documentation()).chain(aggregate.iter().map(|f| f.documentation()));
+    let mut out = io::stdout().lock();
+    for text in texts.flatten() {
+        writeln!(out, "{}\n    {}", text.syntax_example, text.description)?;
+        for (name, about) in text.arguments.iter().flatten() {
+            writeln!(out, "    - {name}: {about}")?;
         }
     }
     Ok(())

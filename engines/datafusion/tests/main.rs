@@ -1,6 +1,11 @@
 //! The functions in queries, and what they refuse, in one binary.
 
+mod augment;
 mod features;
+mod profile;
+mod program;
+mod refusals;
+mod tables;
 
 use std::sync::Arc;
 
@@ -9,6 +14,33 @@ use arrow_schema::{Field, Schema, SchemaRef};
 use datafusion::common::Result;
 use datafusion::datasource::MemTable;
 use datafusion::prelude::{SessionConfig, SessionContext};
+use pixelfeat::{Engine, EngineOptions, FeatureSpec, Featurizer, synthetic};
+
+/// The images of drawn digits.
+fn digits(rows: usize) -> ArrayRef {
+    let batch = synthetic::Digits::new(rows as u64, 1, rows).next().unwrap().unwrap();
+    batch.column(0).clone()
+}
+
+/// The crate's own.
+fn featurizer(spec: FeatureSpec) -> Featurizer {
+    Featurizer::new(Engine::new(EngineOptions::default()).unwrap(), spec)
+}
+
+/// An encoded image of three channels, of the given values by their places.
+fn bmp(height: usize, width: usize, value: impl Fn(usize) -> u8) -> Vec<u8> {
+    let row_bytes = (width * 3).next_multiple_of(4);
+    let mut file = b"BM".to_vec();
+    let header = [54 + row_bytes * height, 0, 54, 40, width, height, 1 | 24 << 16, 0, row_bytes * height, 0, 0, 0, 0];
+    header.iter().for_each(|&number| file.extend((number as u32).to_le_bytes()));
+    // The last row of pixels comes first, and blue before red.
+    for row in (0..height).rev() {
+        let mut pixels: Vec<u8> = (0..width * 3).map(|at| value(row * width * 3 + at / 3 * 3 + 2 - at % 3)).collect();
+        pixels.resize(row_bytes, 0);
+        file.extend(pixels);
+    }
+    file
+}
 
 /// A context with all functions.
 fn context(partitions: usize, batch_rows: usize) -> SessionContext {
