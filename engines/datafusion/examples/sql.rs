@@ -85,10 +85,8 @@ async fn run(arguments: Arguments) -> Result<()> {
 }
 
 fn explain() -> Result<()> {
-    let (scalar, aggregate) = (pixelfeat_datafusion::scalar_functions(), pixelfeat_datafusion::aggregate_functions());
-    let texts = scalar.iter().map(|f| f.documentation()).chain(aggregate.iter().map(|f| f.documentation()));
     let mut out = io::stdout().lock();
-    for text in texts.flatten() {
+    for text in pixelfeat_datafusion::documentation() {
         writeln!(out, "{}\n    {}", text.syntax_example, text.description)?;
         for (name, about) in text.arguments.iter().flatten() {
             writeln!(out, "    - {name}: {about}")?;

@@ -1,10 +1,11 @@
 //! The arguments of a call: literals that are checked when a query is planned.
 
 use std::str::FromStr;
+use std::sync::OnceLock;
 
 use arrow_schema::DataType;
 use datafusion::common::{DataFusionError, Result, ScalarValue, plan_datafusion_err, plan_err};
-use datafusion::logical_expr::{ColumnarValue, Expr, Signature, Volatility};
+use datafusion::logical_expr::{ColumnarValue, DocSection, Documentation, Expr, Signature, Volatility};
 
 /// An argument of a function.
 #[derive(Debug)]
@@ -46,16 +47,40 @@ pub const READING: Parameter = Parameter {
 };
 pub const ROWS: Parameter = Parameter { name: "rows", about: "How many images, a literal whole number from 0 on." };
 
-/// What a function is called, and which arguments it takes.
+/// What a function is called, what it does, and which arguments it takes.
 #[derive(Debug)]
 pub struct Function {
     pub name: &'static str,
-    pub parameters: &'static [&'static Parameter],
+    does: &'static str,
+    /// A call as an example.
+    call: &'static str,
+    parameters: &'static [&'static Parameter],
     /// How many of them cannot be left out.
-    pub required: usize,
+    required: usize,
+    documentation: OnceLock<Documentation>,
 }
 
 impl Function {
+    pub const fn new(
+        name: &'static str,
+        does: &'static str,
+        call: &'static str,
+        parameters: &'static [&'static Parameter],
+        required: usize,
+    ) -> Self {
+        Self { name, does, call, parameters, required, documentation: OnceLock::new() }
+    }
+
+    /// What DataFusion tells of it.
+    pub fn documentation(&self) -> &Documentation {
+        const SECTION: DocSection = DocSection { include: true, label: "Image Functions", description: None };
+        self.documentation.get_or_init(|| {
+            let text = Documentation::builder(SECTION, self.does, self.call);
+            let parameters = self.parameters.iter();
+            parameters.fold(text, |text, parameter| text.with_argument(parameter.name, parameter.about)).build()
+        })
+    }
+
     /// A signature of which [`Function::coerced`] checks the arguments.
     pub fn signature(&self) -> Signature {
         let mut signature = Signature::user_defined(Volatility::Immutable);

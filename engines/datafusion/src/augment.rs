@@ -9,15 +9,20 @@ use datafusion::common::{Result, ScalarValue, exec_datafusion_err, exec_err, pla
 use datafusion::logical_expr::{
     ColumnarValue, Documentation, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDFImpl, Signature,
 };
-use pixelfeat::{Chain, EPOCH as EPOCH_COLUMN, KeepImage, SAMPLE_ID};
+use pixelfeat::{Chain, EPOCH as EPOCH_COLUMN, Featurizer, KeepImage, SAMPLE_ID};
 
 use crate::arguments::{Arguments, EPOCH, Function, ID, IMAGE, OPTIONS, PIPELINE, SEED, SHAPE};
-use crate::documentation;
 use crate::images::Images;
 
 const NAME: &str = "pixel_augment";
-const FUNCTION: Function =
-    Function { name: NAME, parameters: &[&IMAGE, &SHAPE, &PIPELINE, &ID, &EPOCH, &SEED, &OPTIONS], required: 5 };
+static FUNCTION: Function = Function::new(
+    NAME,
+    "The version that each image has in an epoch: its pixels, one after another, as pixel_features takes them. It depends on \
+     the pipeline, the seed, the id and the epoch alone. NULL where there is no image.",
+    "pixel_augment(image, '28x28', 'crop(pad=4),hflip(0.5)', id, 0)",
+    &[&IMAGE, &SHAPE, &PIPELINE, &ID, &EPOCH, &SEED, &OPTIONS],
+    5,
+);
 
 /// The function.
 #[derive(Debug, PartialEq, Eq, Hash)]
@@ -43,14 +48,18 @@ fn images(arguments: &Arguments<'_>, field: &Field) -> Result<Images> {
 }
 
 /// The images after all stages.
-fn augmented(images: &Images, array: ArrayRef, ids: ArrayRef, epochs: ArrayRef) -> Result<ArrayRef, pixelfeat::Error> {
-    let number = |name: &str, numbers: &ArrayRef| Field::new(name, numbers.data_type().clone(), true);
-    let fields: Vec<FieldRef> =
-        vec![images.field.clone(), number(SAMPLE_ID, &ids).into(), number(EPOCH_COLUMN, &epochs).into()];
-    let batch = RecordBatch::try_new(Arc::new(Schema::new(fields)), vec![array, ids, epochs])?;
-    let featurizer = images.featurizer().map_err(|error| pixelfeat::Error::Internal(error.to_string()))?;
+fn augmented(
+    featurizer: &Featurizer,
+    field: &FieldRef,
+    images: ArrayRef,
+    ids: ArrayRef,
+    epochs: ArrayRef,
+) -> Result<ArrayRef, pixelfeat::Error> {
+    let numbers = |name: &str, of: &ArrayRef| Arc::new(Field::new(name, of.data_type().clone(), true));
+    let fields = vec![field.clone(), numbers(SAMPLE_ID, &ids), numbers(EPOCH_COLUMN, &epochs)];
+    let batch = RecordBatch::try_new(Arc::new(Schema::new(fields)), vec![images, ids, epochs])?;
     let mut rows = featurizer.featurize_batch(&batch, None)?;
-    let place = rows.schema_ref().index_of(images.field.name())?;
+    let place = rows.schema_ref().index_of(field.name())?;
     Ok(rows.remove_column(place))
 }
 
@@ -87,8 +96,9 @@ impl ScalarUDFImpl for Augment {
             }
         }
         let none = new_empty_array(&DataType::UInt32);
-        let array = augmented(&images, new_empty_array(images.field.data_type()), none.clone(), none);
-        let array = array.map_err(|error| arguments.failed(error))?;
+        let array = new_empty_array(images.field.data_type());
+        let array = augmented(&images.featurizer()?, &images.field, array, none.clone(), none)
+            .map_err(|error| arguments.failed(error))?;
         Ok(Arc::new(Field::new(NAME, array.data_type().clone(), true)))
     }
 
@@ -104,7 +114,7 @@ impl ScalarUDFImpl for Augment {
                 return exec_err!("{NAME}: the argument {name} is NULL in some rows");
             }
         }
-        let array = augmented(&images, array.to_array(rows)?, ids, epochs)
+        let array = augmented(&images.featurizer()?, &images.field, array.to_array(rows)?, ids, epochs)
             .map_err(|error| exec_datafusion_err!("{NAME}: {error}"))?;
         match is_constant {
             true => ScalarValue::try_from_array(&array, 0).map(ColumnarValue::Scalar),
@@ -113,6 +123,6 @@ impl ScalarUDFImpl for Augment {
     }
 
     fn documentation(&self) -> Option<&Documentation> {
-        Some(&documentation::AUGMENT)
+        Some(FUNCTION.documentation())
     }
 }

@@ -48,3 +48,42 @@ pub fn backend() -> Result<Backend> {
     });
     told.clone().map_err(|why| plan_datafusion_err!("{why}"))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc::{Receiver, Sender, channel};
+    use std::thread;
+    use std::time::Duration;
+
+    use pixelfeat::{FeatureSpec, Featurizer, Observed, Observer, synthetic};
+
+    use super::*;
+
+    /// Waits on the thread that computes until another one is there as well.
+    struct Meeting(Sender<()>, Receiver<()>);
+
+    impl Observer for Meeting {
+        fn observe(&mut self, _: &Observed<'_>) -> pixelfeat::Result<()> {
+            // The other one may have met this one and be gone.
+            let _ = self.0.send(());
+            let met = self.1.recv_timeout(Duration::from_secs(30));
+            met.map_err(|_| pixelfeat::Error::Internal("no other thread computed meanwhile".to_owned()))
+        }
+    }
+
+    #[test]
+    fn threads_compute_at_the_same_time() {
+        let ((to_one, from_two), (to_two, from_one)) = (channel(), channel());
+        let meetings = [Meeting(to_two, from_two), Meeting(to_one, from_one)];
+        let threads = meetings.map(|mut meeting| {
+            thread::spawn(move || {
+                let digits = synthetic::Digits::new(10, 1, 10).next().unwrap().unwrap();
+                let featurizer = Featurizer::new(engine().unwrap(), FeatureSpec::default());
+                featurizer.featurize_batch(&digits, Some(&mut meeting)).map(|features| features.num_rows())
+            })
+        });
+        for thread in threads {
+            assert_eq!(thread.join().unwrap().unwrap(), 10);
+        }
+    }
+}

@@ -56,7 +56,6 @@
 mod arguments;
 mod augment;
 mod columnar;
-mod documentation;
 mod engine;
 mod images;
 mod measure;
@@ -67,7 +66,7 @@ use std::sync::Arc;
 
 use datafusion::common::Result;
 use datafusion::execution::FunctionRegistry;
-use datafusion::logical_expr::{AggregateUDF, ScalarUDF};
+use datafusion::logical_expr::{AggregateUDF, Documentation, ScalarUDF};
 use datafusion::prelude::SessionContext;
 
 use crate::augment::Augment;
@@ -108,6 +107,14 @@ pub fn register_functions(registry: &mut dyn FunctionRegistry) -> Result<()> {
 pub fn scalar_functions() -> Vec<Arc<ScalarUDF>> {
     let measures = Told::ALL.into_iter().map(|told| ScalarUDF::from(Measure::new(told)));
     measures.chain([ScalarUDF::from(Augment::default())]).map(Arc::new).collect()
+}
+
+/// What there is to know of each function, those that make tables as well: an example of a call, what it does, its
+/// arguments.
+pub fn documentation() -> Vec<Documentation> {
+    let (scalar, aggregate) = (scalar_functions(), aggregate_functions());
+    let texts = scalar.iter().map(|f| f.documentation()).chain(aggregate.iter().map(|f| f.documentation()));
+    texts.flatten().chain(TableOf::ALL.map(TableOf::documentation)).cloned().collect()
 }
 
 /// The aggregate functions.

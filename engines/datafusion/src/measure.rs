@@ -12,8 +12,40 @@ use pixelfeat::Features;
 
 use crate::arguments::{Arguments, FEATURES, Function, IMAGE, OPTIONS, Parameter, SHAPE};
 use crate::columnar::of_images;
-use crate::documentation;
 use crate::images::Images;
+
+const OF_FEATURES: &[&Parameter] = &[&IMAGE, &SHAPE, &FEATURES, &OPTIONS];
+/// Mean and deviation are columns of the default features.
+const OF_PIXELS: &[&Parameter] = &[&IMAGE, &SHAPE, &OPTIONS];
+
+static PIXEL_FEATURES: Function = Function::new(
+    "pixel_features",
+    "The features of each image, a list of Float32 values. NULL where they cannot be computed.",
+    "pixel_features(image, '28x28', 'profiles')",
+    OF_FEATURES,
+    2,
+);
+static PIXEL_MEAN: Function = Function::new(
+    "pixel_mean",
+    "The mean of the pixels of each image. NULL where pixel_features is.",
+    "pixel_mean(image, '28x28')",
+    OF_PIXELS,
+    2,
+);
+static PIXEL_STD: Function = Function::new(
+    "pixel_std",
+    "The standard deviation of the pixels of each image. NULL where pixel_features is.",
+    "pixel_std(image, '28x28')",
+    OF_PIXELS,
+    2,
+);
+static PIXEL_DEFECT: Function = Function::new(
+    "pixel_defect",
+    "Why the features of an image cannot be computed: a reason such as out_of_range, and what is at fault. NULL where they can.",
+    "pixel_defect(image, '28x28')",
+    OF_FEATURES,
+    2,
+);
 
 /// What a function tells of each image.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -28,14 +60,11 @@ impl Told {
     pub const ALL: [Self; 4] = [Self::Features, Self::Mean, Self::Std, Self::Defect];
 
     fn function(self) -> &'static Function {
-        const OF_FEATURES: &[&Parameter] = &[&IMAGE, &SHAPE, &FEATURES, &OPTIONS];
-        // Mean and deviation are columns of the default features.
-        const OF_PIXELS: &[&Parameter] = &[&IMAGE, &SHAPE, &OPTIONS];
         match self {
-            Self::Features => &Function { name: "pixel_features", parameters: OF_FEATURES, required: 2 },
-            Self::Mean => &Function { name: "pixel_mean", parameters: OF_PIXELS, required: 2 },
-            Self::Std => &Function { name: "pixel_std", parameters: OF_PIXELS, required: 2 },
-            Self::Defect => &Function { name: "pixel_defect", parameters: OF_FEATURES, required: 2 },
+            Self::Features => &PIXEL_FEATURES,
+            Self::Mean => &PIXEL_MEAN,
+            Self::Std => &PIXEL_STD,
+            Self::Defect => &PIXEL_DEFECT,
         }
     }
 
@@ -111,6 +140,6 @@ impl ScalarUDFImpl for Measure {
     }
 
     fn documentation(&self) -> Option<&Documentation> {
-        Some(documentation::of(self.told))
+        Some(self.told.function().documentation())
     }
 }

@@ -16,11 +16,16 @@ use pixelfeat::quality::Profile;
 use pixelfeat::{Observed, Observer, describe_column};
 
 use crate::arguments::{Arguments, FEATURES, Function, IMAGE, OPTIONS, SHAPE};
-use crate::documentation;
 use crate::images::Images;
 
 const NAME: &str = "pixel_profile";
-const FUNCTION: Function = Function { name: NAME, parameters: &[&IMAGE, &SHAPE, &FEATURES, &OPTIONS], required: 2 };
+static FUNCTION: Function = Function::new(
+    NAME,
+    "The profile of images and their features as JSON, which pixelfeat's tools read. An aggregate.",
+    "pixel_profile(image, '28x28')",
+    &[&IMAGE, &SHAPE, &FEATURES, &OPTIONS],
+    2,
+);
 /// Profiles of many groups can be more text than the offsets of a `Utf8` array reach.
 const TEXT: DataType = DataType::LargeUtf8;
 /// What a profile has for each feature and for the images, in memory. Numbers of few magnitudes need less, of many more.
@@ -95,7 +100,7 @@ impl AggregateUDFImpl for PixelProfile {
     }
 
     fn documentation(&self) -> Option<&Documentation> {
-        Some(&documentation::PROFILE)
+        Some(FUNCTION.documentation())
     }
 }
 

@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use datafusion::catalog::{Session, TableFunctionArgs, TableFunctionImpl, TableProvider};
 use datafusion::common::{DataFusionError, Result};
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
-use datafusion::logical_expr::{Expr, TableType};
+use datafusion::logical_expr::{Documentation, Expr, TableType};
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::stream::RecordBatchReceiverStreamBuilder;
 use datafusion::physical_plan::streaming::{PartitionStream, StreamingTableExec};
@@ -20,6 +20,21 @@ use crate::arguments::{Arguments, Function, PATH, READING, ROWS, SEED};
 
 /// Batches that may wait for the query. Readers read ahead on their own.
 const WAITING: usize = 1;
+
+static FILES: Function = Function::new(
+    "pixelfeat",
+    "A table of the rows of files of any format that pixelfeat reads.",
+    "pixelfeat('digits.json.gz')",
+    &[&PATH, &READING],
+    1,
+);
+static DIGITS: Function = Function::new(
+    "pixelfeat_digits",
+    "A table of images that look like digits, and their labels.",
+    "pixelfeat_digits(1000)",
+    &[&ROWS, &SEED],
+    1,
+);
 
 /// A function that makes a table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,10 +52,14 @@ impl TableOf {
         self.function().name
     }
 
+    pub fn documentation(self) -> &'static Documentation {
+        self.function().documentation()
+    }
+
     fn function(self) -> &'static Function {
         match self {
-            Self::Files => &Function { name: "pixelfeat", parameters: &[&PATH, &READING], required: 1 },
-            Self::Digits => &Function { name: "pixelfeat_digits", parameters: &[&ROWS, &SEED], required: 1 },
+            Self::Files => &FILES,
+            Self::Digits => &DIGITS,
         }
     }
 }
