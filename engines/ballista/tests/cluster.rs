@@ -7,6 +7,8 @@ use std::sync::{Arc, Condvar, Mutex};
 use std::thread;
 use std::time::Duration;
 
+use tempfile::{TempDir, tempdir};
+
 /// Longer than anything takes, also on a busy machine.
 pub const PATIENCE: Duration = Duration::from_secs(120);
 
@@ -86,6 +88,8 @@ pub struct Cluster {
     pub executors: Vec<Process>,
     pub address: String,
     _scheduler: Process,
+    // A killed executor leaves its folder.
+    _work: TempDir,
 }
 
 impl Cluster {
@@ -93,15 +97,17 @@ impl Cluster {
         let scheduler = Process::start(&["scheduler", "--port", "0", "--executor-timeout", "3"]);
         let address =
             scheduler.wait(|lines| lines.iter().find_map(|line| line.strip_prefix("scheduler at ")).map(str::to_owned));
-        let executor = |_| {
+        let work = tempdir().unwrap();
+        let executor = |number: usize| {
+            let folder = work.path().join(number.to_string());
             let options = ["executor", "--scheduler", &address, "--vcores", "1", "--heartbeat", "1", "--log", "info"];
-            Process::start(&options)
+            Process::start(&[&options[..], &["--work-dir", folder.to_str().unwrap()]].concat())
         };
         let executors: Vec<Process> = (0..executors).map(executor).collect();
         for executor in &executors {
             executor.wait(|lines| (count(lines, "known to") > 0).then_some(()));
         }
-        Self { executors, address, _scheduler: scheduler }
+        Self { executors, address, _scheduler: scheduler, _work: work }
     }
 
     pub fn client(&self, tables: &[(&str, &Path)], sql: &str) -> Client {

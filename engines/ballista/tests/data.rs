@@ -8,7 +8,7 @@ use datafusion::arrow::array::{
     Array, ArrayRef, AsArray, Int64Array, RecordBatch, RecordBatchIterator, new_null_array,
 };
 use datafusion::arrow::datatypes::{Field, Float32Type, Int64Type, Schema};
-use pixelfeat::{Engine, EngineOptions, FeatureSet, FeatureSpec, Featurizer, io, synthetic};
+use pixelfeat::{DimensionOrder, Engine, EngineOptions, FeatureSet, FeatureSpec, Featurizer, io, synthetic};
 
 /// Writes `files` files of `rows` digits each, numbered from 0 in the column `id`.
 pub fn write(folder: &Path, files: u64, rows: u64) {
@@ -16,7 +16,8 @@ pub fn write(folder: &Path, files: u64, rows: u64) {
     for file in 0..files {
         let digits = synthetic::Digits::new(rows, file, rows as usize).next().unwrap().unwrap();
         let ids = Int64Array::from_iter_values((file * rows) as i64..((file + 1) * rows) as i64);
-        write_rows(&folder.join(format!("{file}.parquet")), Arc::new(ids), Arc::clone(digits.column(0)));
+        let images = digits.column(0);
+        write_rows(&folder.join(format!("{file}.parquet")), Arc::new(ids), plain(images), Arc::clone(images));
     }
 }
 
@@ -24,12 +25,32 @@ pub fn write(folder: &Path, files: u64, rows: u64) {
 pub fn write_nulls(file: &Path, rows: u64) {
     let digits = synthetic::Digits::new(1, 0, 1).next().unwrap().unwrap();
     let ids = Int64Array::from_iter_values(0..rows as i64);
-    write_rows(file, Arc::new(ids), new_null_array(digits.column(0).data_type(), rows as usize));
+    let nulls = new_null_array(digits.column(0).data_type(), rows as usize);
+    write_rows(file, Arc::new(ids), plain(&nulls), nulls);
 }
 
-fn write_rows(file: &Path, ids: ArrayRef, images: ArrayRef) {
-    let field = |name: &str, array: &ArrayRef| Field::new(name, array.data_type().clone(), true);
-    let schema = Arc::new(Schema::new(vec![field("id", &ids), field("image", &images)]));
+/// Writes images of 14x14 pixels and 4 channels as tensors. Metadata alone says that each channel comes as a whole. Returns the
+/// bits of their features.
+pub fn write_tensors(file: &Path, rows: u64) -> BTreeMap<i64, Vec<u32>> {
+    let digits = synthetic::Digits::new(rows, 0, rows as usize).next().unwrap().unwrap();
+    let images = digits.column(0);
+    let about = [
+        ("ARROW:extension:name", "arrow.fixed_shape_tensor"),
+        ("ARROW:extension:metadata", r#"{"shape":[4,14,14],"dim_names":["C","H","W"]}"#),
+    ];
+    let about = about.map(|(key, value)| (key.to_owned(), value.to_owned()));
+    let ids = Int64Array::from_iter_values(0..rows as i64);
+    write_rows(file, Arc::new(ids), plain(images).with_metadata(about.into()), Arc::clone(images));
+    let spec = FeatureSpec::new("14x14x4".parse().unwrap()).with_order(DimensionOrder::CHW);
+    (0..).zip(features(spec, images)).collect()
+}
+
+fn plain(images: &ArrayRef) -> Field {
+    Field::new("image", images.data_type().clone(), true)
+}
+
+fn write_rows(file: &Path, ids: ArrayRef, image: Field, images: ArrayRef) {
+    let schema = Arc::new(Schema::new(vec![Field::new("id", ids.data_type().clone(), true), image]));
     let batch = RecordBatch::try_new(schema.clone(), vec![ids, images]).unwrap();
     io::write(file, RecordBatchIterator::new([Ok(batch)], schema), &io::WriteOptions::default()).unwrap();
 }
@@ -37,14 +58,15 @@ fn write_rows(file: &Path, ids: ArrayRef, images: ArrayRef) {
 /// The bits of the features of each digit that [`write`] has written.
 pub fn expected(files: u64, rows: u64, set: &str) -> BTreeMap<i64, Vec<u32>> {
     let spec = FeatureSpec::default().with_features(set.parse::<FeatureSet>().unwrap());
-    let featurizer = Featurizer::new(Engine::new(EngineOptions::default()).unwrap(), spec);
     let digits = (0..files).flat_map(|file| synthetic::Digits::new(rows, file, rows as usize));
-    let features = digits.map(|digits| featurizer.featurize(digits.unwrap().column(0)).unwrap());
-    let bits = features.flat_map(|features| {
-        let list = features.list().clone();
-        (0..list.len()).map(move |row| bits(&list.value(row))).collect::<Vec<_>>()
-    });
-    (0..).zip(bits).collect()
+    (0..).zip(digits.flat_map(|digits| features(spec.clone(), digits.unwrap().column(0)))).collect()
+}
+
+/// The bits of the features as the crate computes them.
+fn features(spec: FeatureSpec, images: &ArrayRef) -> Vec<Vec<u32>> {
+    let featurizer = Featurizer::new(Engine::new(EngineOptions::default()).unwrap(), spec);
+    let features = featurizer.featurize(images).unwrap();
+    (0..features.list().len()).map(|row| bits(&features.list().value(row))).collect()
 }
 
 /// The bits of the column `features` of Parquet files, by the column `id`. Each row has to be there once.

@@ -50,3 +50,18 @@ fn features_go_through_a_shuffle() {
         [["0", "52", "50", "true"], ["1", "52", "50", "true"], ["2", "51", "50", "true"]].map(|row| row.to_vec());
     assert_eq!(cluster.rows(&tables, sql), expected);
 }
+
+/// Metadata of a column reaches the executors. Without it these images would be read in another order.
+#[test]
+fn tensors_are_read_as_their_metadata_says() {
+    let folder = tempdir().unwrap();
+    let (tensors, features) = (folder.path().join("tensors.parquet"), folder.path().join("features"));
+    let expected = data::write_tensors(&tensors, 20);
+    let cluster = Cluster::start(1);
+    let sql = format!(
+        "COPY (SELECT id, pixel_features(image, '14x14x4') AS features FROM tensors) TO '{}/' STORED AS PARQUET",
+        features.display()
+    );
+    cluster.rows(&[("tensors", &tensors)], &sql);
+    assert!(data::read(&features) == expected);
+}
