@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use arrow_array::{ArrayRef, RecordBatch, StringArray};
+use arrow_schema::DataType;
 use clap::Parser;
 use datafusion::arrow::compute::concat_batches;
 use datafusion::arrow::util::display::{ArrayFormatter, FormatOptions};
@@ -40,7 +41,7 @@ const EXAMPLES: &str = "Examples:
   sql \"COPY (SELECT label, pixel_features(image, '28x28') AS features FROM pixelfeat('digits.json.gz'))
        TO 'features.parquet'\"";
 
-/// So many characters of a value are printed, unless it is the only one.
+/// So many characters of a value are printed, unless it is text or the only one.
 const WIDTH: usize = 60;
 
 #[tokio::main]
@@ -140,8 +141,12 @@ fn shortened(rows: &RecordBatch) -> Result<RecordBatch> {
     };
     let names = rows.schema_ref().fields().iter().map(|field| field.name().clone());
     let columns = rows.columns().iter().map(|column| {
-        let shortened: StringArray = texts(column)?.iter().map(shorten).collect();
-        Ok(Arc::new(shortened) as ArrayRef)
+        let whole = texts(column)?;
+        let shown = match column.data_type() {
+            DataType::Utf8 | DataType::Utf8View => whole,
+            _ => whole.iter().map(shorten).collect(),
+        };
+        Ok(Arc::new(shown) as ArrayRef)
     });
     let columns = columns.collect::<Result<Vec<_>>>()?;
     Ok(RecordBatch::try_from_iter(names.zip(columns))?)

@@ -43,7 +43,7 @@ pub const PATH: Parameter = Parameter {
 };
 pub const READING: Parameter = Parameter {
     name: "options",
-    about: "How to read files of JSON, a literal such as 'image=data.pixels, pixel_type=u16'.",
+    about: "How to read files of JSON, a literal such as 'image=data.pixels, pixel_type=u16, late_members=rest'.",
 };
 pub const ROWS: Parameter = Parameter { name: "rows", about: "How many images, a literal whole number from 0 on." };
 

@@ -50,8 +50,8 @@
 //! u8 unless the options say otherwise, and a struct of `data` and `shape` needs an order.
 //!
 //! # What computes
-//! Each thread of DataFusion computes on a thread of its own that its engine has. [`BACKEND`] names the environment variable that
-//! asks for a GPU.
+//! Each thread of DataFusion has an engine of one thread, so partitions compute at the same time, and as many cores work as a
+//! session has partitions. [`BACKEND`] is the environment variable that asks for a GPU.
 
 mod arguments;
 mod augment;

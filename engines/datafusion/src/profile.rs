@@ -28,7 +28,7 @@ static FUNCTION: Function = Function::new(
 );
 /// Profiles of many groups can be more text than the offsets of a `Utf8` array reach.
 const TEXT: DataType = DataType::LargeUtf8;
-/// What a profile has for each feature and for the images, in memory. Numbers of few magnitudes need less, of many more.
+/// About the memory that the numbers of a feature take. It grows with their magnitudes, not with the rows.
 const BYTES_PER_FEATURE: usize = 16 << 10;
 
 /// The function.

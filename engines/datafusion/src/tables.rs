@@ -13,7 +13,7 @@ use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::stream::RecordBatchReceiverStreamBuilder;
 use datafusion::physical_plan::streaming::{PartitionStream, StreamingTableExec};
 use pixelfeat::BoxedReader;
-use pixelfeat::io::{self, ReadOptions, Rows};
+use pixelfeat::io::{self, LateMembers, ReadOptions, Rows};
 use pixelfeat::synthetic::Digits;
 
 use crate::arguments::{Arguments, Function, PATH, READING, ROWS, SEED};
@@ -90,7 +90,9 @@ fn files(arguments: &Arguments<'_>) -> Result<Source> {
         match name {
             "image" => options.image = value.to_owned(),
             "pixel_type" => options.pixel_type = Some(value.parse().map_err(|e: pixelfeat::Error| e.to_string())?),
-            _ => return Err(format!("`{name}` is none of image and pixel_type")),
+            "late_members" if value == "rest" => options.late_members = LateMembers::Rest,
+            "late_members" => return Err(format!("late_members: `{value}` is not rest")),
+            _ => return Err(format!("`{name}` is none of image, pixel_type and late_members")),
         }
         Ok(())
     })?;

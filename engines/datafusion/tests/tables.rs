@@ -111,6 +111,9 @@ async fn what_cannot_be_read_is_an_error_of_the_crate() {
     let folder = tempfile::tempdir().unwrap();
     let path = |name: &str| folder.path().join(name).display().to_string();
     fs::write(path("broken.ndjson"), format!("{}{{\"image\": [0, 1\n", ndjson(&table()))).unwrap();
+    // The first rows decide the columns.
+    let late = ["{\"image\": [0], \"n\": 1}\n".repeat(50_000), "{\"image\": [0], \"late\": 5}\n".to_owned()].concat();
+    fs::write(path("late.ndjson"), late).unwrap();
     fs::write(path("text.txt"), [0, 1, 2, 3]).unwrap();
     let context = context(2, 8192);
     for (call, why) in [
@@ -120,11 +123,17 @@ async fn what_cannot_be_read_is_an_error_of_the_crate() {
         ("'-'".to_owned(), "pixelfeat: the argument path is the stream -, which can be read only once"),
         (String::new(), "pixelfeat takes path, [options], not 0 arguments"),
         ("1".to_owned(), "pixelfeat: the argument path is Int64, not text"),
-        ("'a', 'b=c'".to_owned(), "options is wrong: `b` is none of image and pixel_type"),
+        (format!("'{}'", path("late.ndjson")), "late.ndjson: line 50001"),
+        ("'a', 'late_members=x'".to_owned(), "options is wrong: late_members: `x` is not rest"),
+        ("'a', 'b=c'".to_owned(), "options is wrong: `b` is none of image, pixel_type and late_members"),
     ] {
         let error = refusal(&context, &format!("SELECT * FROM pixelfeat({call})")).await;
         assert!(error.contains(why), "{call}: {error}");
     }
+    let late =
+        format!("SELECT _rest FROM pixelfeat('{}', 'late_members=rest') WHERE _rest IS NOT NULL", path("late.ndjson"));
+    let found = rows(&context, &late).await.unwrap();
+    assert_eq!((found.num_rows(), found.column(0).as_string::<i32>().value(0)), (1, "{\"late\": 5}"));
     let error = refusal(&context, "SELECT * FROM pixelfeat_digits(-1)").await;
     assert!(error.contains("pixelfeat_digits: the argument rows is -1, not a whole number from 0 on"), "{error}");
 }
