@@ -27,7 +27,7 @@ pub struct Options {
     /// Compute in this process, with a scheduler and an executor of its own
     #[arg(long, conflicts_with = "scheduler")]
     standalone: bool,
-    /// Give a Parquet file or a folder of them a name; all machines have to see it at the same path. May be repeated
+    /// A Parquet file or a folder of them, at the same path on all machines; may be repeated
     #[arg(long, value_name = "NAME=PATH")]
     table: Vec<Table>,
     /// Begin when the cluster has so many executors

@@ -47,8 +47,9 @@ impl Target {
             return Ok(());
         }
         Err(format!(
-            "{} has some rows twice: an executor was lost while it wrote, and another one wrote again. The names of the files \
-             begin with {}. Remove the new files and run the statement again",
+            "{} has some rows twice: an executor was lost while it wrote, and another one wrote again (or another program \
+             wrote there at the same time). The names of the files begin with {}. Remove the new files and run the \
+             statement again",
             self.folder.display(),
             Vec::from_iter(attempts).join(" and ")
         )

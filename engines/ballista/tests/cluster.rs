@@ -1,6 +1,6 @@
 //! Processes of the program, and what they say.
 
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Condvar, Mutex};
@@ -127,10 +127,23 @@ impl Cluster {
 
 /// Starts a client.
 pub fn client(scheduler: &str, tables: &[(&str, &Path)], sql: &str, options: &[&str]) -> Client {
+    let mut command = client_of(tables);
+    command.args(["--scheduler", scheduler]).args(options).arg(sql).stdin(Stdio::null());
+    Client(command.spawn().unwrap())
+}
+
+/// Starts a client with a cluster in its own process, which reads the statements from stdin.
+pub fn standalone(tables: &[(&str, &Path)], sql: &str) -> Client {
+    let mut child = client_of(tables).arg("--standalone").stdin(Stdio::piped()).spawn().unwrap();
+    child.stdin.take().unwrap().write_all(sql.as_bytes()).unwrap();
+    Client(child)
+}
+
+fn client_of(tables: &[(&str, &Path)]) -> Command {
     let tables = tables.iter().map(|(name, path)| format!("--table={name}={}", path.display()));
     let mut command = program();
-    command.args(["client", "--scheduler", scheduler]).args(options).args(tables).arg(sql);
-    Client(command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap())
+    command.arg("client").args(tables).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command
 }
 
 /// A client that runs.

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use tempfile::tempdir;
 
-use crate::cluster::Cluster;
+use crate::cluster::{Cluster, standalone};
 use crate::data;
 
 /// The features are those of the crate, whichever executor computed them.
@@ -64,4 +64,14 @@ fn tensors_are_read_as_their_metadata_says() {
     );
     cluster.rows(&[("tensors", &tensors)], &sql);
     assert!(data::read(&features) == expected);
+}
+
+#[test]
+fn a_client_can_be_a_cluster_of_its_own() {
+    let folder = tempdir().unwrap();
+    let digits = folder.path().join("digits");
+    data::write(&digits, 2, 30);
+    let sql = "SET datafusion.execution.target_partitions = 4;
+        SELECT count(pixel_mean(image, '28x28')) AS images, count(DISTINCT worker_pid()) AS workers FROM digits; SELECT 7 AS n";
+    assert_eq!(standalone(&[("digits", &digits)], sql).rows(), [vec!["60", "1"], vec!["n"], vec!["7"]]);
 }
