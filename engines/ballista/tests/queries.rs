@@ -2,7 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use datafusion::arrow::util::display::array_value_to_string;
+use datafusion::prelude::{ParquetReadOptions, SessionContext};
 use tempfile::tempdir;
+use tokio::runtime::Runtime;
 
 use crate::cluster::{Cluster, standalone};
 use crate::data;
@@ -49,6 +52,26 @@ fn features_go_through_a_shuffle() {
     let expected =
         [["0", "52", "50", "true"], ["1", "52", "50", "true"], ["2", "51", "50", "true"]].map(|row| row.to_vec());
     assert_eq!(cluster.rows(&tables, sql), expected);
+}
+
+/// An aggregate's state travels between executors.
+#[test]
+fn a_profile_of_shared_rows_is_that_of_one_process() {
+    let folder = tempdir().unwrap();
+    let digits = folder.path().join("digits");
+    data::write(&digits, 4, 50);
+    let sql = "SELECT length(profile), md5(profile) FROM (SELECT pixel_profile(image, '28x28') AS profile FROM digits)";
+    let expected = Runtime::new().unwrap().block_on(async {
+        let context = SessionContext::new();
+        pixelfeat_datafusion::register_all(&context);
+        let path = digits.to_str().unwrap();
+        context.register_parquet("digits", path, ParquetReadOptions::default()).await.unwrap();
+        let rows = context.sql(sql).await.unwrap().collect().await.unwrap();
+        [0, 1].map(|column| array_value_to_string(rows[0].column(column), 0).unwrap())
+    });
+    let cluster = Cluster::start(2);
+    assert_eq!(cluster.rows(&[("digits", &digits)], sql), [expected]);
+    assert!(cluster.executors.iter().all(|executor| executor.count("Finished task") > 0));
 }
 
 /// Metadata of a column reaches the executors. Without it these images would be read in another order.
