@@ -2,6 +2,7 @@
 
 mod augment;
 mod backends;
+mod batches;
 mod cli;
 mod contract;
 mod declared;

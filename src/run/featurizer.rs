@@ -5,8 +5,9 @@ use std::sync::OnceLock;
 
 use arrow_array::cast::AsArray;
 use arrow_array::types::Float32Type;
-use arrow_array::{Array, FixedSizeListArray, Float32Array};
+use arrow_array::{Array, FixedSizeListArray, Float32Array, RecordBatch, new_empty_array};
 use arrow_schema::{DataType, Field};
+use arrow_select::concat::concat_batches;
 
 use crate::base::error::{Error, Result};
 use crate::engine::Engine;
@@ -14,7 +15,9 @@ use crate::features::{FeatureLayout, Layout, item_field};
 use crate::images::defect::Defect;
 use crate::images::{ImageColumn, Survey};
 use crate::run::compute::{Computed, validity};
-use crate::run::plan::ImagePlan;
+use crate::run::observe::Observer;
+use crate::run::origins::RowOrigins;
+use crate::run::plan::{ImagePlan, RunPlan};
 use crate::run::spec::{FeatureSpec, OnInvalid};
 
 /// The features of one array, row for row.
@@ -129,10 +132,7 @@ impl Featurizer {
             let why = "the features of one array are of one length; a stream's can be ragged".to_owned();
             return Err(Error::InvalidOption { option: "ragged", why });
         }
-        if !spec.mixing.is_empty() {
-            let why = "labels are mixed as well, so it takes the rows of a stream".to_owned();
-            return Err(Error::InvalidOption { option: "mixing", why });
-        }
+        self.refuse_mixing()?;
         if let Some(plan) = self.settled(field.data_type(), Some(field.metadata())) {
             return self.compute(plan, images);
         }
@@ -146,6 +146,60 @@ impl Featurizer {
             let _ = self.settled.set((field.clone(), plan));
         }
         features
+    }
+
+    /// One batch of rows in, what a stream gives for it out: the other columns, then the features. Each row is the sample
+    /// that its columns `sample_id` and `epoch` say, else that of its place in the batch. What the first rows of an input
+    /// tell a stream, those of the batch tell here. `observer` sees the batch, in parts if it decodes to many pixels; the
+    /// columns that it adds are left out. All work is done on the threads of the engine and on this one.
+    ///
+    /// # Errors
+    /// As [`Featurizer::featurize_column`], though features can be ragged; [`Error::NoSuchColumn`] if there is no image column;
+    /// [`Error::ColumnTaken`] if a column has the name of another of the output; those of `observer`.
+    pub fn featurize_batch(&self, batch: &RecordBatch, mut observer: Option<&mut dyn Observer>) -> Result<RecordBatch> {
+        self.refuse_mixing()?;
+        let mut survey = RunPlan::survey(&self.spec, batch.schema_ref())?;
+        if let Some(images) = batch.column_by_name(&self.spec.image).filter(|_| survey.needs_rows()) {
+            survey.count(images)?;
+        }
+        let plan = RunPlan::new(self.spec.clone(), batch.schema_ref(), survey.into_reader()?)?;
+        let (mut parts, origins) = (Vec::new(), RowOrigins::default());
+        for part in plan.parts(batch)? {
+            let first = part.start as u64;
+            let done = plan.apply(&self.engine, first, batch.slice(part.start, part.len()))?;
+            if let (OnInvalid::Error, Some(defect)) = (self.spec.on_invalid, done.images.defects().first()) {
+                return Err(defect.error(None, first + defect.row as u64, &self.spec.image));
+            }
+            if let Some(observer) = &mut observer {
+                let observed = plan.observed(first, &done, &origins);
+                self.engine.install(|| observer.observe(&observed))?;
+            }
+            parts.push(plan.keep(done)?);
+        }
+        match parts.len() {
+            1 => Ok(parts.remove(0)),
+            _ => concat_batches(&plan.schema(), &parts).map_err(Error::from),
+        }
+    }
+
+    /// Whether the rows would have to tell what the spec and the field of a column leave open: the shape, the order of
+    /// dimensions, whether bytes are encoded images, how deep these are. Where nothing is open, the features of a row do not
+    /// depend on the other rows of its array.
+    ///
+    /// # Errors
+    /// [`Error::UnsupportedColumn`] if the column cannot hold images, or not as the spec declares.
+    pub fn needs_rows(&self, field: &Field) -> Result<bool> {
+        let mut survey = Survey::new(ImageColumn::of(field)?, self.spec.declared())?;
+        survey.count(&new_empty_array(field.data_type()))?;
+        Ok(survey.needs_rows())
+    }
+
+    fn refuse_mixing(&self) -> Result<()> {
+        if self.spec.mixing.is_empty() {
+            return Ok(());
+        }
+        let why = "labels are mixed as well, so it takes the rows of a stream".to_owned();
+        Err(Error::InvalidOption { option: "mixing", why })
     }
 
     /// The plan for columns of a type with a field's metadata, if it is settled.

@@ -1,0 +1,85 @@
+//! The program `sql`, as people run it.
+
+use std::env;
+use std::io::Write;
+use std::path::PathBuf;
+use std::process::{Command, Output, Stdio};
+
+/// The program: `cargo test` builds examples beside tests.
+fn sql() -> Command {
+    let tests = env::current_exe().unwrap();
+    let program: PathBuf = tests.parent().unwrap().parent().unwrap().join("examples").join("sql");
+    let mut command = Command::new(program);
+    command.env_remove("PIXELFEAT_BACKEND");
+    command
+}
+
+fn told(output: &Output) -> (bool, String, String) {
+    let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
+    (output.status.code() == Some(0), text(&output.stdout), text(&output.stderr))
+}
+
+#[test]
+fn queries_write_files_and_read_them() {
+    let folder = tempfile::tempdir().unwrap();
+    let copy =
+        "COPY (SELECT label, pixel_features(image, '28x28') AS features FROM pixelfeat_digits(100)) TO 'f.parquet'";
+    let count = "SELECT count(features) FROM 'f.parquet'; SELECT label FROM pixelfeat('f.parquet') LIMIT 2";
+    let output = sql().current_dir(&folder).args([copy, count, "--partitions", "2"]).output().unwrap();
+    let (is_fine, out, error) = told(&output);
+    assert!(is_fine && error.is_empty(), "{error}");
+    assert!(out.starts_with("100\n100\n+-------+\n| label |"), "{out}");
+}
+
+#[test]
+fn long_results_are_cut_and_said_to_be() {
+    let (is_fine, out, _) =
+        told(&sql().args(["SELECT image FROM pixelfeat_digits(9)", "--rows", "3"]).output().unwrap());
+    assert!(is_fine && out.contains("…") && out.contains("These are the first 3 rows."), "{out}");
+    assert_eq!(out.lines().count(), 3 + 4 + 1, "{out}");
+}
+
+#[test]
+fn standard_input_is_read() {
+    let mut child = sql().stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+    child.stdin.take().unwrap().write_all(b"SELECT 1; SELECT pixel_mean(X'00ff', '1x2')").unwrap();
+    let (is_fine, out, _) = told(&child.wait_with_output().unwrap());
+    assert!(is_fine);
+    assert_eq!(out, "1\n127.5\n");
+}
+
+#[test]
+fn errors_are_one_message_and_a_code() {
+    for (query, backend, why) in [
+        ("SELEC", "", "Expected: an SQL statement, found: SELEC"),
+        ("SELECT pixel_mean(image, 'x') FROM pixelfeat_digits(1)", "", "the argument shape is wrong: `x` is not HxW"),
+        ("SELECT pixel_mean(X'00', '1x1')", "tpu", "PIXELFEAT_BACKEND is `tpu`; it can be cpu, gpu or hybrid"),
+    ] {
+        let output = sql().arg(query).env("PIXELFEAT_BACKEND", backend).output().unwrap();
+        assert_eq!(output.status.code(), Some(1), "{query}");
+        let (_, out, error) = told(&output);
+        assert!(out.is_empty() && error.starts_with("error: ") && error.contains(why), "{query}: {error}");
+    }
+}
+
+#[test]
+fn the_queries_of_the_readme_run() {
+    let readme = include_str!("../README.md");
+    let first = "COPY (SELECT label, image FROM pixelfeat_digits(10000)) TO 'digits.parquet'";
+    assert!(readme.contains(first));
+    let blocks = readme.split("```sql\n").skip(1).filter_map(|rest| rest.split("```").next());
+    let queries: Vec<&str> =
+        blocks.flat_map(|block| block.split(';')).map(str::trim).filter(|q| !q.is_empty()).collect();
+    assert_eq!(queries.len(), 5);
+    let folder = tempfile::tempdir().unwrap();
+    let drawn = first.replace("10000", "100");
+    let (is_fine, out, error) = told(&sql().current_dir(&folder).arg(drawn).args(&queries).output().unwrap());
+    assert!(is_fine, "{error}");
+    assert!(out.starts_with("100\n+-------+"), "{out}");
+}
+
+#[test]
+fn the_functions_are_explained() {
+    let (is_fine, out, _) = told(&sql().arg("--functions").output().unwrap());
+    assert!(is_fine && out.contains("pixel_profile(image, '28x28')\n    The profile"), "{out}");
+}
