@@ -7,11 +7,11 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use arrow_array::RecordBatchReader;
 use arrow_schema::{DataType, Field, Schema};
+use deltalake::DeltaTableError;
 use deltalake::kernel::engine::arrow_conversion::TryIntoKernel as _;
 use deltalake::kernel::transaction::{CommitBuilder, CommitProperties, PreCommit, TableReference, TransactionError};
 use deltalake::kernel::{Action, Add, Metadata, Protocol, StructType, new_metadata};
 use deltalake::protocol::{DeltaOperation, SaveMode};
-use deltalake::DeltaTableError;
 use pixelfeat::io;
 use serde_json::{Value, json};
 
