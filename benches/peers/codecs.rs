@@ -76,7 +76,7 @@ fn each_page(path: &str, mut take: impl FnMut(&ColumnChunkMetaData, Page) -> Res
     let file = Arc::new(Bytes::from(fs::read(path)?));
     for group in metadata.row_groups() {
         for column in group.columns() {
-            // Under this name the reader hands pages out without decompressing them.
+            // The reader does not decompress a chunk that is marked as uncompressed.
             let raw = column.clone().into_builder().set_compression(Compression::UNCOMPRESSED).build()?;
             let mut pages = SerializedPageReader::new(file.clone(), &raw, group.num_rows() as usize, None)?;
             while let Some(page) = pages.get_next_page()? {

@@ -275,7 +275,7 @@ impl Interleaved<'_> {
                 Ok(start) => {
                     starts.push(start);
                     if own_type.is_none() {
-                        // They are in the cache now, where they were checked.
+                        // The check has just brought them into the cache.
                         pixels.extend(values[start..start + len].iter().map(|&v| T::narrow(v)));
                     }
                 }

@@ -15,7 +15,7 @@ use half::f16;
 use crate::base::reason::Reason;
 use crate::base::shape::{ImageShape, PixelType};
 use crate::images::defect::Defect;
-use crate::images::{ImageBatch, Pixels, default_pixel_type, infer_shape};
+use crate::images::{Declared, ImageBatch, ImageColumn, Pixels, Survey, default_pixel_type, infer_shape};
 
 fn gray(h: usize, w: usize) -> ImageShape {
     ImageShape::gray(h, w).unwrap()
@@ -249,4 +249,18 @@ fn readers_reasons_replace_the_nulls_they_left() {
     let mut batch = read(&column, gray(1, 1), PixelType::U8);
     batch.explain(vec![Defect::new(2, Reason::OutOfRange, "pixel 0 is 300")]);
     assert_eq!(reasons(&batch), [(1, Reason::NullImage, "null"), (2, Reason::OutOfRange, "pixel 0 is 300")]);
+}
+
+#[test]
+fn a_part_has_so_many_bytes_or_so_many_images() {
+    let none = fixed(Arc::new(UInt8Array::from(vec![0; 400])), 4, None);
+    let field = Field::new("image", none.data_type().clone(), true);
+    let declared = Declared { shape: Some(gray(2, 2)), ..Declared::default() };
+    let reader = Survey::new(ImageColumn::of(&field).unwrap(), declared).unwrap().into_reader().unwrap();
+    // 100 images become as many of 256 KB, 1 MB, 4 MB or 100 MB.
+    for (side, expected) in [(512, 64), (1024, 32), (2048, 16), (10_240, 1)] {
+        let parts = reader.parts(&none, Some(gray(side, side))).unwrap();
+        assert_eq!((parts[0].len(), parts.iter().map(|part| part.len()).sum()), (expected, 100), "{side}");
+    }
+    assert_eq!(reader.parts(&none, Some(gray(2, 2))).unwrap(), [0..100]);
 }

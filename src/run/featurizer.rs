@@ -151,7 +151,8 @@ impl Featurizer {
     /// One batch of rows in, what a stream gives for it out: the other columns, then the features. Each row is the sample
     /// that its columns `sample_id` and `epoch` say, else that of its place in the batch. What the first rows of an input
     /// tell a stream, those of the batch tell here. `observer` sees the batch, in parts if it decodes to many pixels; the
-    /// columns that it adds are left out. All work is done on the threads of the engine and on this one.
+    /// columns that it adds are left out. [`Observer::finish`] is not called: the caller does that after the last batch. All
+    /// work is done on the threads of the engine and on this one.
     ///
     /// # Errors
     /// As [`Featurizer::featurize_column`], though features can be ragged; [`Error::NoSuchColumn`] if there is no image column;

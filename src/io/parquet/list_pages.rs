@@ -85,6 +85,9 @@ impl Form {
                 let groups = count.div_ceil(8);
                 bytes.reserve_exact(11 + groups * 8);
                 bytes.push(8);
+                if groups == 0 {
+                    return;
+                }
                 put_varint(bytes, (groups as u64) << 1 | 1);
                 for (values, range) in taken() {
                     bytes.extend_from_slice(&values.as_primitive::<UInt8Type>().values()[range]);

@@ -26,8 +26,9 @@ pub struct FileContext {
     pub row_bytes: usize,
     /// The maximum rows of a batch.
     pub batch_rows: usize,
-    /// Buffers of decoded images, and of decompressed pages.
+    /// Buffers of decoded images.
     pub pool: Arc<BufferPool>,
+    /// Buffers of decompressed pages.
     pub pages: Arc<BufferPool>,
 }
 

@@ -63,7 +63,7 @@ impl<'a> DataPages<'a> {
             _ => None,
         };
         let mut reader = match &decompressor {
-            // Under this name the reader hands out what is in the file.
+            // The reader does not decompress a chunk that is marked as uncompressed.
             Some(_) => {
                 let raw = chunk.clone().into_builder().set_compression(Compression::UNCOMPRESSED).build();
                 page_reader(context, &raw.map_err(|_| Irregular)?, pages)?
