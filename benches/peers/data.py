@@ -9,7 +9,6 @@ import sys
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.ipc
 import pyarrow.json
 import pyarrow.parquet
 
@@ -113,8 +112,8 @@ def make(folder, *cases):
 
 def read(path):
     """(n, features + 2) values, and labels where there are some."""
-    if path.suffix in (".parquet", ".daft", ".arrow"):
-        table = pa.ipc.open_file(path).read_all() if path.suffix == ".arrow" else pa.parquet.read_table(path)
+    if path.suffix in (".parquet", ".daft") or path.is_dir():
+        table = pa.parquet.read_table(path)
         values = table["features"].combine_chunks().flatten().to_numpy().reshape(len(table), -1)
         columns = [table[name] for name in ["pixel_mean", "pixel_std"] if name in table.column_names]
         return np.column_stack([values, *columns]), table["label"].to_numpy()
