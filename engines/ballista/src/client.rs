@@ -1,5 +1,6 @@
 //! The client.
 
+use std::collections::VecDeque;
 use std::io::{Read, Write, stdin, stdout};
 use std::str::FromStr;
 use std::sync::Arc;
@@ -66,10 +67,24 @@ impl FromStr for Table {
 /// A statement is wrong or has failed; those before it have been run.
 pub async fn run(options: Options) -> Result<()> {
     messages::show(options.log);
-    let statements = DFParser::parse_sql(&text(options.sql)?)?;
+    let statements = DFParser::parse_sql(&text(&options.sql)?)?;
     if statements.is_empty() {
         return Err("there is no SQL, neither as an argument nor on stdin".into());
     }
+    if !options.standalone {
+        return execute(statements, options).await;
+    }
+    let (scheduler, cluster) = standalone().await?;
+    tokio::select! {
+        done = execute(statements, Options { scheduler, ..options }) => done,
+        error = cluster => error,
+        // The executor hears it as well, but computes its tasks first.
+        () = executor::signal(|| ()) => Err("told to end".into()),
+    }
+}
+
+async fn execute(statements: VecDeque<Statement>, options: Options) -> Result<()> {
+    let Options { scheduler, executors, wait, table: tables, .. } = options;
     let config = SessionConfig::new_with_ballista()
         // Metadata of columns tells how tensors are laid out.
         .set_bool("datafusion.execution.parquet.skip_metadata", false)
@@ -77,12 +92,11 @@ pub async fn run(options: Options) -> Result<()> {
         // (https://github.com/apache/datafusion-ballista/issues/1986).
         .with_ballista_adaptive_query_planner(false);
     let state = functions::session_state(config)?;
-    let scheduler = if options.standalone { standalone().await? } else { options.scheduler };
-    cluster::wait_for_executors(&scheduler, options.executors, Duration::from_secs(options.wait)).await?;
+    cluster::wait_for_executors(&scheduler, executors, Duration::from_secs(wait)).await?;
     let mut context = SessionContext::remote_with_state(&format!("df://{scheduler}"), state).await?;
     // Ballista has replaced the functions of the state by its own.
     functions::register(&mut context)?;
-    for Table { name, path } in options.table {
+    for Table { name, path } in tables {
         let read = context.register_parquet(&name, &path, ParquetReadOptions::default()).await;
         read.map_err(|error| format!("table {name}, {path}: {}", error.strip_backtrace()))?;
     }
@@ -92,15 +106,22 @@ pub async fn run(options: Options) -> Result<()> {
     Ok(())
 }
 
-/// Starts a cluster in this process. It ends with the runtime.
-async fn standalone() -> Result<Address> {
+/// Starts a cluster in this process. The future tells why it ended.
+async fn standalone() -> Result<(Address, impl Future<Output = Result<()>> + Send)> {
     let (address, serving) = scheduler::start(scheduler::Options::local()).await?;
-    tokio::spawn(serving);
-    tokio::spawn(executor::compute(executor::Options::local(address.clone()), drop));
-    Ok(address)
+    let serving = tokio::spawn(serving);
+    let computing = tokio::spawn(executor::compute(executor::Options::local(address.clone()), drop));
+    let cluster = async {
+        tokio::select! {
+            ended = serving => ended??,
+            ended = computing => ended??,
+        }
+        Err("the cluster in this process has ended".into())
+    };
+    Ok((address, cluster))
 }
 
-fn text(arguments: Vec<String>) -> Result<String> {
+fn text(arguments: &[String]) -> Result<String> {
     if !arguments.is_empty() {
         return Ok(arguments.join(";\n"));
     }
@@ -115,7 +136,7 @@ async fn show(context: &SessionContext, statement: Statement) -> Result<()> {
     let target = Target::of(&mut plan)?;
     let frame = context.execute_logical_plan(plan.clone()).await?;
     let schema = Arc::new(frame.schema().as_arrow().clone());
-    let rows = frame.collect().await.map_err(|error| failures::told(&error, &plan))?;
+    let rows = frame.collect().await.map_err(|error| failures::message(&error, &plan))?;
     target.map_or(Ok(()), Target::check)?;
     if schema.fields().is_empty() {
         return Ok(());

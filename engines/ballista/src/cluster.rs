@@ -15,7 +15,7 @@ const PAUSE: Duration = Duration::from_millis(100);
 /// The longest that a scheduler may take to answer.
 const ANSWER: Duration = Duration::from_secs(5);
 
-/// The host and port of a scheduler.
+/// The host and port of a scheduler. The address of IPv6 stands in brackets, as in a URL.
 #[derive(Clone)]
 pub struct Address {
     pub host: String,
@@ -64,7 +64,7 @@ pub async fn wait_for_executors(address: &Address, wanted: usize, wait: Duration
 /// How many live executors the scheduler knows. It tells at `/readyz`, beside gRPC.
 async fn executors(address: &Address) -> io::Result<usize> {
     let answer = timeout(ANSWER, async {
-        let mut stream = TcpStream::connect((address.host.as_str(), address.port)).await?;
+        let mut stream = TcpStream::connect(address.to_string()).await?;
         let request = format!("GET /readyz HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n");
         stream.write_all(request.as_bytes()).await?;
         let mut answer = String::new();

@@ -3,8 +3,9 @@
 use std::collections::BTreeSet;
 use std::fs;
 use std::io;
-use std::path::{Path, PathBuf, absolute};
+use std::path::{Path, PathBuf};
 
+use datafusion::datasource::listing::ListingTableUrl;
 use datafusion::logical_expr::LogicalPlan;
 
 use crate::Result;
@@ -16,19 +17,19 @@ pub struct Target {
 }
 
 impl Target {
-    /// The target of a plan, if it writes to a path. A relative one becomes absolute: executors have folders of their own.
+    /// The target of a plan, if it writes to a path or to a URL `file://…`. The plan gets a URL, because executors have folders
+    /// of their own, where a relative path would lead elsewhere.
     ///
     /// # Errors
-    /// The folder is there, but cannot be read.
+    /// The URL is not valid, or the folder is there, but cannot be read.
     pub fn of(plan: &mut LogicalPlan) -> Result<Option<Self>> {
         let LogicalPlan::Copy(copy) = plan else { return Ok(None) };
-        if copy.output_url.contains("://") {
-            return Ok(None);
-        }
-        let is_folder = copy.output_url.ends_with('/');
-        let folder = absolute(&copy.output_url)?;
-        let text = folder.to_str().ok_or("the path of COPY … TO is not UTF-8")?;
-        copy.output_url = text.trim_end_matches('/').to_owned() + if is_folder { "/" } else { "" };
+        let url = ListingTableUrl::parse(&copy.output_url)?;
+        let folder = match url.get_url().to_file_path() {
+            Ok(folder) if url.scheme() == "file" => folder,
+            _ => return Ok(None),
+        };
+        copy.output_url = url.as_str().to_owned();
         let before = files(&folder)?;
         Ok(Some(Self { folder, before }))
     }
@@ -58,10 +59,13 @@ impl Target {
 }
 
 /// What the names of all files of one attempt begin with: DataFusion names them `ATTEMPT_NUMBER.ENDING`, or `ATTEMPT.ENDING`
-/// if the values of columns tell the folder.
+/// if the values of columns tell the folder. None of a file that is not complete: its name ends in `#` and a number. It keeps that
+/// name if its writer is killed, and nobody reads it.
 fn attempt(file: &Path) -> Option<&str> {
     let name = file.file_name()?.to_str()?;
-    name.split(['_', '.']).next()
+    let (_, end) = name.rsplit_once('#').unwrap_or_default();
+    let is_complete = end.is_empty() || end.contains(|c: char| !c.is_ascii_digit());
+    name.split(['_', '.']).next().filter(|_| is_complete)
 }
 
 /// All files in a folder and those below it; none if it is no folder.
@@ -86,7 +90,31 @@ fn files(folder: &Path) -> io::Result<BTreeSet<PathBuf>> {
 
 #[cfg(test)]
 mod tests {
+    use datafusion::prelude::SessionContext;
+    use tokio::runtime::Runtime;
+
     use super::*;
+
+    /// The folder of a statement, and what executors are told.
+    fn target(to: &str) -> Option<(PathBuf, String)> {
+        let sql = format!("COPY (SELECT 1 AS n) TO '{to}' STORED AS PARQUET");
+        let state = SessionContext::new().state();
+        let mut plan = Runtime::new().unwrap().block_on(state.create_logical_plan(&sql)).unwrap();
+        let folder = Target::of(&mut plan).unwrap()?.folder;
+        let LogicalPlan::Copy(copy) = plan else { panic!("{plan}") };
+        Some((folder, copy.output_url))
+    }
+
+    #[test]
+    fn paths_and_urls_of_files_are_told_from_other_urls() {
+        let url = "file:///none/a%20b%231/".to_owned();
+        let expected = Some(("/none/a b#1/".into(), url.clone()));
+        assert_eq!(target("/none/a b#1/"), expected);
+        assert_eq!(target(&url), expected);
+        let (folder, url) = target("none/a.parquet").unwrap();
+        assert!(folder == std::path::absolute("none/a.parquet").unwrap() && url.starts_with("file:///"), "{url}");
+        assert_eq!(target("s3://none/a/"), None);
+    }
 
     #[test]
     fn files_of_two_attempts_are_told_apart() {
@@ -98,7 +126,13 @@ mod tests {
         };
         let target = || Target { folder: folder.path().to_owned(), before: files(folder.path()).unwrap() };
         write("old_0.parquet");
-        for names in [&["a_0.parquet", "a_1.parquet"][..], &["part=1/b.parquet", "part=2/b.parquet"], &[]] {
+        let one_each = [
+            &["a_0.parquet", "a_1.parquet"][..],
+            &["part=1/b.parquet", "part=2/b.parquet"],
+            &["e_0.parquet#1", "f_0.parquet"],
+            &[],
+        ];
+        for names in one_each {
             let target = target();
             names.iter().for_each(|name| write(name));
             target.check().unwrap();

@@ -1,8 +1,10 @@
 //! An executor.
 
 use std::fs;
+use std::future::pending;
 use std::net::{Ipv4Addr, TcpListener};
 use std::path::PathBuf;
+use std::pin::pin;
 use std::process;
 use std::sync::Arc;
 use std::thread::available_parallelism;
@@ -11,9 +13,11 @@ use std::time::Duration;
 use ballista_core::extension::SessionConfigExt;
 use ballista_core::registry::BallistaFunctionRegistry;
 use ballista_executor::executor_process::{ExecutorProcessConfig, start_executor_process};
+use ballista_executor::terminate::sig_term;
 use clap::Args;
 use datafusion::prelude::SessionConfig;
 use log::LevelFilter;
+use tokio::signal::ctrl_c;
 use tokio::time::sleep;
 
 use crate::cluster::Address;
@@ -73,18 +77,17 @@ impl Options {
     }
 }
 
-/// Computes tasks until the process is ended, and says when it can begin.
+/// Computes tasks until SIGINT or SIGTERM, and says when it can begin.
 ///
 /// # Errors
-/// The options do not fit this machine, there is no scheduler, or it does not answer any more.
+/// The options do not fit this machine, there is no scheduler, or it does not answer any more or has given this executor up.
 pub async fn run(options: Options) -> Result<()> {
     messages::show(options.log);
     compute(options, |line| messages::say(&line)).await
 }
 
-/// Computes tasks. Calls `ready` with a line on the executor when the scheduler knows it.
-pub async fn compute(options: Options, ready: impl FnOnce(String) + Send + 'static) -> Result<()> {
-    let (port, grpc_port) = ports(options.host, options.port, options.task_port)?;
+/// Computes tasks until SIGINT or SIGTERM. Calls `ready` with a line on the executor when the scheduler knows it.
+pub async fn compute(options: Options, ready: impl FnOnce(String)) -> Result<()> {
     let (work_dir, _temporary) = match options.work_dir {
         Some(folder) => {
             fs::create_dir_all(&folder).map_err(|error| format!("{}: {error}", folder.display()))?;
@@ -95,6 +98,8 @@ pub async fn compute(options: Options, ready: impl FnOnce(String) + Send + 'stat
     let work_dir = work_dir.to_str().ok_or_else(|| format!("{}: the name is not UTF-8", work_dir.display()))?;
     let functions = functions::session_state(SessionConfig::new_with_ballista())?;
     functions::try_out(&functions).await?;
+    cluster::wait_for_executors(&options.scheduler, 0, Duration::from_secs(options.wait)).await?;
+    let (port, grpc_port) = ports(options.host, options.port, options.task_port)?;
     let config = ExecutorProcessConfig {
         bind_host: options.host.to_string(),
         external_host: options.advertise,
@@ -108,24 +113,43 @@ pub async fn compute(options: Options, ready: impl FnOnce(String) + Send + 'stat
         override_function_registry: Some(Arc::new(BallistaFunctionRegistry::from(&functions))),
         ..ExecutorProcessConfig::default()
     };
-    cluster::wait_for_executors(&options.scheduler, 0, Duration::from_secs(options.wait)).await?;
     let health = config.health.clone();
-    let known = health.clone();
     let line = format!("executor {} with {} slots, known to {}", process::id(), config.vcores, options.scheduler);
-    tokio::spawn(async move {
-        while !known.is_ready() {
+    let mut serving = pin!(start_executor_process(Arc::new(config)));
+    let told_to_end = async {
+        while !health.is_ready() {
             sleep(PAUSE).await;
         }
-        ready(line);
-    });
-    start_executor_process(Arc::new(config)).await?;
-    // Ballista ends an executor whose signs of life reach nobody, and takes that for no error.
-    if health.is_ready() { Ok(()) } else { Err(format!("the scheduler at {} has gone", options.scheduler).into()) }
+        signal(|| ready(line)).await;
+    };
+    tokio::select! {
+        // Ballista hears the signal as well, and ends.
+        biased;
+        () = told_to_end => return Ok(serving.await?),
+        ended = &mut serving => ended?,
+    }
+    // Ballista takes that for no error.
+    let (host, scheduler) = (options.host, options.scheduler);
+    cluster::wait_for_executors(&scheduler, 0, Duration::ZERO).await?;
+    Err(format!("the scheduler at {scheduler} has given this executor up, or another program has taken {host}:{port}")
+        .into())
+}
+
+/// Waits for SIGINT or SIGTERM. Calls `listening` when it would notice them.
+pub async fn signal(listening: impl FnOnce()) {
+    tokio::select! {
+        biased;
+        _ = ctrl_c() => (),
+        _ = sig_term() => (),
+        // Is polled last, when both listen.
+        () = async { listening(); pending().await } => (),
+    }
 }
 
 /// Ports that are free at this moment: those that are asked for, or any if they are 0.
 ///
-/// Ballista tells the scheduler which ports an executor has before it listens there, and it only logs that it cannot.
+/// Ballista tells the scheduler the ports of its configuration, even if they are 0. It listens for tasks before that, but for
+/// results only afterwards, and if it cannot, it ends as if all were well.
 fn ports(host: Ipv4Addr, port: u16, task_port: u16) -> Result<(u16, u16)> {
     let listen =
         |port: u16| TcpListener::bind((host, port)).map_err(|error| format!("cannot listen at {host}:{port}: {error}"));

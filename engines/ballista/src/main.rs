@@ -8,6 +8,7 @@ mod failures;
 mod functions;
 mod messages;
 mod scheduler;
+mod worker_pid;
 
 use std::error::Error;
 use std::process::ExitCode;

@@ -1,11 +1,11 @@
 //! Processes of the program, and what they say.
 
-use std::io::{BufRead, BufReader, Write};
+use std::io::{self, BufRead, BufReader, Write};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Condvar, Mutex};
-use std::thread;
-use std::time::Duration;
+use std::thread::{self, JoinHandle, sleep};
+use std::time::{Duration, Instant};
 
 use tempfile::{TempDir, tempdir};
 
@@ -20,6 +20,8 @@ fn program() -> Command {
 pub struct Process {
     child: Child,
     said: Arc<Said>,
+    // Until the process has ended.
+    reader: Option<JoinHandle<()>>,
 }
 
 #[derive(Default)]
@@ -29,18 +31,18 @@ struct Said {
 }
 
 impl Process {
-    fn start(arguments: &[&str]) -> Self {
-        let mut child = program().args(arguments).stderr(Stdio::piped()).spawn().unwrap();
+    fn start(command: &mut Command) -> Self {
+        let mut child = command.stderr(Stdio::piped()).spawn().unwrap();
         let stderr = BufReader::new(child.stderr.take().unwrap());
         let said = Arc::new(Said::default());
         let heard = Arc::clone(&said);
-        thread::spawn(move || {
+        let reader = thread::spawn(move || {
             for line in stderr.lines().map_while(Result::ok) {
                 heard.lines.lock().unwrap().push(line);
                 heard.more.notify_all();
             }
         });
-        Self { child, said }
+        Self { child, said, reader: Some(reader) }
     }
 
     pub fn pid(&self) -> u32 {
@@ -64,11 +66,31 @@ impl Process {
         self.said(|lines| count(lines, text))
     }
 
-    /// As `kill -9` does. Nothing more is heard of it afterwards.
+    /// As `kill -9` does. Afterwards all that it has said is known.
     pub fn kill(&mut self) {
         // It may have ended by itself.
         let _ = self.child.kill();
         let _ = self.child.wait();
+        if let Some(reader) = self.reader.take() {
+            let _ = reader.join();
+        }
+    }
+
+    /// Sends SIGTERM.
+    pub fn terminate(&self) {
+        assert!(Command::new("sh").args(["-c", &format!("kill {}", self.pid())]).status().unwrap().success());
+    }
+
+    /// Waits until it ends by itself. Tells its exit code and what it has said.
+    pub fn end(&mut self) -> (Option<i32>, String) {
+        let end = Instant::now() + PATIENCE;
+        while self.child.try_wait().unwrap().is_none() {
+            assert!(Instant::now() < end, "it does not end, and said\n{}", self.said(|lines| lines.join("\n")));
+            sleep(Duration::from_millis(10));
+        }
+        let code = self.child.wait().unwrap().code();
+        self.kill();
+        (code, self.said(|lines| lines.join("\n")))
     }
 }
 
@@ -87,27 +109,36 @@ pub struct Cluster {
     // Dropped first, while there is a scheduler.
     pub executors: Vec<Process>,
     pub address: String,
-    _scheduler: Process,
+    pub scheduler: Process,
     // A killed executor leaves its folder.
     _work: TempDir,
 }
 
 impl Cluster {
     pub fn start(executors: usize) -> Self {
-        let scheduler = Process::start(&["scheduler", "--port", "0", "--executor-timeout", "3"]);
+        Self::start_with(executors, &[])
+    }
+
+    /// Starts a cluster that gives an executor up soon. On a busy machine, that may be one that is only slow.
+    pub fn start_impatient(executors: usize) -> Self {
+        Self::start_with(executors, &["--executor-timeout", "5"])
+    }
+
+    fn start_with(executors: usize, options: &[&str]) -> Self {
+        let scheduler = Process::start(program().args(["scheduler", "--port", "0"]).args(options));
         let address =
             scheduler.wait(|lines| lines.iter().find_map(|line| line.strip_prefix("scheduler at ")).map(str::to_owned));
         let work = tempdir().unwrap();
         let executor = |number: usize| {
-            let folder = work.path().join(number.to_string());
-            let options = ["executor", "--scheduler", &address, "--vcores", "1", "--heartbeat", "1", "--log", "info"];
-            Process::start(&[&options[..], &["--work-dir", folder.to_str().unwrap()]].concat())
+            let mut command = program();
+            command.args(["executor", "--scheduler", &address, "--vcores", "1", "--heartbeat", "1", "--log", "info"]);
+            Process::start(command.arg("--work-dir").arg(work.path().join(number.to_string())))
         };
         let executors: Vec<Process> = (0..executors).map(executor).collect();
         for executor in &executors {
             executor.wait(|lines| (count(lines, "known to") > 0).then_some(()));
         }
-        Self { executors, address, _scheduler: scheduler, _work: work }
+        Self { executors, address, scheduler, _work: work }
     }
 
     pub fn client(&self, tables: &[(&str, &Path)], sql: &str) -> Client {
@@ -128,42 +159,48 @@ impl Cluster {
 /// Starts a client.
 pub fn client(scheduler: &str, tables: &[(&str, &Path)], sql: &str, options: &[&str]) -> Client {
     let mut command = client_of(tables);
-    command.args(["--scheduler", scheduler]).args(options).arg(sql).stdin(Stdio::null());
-    Client(command.spawn().unwrap())
+    command.args(["--scheduler", scheduler]).args(options).arg(sql);
+    Client::start(&mut command, "")
 }
 
 /// Starts a client with a cluster in its own process, which reads the statements from stdin.
-pub fn standalone(tables: &[(&str, &Path)], sql: &str) -> Client {
-    let mut child = client_of(tables).arg("--standalone").stdin(Stdio::piped()).spawn().unwrap();
-    child.stdin.take().unwrap().write_all(sql.as_bytes()).unwrap();
-    Client(child)
+pub fn standalone(tables: &[(&str, &Path)], sql: &str, variables: &[(&str, &str)]) -> Client {
+    Client::start(client_of(tables).arg("--standalone").envs(variables.iter().copied()), sql)
 }
 
 fn client_of(tables: &[(&str, &Path)]) -> Command {
     let tables = tables.iter().map(|(name, path)| format!("--table={name}={}", path.display()));
     let mut command = program();
-    command.arg("client").args(tables).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command.arg("client").args(tables);
     command
 }
 
 /// A client that runs.
-pub struct Client(Child);
+pub struct Client {
+    process: Process,
+    stdout: JoinHandle<String>,
+}
 
 impl Client {
+    fn start(command: &mut Command, stdin: &str) -> Self {
+        let mut process = Process::start(command.stdin(Stdio::piped()).stdout(Stdio::piped()));
+        process.child.stdin.take().unwrap().write_all(stdin.as_bytes()).unwrap();
+        let stdout = process.child.stdout.take().unwrap();
+        Self { process, stdout: thread::spawn(|| io::read_to_string(stdout).unwrap()) }
+    }
+
     /// Its stdout if all went well. Otherwise its one line on stderr.
-    pub fn end(self) -> Result<String, String> {
-        let output = self.0.wait_with_output().unwrap();
-        let (out, err) = (String::from_utf8(output.stdout).unwrap(), String::from_utf8(output.stderr).unwrap());
-        match output.status.code() {
-            Some(0) => {
-                assert_eq!(err, "");
-                Ok(out)
+    pub fn end(mut self) -> Result<String, String> {
+        match self.process.end() {
+            (Some(0), said) => {
+                assert_eq!(said, "");
+                Ok(self.stdout.join().unwrap())
             }
-            Some(1) => {
-                assert!(err.starts_with("error: ") && err.lines().count() == 1, "{err}");
-                Err(err)
+            (Some(1), said) => {
+                assert!(said.starts_with("error: ") && said.lines().count() == 1, "{said}");
+                Err(said)
             }
-            code => panic!("{code:?}: {err}"),
+            (code, said) => panic!("{code:?}: {said}"),
         }
     }
 

@@ -6,11 +6,12 @@ use std::sync::Arc;
 use ballista_executor::executor_process::{ExecutorProcessConfig, start_executor_process};
 use ballista_scheduler::cluster::BallistaCluster;
 use ballista_scheduler::config::SchedulerConfig;
-use ballista_scheduler::scheduler_process::start_server;
+use ballista_scheduler::scheduler_process::{create_scheduler, start_grpc_service_with_listener};
+use datafusion_proto::protobuf::{LogicalPlanNode, PhysicalPlanNode};
 use tempfile::tempdir;
 use tokio::runtime::Runtime;
 
-use crate::cluster::{Cluster, client};
+use crate::cluster::{Cluster, client, standalone};
 use crate::data;
 
 #[test]
@@ -18,7 +19,7 @@ fn wrong_queries_are_refused_before_a_task_runs() {
     let folder = tempdir().unwrap();
     let digits = folder.path().join("digits");
     data::write(&digits, 1, 10);
-    let cluster = Cluster::start(1);
+    let mut cluster = Cluster::start(1);
     let error = |sql: &str| cluster.error(&[("digits", digits.as_path())], sql);
     let told = error("SELECT pixel_features(image, '28by28') FROM digits");
     assert!(told.contains("pixel_features") && told.contains("28by28"), "{told}");
@@ -32,6 +33,7 @@ fn wrong_queries_are_refused_before_a_task_runs() {
     assert!(told.contains("no SQL"), "{told}");
     let told = cluster.error(&[("digits", &folder.path().join("none.parquet"))], "SELECT * FROM digits");
     assert!(told.contains("none.parquet"), "{told}");
+    cluster.executors[0].kill();
     assert_eq!(cluster.executors[0].count("Execute task"), 0);
 }
 
@@ -69,14 +71,15 @@ fn an_executor_without_the_functions_is_told_apart() {
 #[test]
 fn a_scheduler_without_the_functions_is_told_apart() {
     let runtime = Runtime::new().unwrap();
-    let [port, _] = free_ports();
-    let config = SchedulerConfig { bind_port: port, min_ready_executors: 0, ..SchedulerConfig::default() };
+    let listener = runtime.block_on(tokio::net::TcpListener::bind("127.0.0.1:0")).unwrap();
+    let address = listener.local_addr().unwrap();
+    let config = SchedulerConfig { bind_port: address.port(), min_ready_executors: 0, ..SchedulerConfig::default() };
     runtime.spawn(async move {
         let cluster = BallistaCluster::new_from_config(&config).await?;
-        start_server(cluster, ([127, 0, 0, 1], port).into(), Arc::new(config)).await
+        let scheduler = create_scheduler::<LogicalPlanNode, PhysicalPlanNode>(cluster, Arc::new(config)).await?;
+        start_grpc_service_with_listener(listener, scheduler).await
     });
-    let told =
-        client(&format!("127.0.0.1:{port}"), &[], "SELECT worker_pid()", &["--executors", "0"]).end().unwrap_err();
+    let told = client(&address.to_string(), &[], "SELECT worker_pid()", &["--executors", "0"]).end().unwrap_err();
     for part in ["The query calls worker_pid.", "`pixelfeat-ballista scheduler`"] {
         assert!(told.contains(part), "{told}");
     }
@@ -85,13 +88,24 @@ fn a_scheduler_without_the_functions_is_told_apart() {
 
 #[test]
 fn a_cluster_that_is_not_there_is_told_apart() {
-    let [port, _] = free_ports();
-    let address = format!("127.0.0.1:{port}");
+    // Somebody listens there, so that no scheduler of another test gets the port. But nobody answers.
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap().to_string();
     let told = client(&address, &[], "SELECT 1", &["--wait", "0"]).end().unwrap_err();
     assert!(told.contains("no scheduler answers at") && told.contains(&address), "{told}");
     let cluster = Cluster::start(0);
     let told = client(&cluster.address, &[], "SELECT 1", &["--wait", "0"]).end().unwrap_err();
     assert!(told.contains("has 0 of 1 executors"), "{told}");
+}
+
+/// Without that the client would only miss an executor, and only after some seconds.
+#[test]
+fn a_client_says_why_its_own_cluster_has_ended() {
+    let folder = tempdir().unwrap();
+    let none = folder.path().join("none");
+    let none = none.to_str().unwrap();
+    let told = standalone(&[], "SELECT 1", &[("TMPDIR", none)]).end().unwrap_err();
+    assert!(told.contains(none), "{told}");
 }
 
 fn free_ports() -> [u16; 2] {

@@ -7,7 +7,7 @@ use datafusion::prelude::{ParquetReadOptions, SessionContext};
 use tempfile::tempdir;
 use tokio::runtime::Runtime;
 
-use crate::cluster::{Cluster, standalone};
+use crate::cluster::{Cluster, count, standalone};
 use crate::data;
 
 /// The features are those of the crate, whichever executor computed them.
@@ -71,7 +71,9 @@ fn a_profile_of_shared_rows_is_that_of_one_process() {
     });
     let cluster = Cluster::start(2);
     assert_eq!(cluster.rows(&[("digits", &digits)], sql), [expected]);
-    assert!(cluster.executors.iter().all(|executor| executor.count("Finished task") > 0));
+    for executor in &cluster.executors {
+        executor.wait(|lines| (count(lines, "Finished task") > 0).then_some(()));
+    }
 }
 
 /// Metadata of a column reaches the executors. Without it these images would be read in another order.
@@ -96,5 +98,5 @@ fn a_client_can_be_a_cluster_of_its_own() {
     data::write(&digits, 2, 30);
     let sql = "SET datafusion.execution.target_partitions = 4;
         SELECT count(pixel_mean(image, '28x28')) AS images, count(DISTINCT worker_pid()) AS workers FROM digits; SELECT 7 AS n";
-    assert_eq!(standalone(&[("digits", &digits)], sql).rows(), [vec!["60", "1"], vec!["n"], vec!["7"]]);
+    assert_eq!(standalone(&[("digits", &digits)], sql, &[]).rows(), [vec!["60", "1"], vec!["n"], vec!["7"]]);
 }
