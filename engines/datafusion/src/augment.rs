@@ -5,13 +5,14 @@ use std::sync::Arc;
 use arrow_array::{Array, ArrayRef, RecordBatch, new_empty_array};
 use arrow_schema::{DataType, Field, FieldRef, Schema};
 use datafusion::arrow::compute::{CastOptions, cast_with_options};
-use datafusion::common::{Result, ScalarValue, exec_datafusion_err, exec_err, plan_err};
+use datafusion::common::{Result, exec_datafusion_err, exec_err, plan_err};
 use datafusion::logical_expr::{
     ColumnarValue, Documentation, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDFImpl, Signature,
 };
 use pixelfeat::{Chain, EPOCH as EPOCH_COLUMN, Featurizer, KeepImage, SAMPLE_ID};
 
 use crate::arguments::{Arguments, EPOCH, Function, ID, IMAGE, OPTIONS, PIPELINE, SEED, SHAPE};
+use crate::columnar::of_rows;
 use crate::images::Images;
 
 const NAME: &str = "pixel_augment";
@@ -105,21 +106,17 @@ impl ScalarUDFImpl for Augment {
     fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
         let arguments = Arguments::of_values(&FUNCTION, &args.args)?;
         let images = images(&arguments, &args.arg_fields[0])?;
-        let [array, ids, epochs] = [0, 3, 4].map(|place| &args.args[place]);
-        let is_constant = [array, ids, epochs].iter().all(|value| matches!(value, ColumnarValue::Scalar(_)));
-        let rows = if is_constant { 1 } else { args.number_rows };
-        let (ids, epochs) = (ids.to_array(rows)?, epochs_of(&epochs.to_array(rows)?)?);
-        for (numbers, name) in [(&ids, ID.name), (&epochs, EPOCH.name)] {
-            if numbers.null_count() > 0 {
-                return exec_err!("{NAME}: the argument {name} is NULL in some rows");
+        of_rows(&args, |rows| {
+            let [array, ids, epochs] = [0, 3, 4].map(|place| args.args[place].to_array(rows));
+            let (ids, epochs) = (ids?, epochs_of(&epochs?)?);
+            for (numbers, name) in [(&ids, ID.name), (&epochs, EPOCH.name)] {
+                if numbers.null_count() > 0 {
+                    return exec_err!("{NAME}: the argument {name} is NULL in some rows");
+                }
             }
-        }
-        let array = augmented(&images.featurizer()?, &images.field, array.to_array(rows)?, ids, epochs)
-            .map_err(|error| exec_datafusion_err!("{NAME}: {error}"))?;
-        match is_constant {
-            true => ScalarValue::try_from_array(&array, 0).map(ColumnarValue::Scalar),
-            false => Ok(ColumnarValue::Array(array)),
-        }
+            augmented(&images.featurizer()?, &images.field, array?, ids, epochs)
+                .map_err(|error| exec_datafusion_err!("{NAME}: {error}"))
+        })
     }
 
     fn documentation(&self) -> Option<&Documentation> {

@@ -1,19 +1,13 @@
 //! Values that are arrays or constants.
 
-use arrow_array::{Array, ArrayRef};
+use arrow_array::ArrayRef;
 use datafusion::common::{Result, ScalarValue};
-use datafusion::logical_expr::ColumnarValue;
+use datafusion::logical_expr::{ColumnarValue, ScalarFunctionArgs};
 
-/// Computes something of each image, or once if the image is a constant.
-pub fn of_images(
-    images: &ColumnarValue,
-    compute: impl FnOnce(&dyn Array) -> Result<ArrayRef>,
-) -> Result<ColumnarValue> {
-    match images {
-        ColumnarValue::Array(array) => compute(array).map(ColumnarValue::Array),
-        ColumnarValue::Scalar(constant) => {
-            let computed = compute(&constant.to_array()?)?;
-            ScalarValue::try_from_array(&computed, 0).map(ColumnarValue::Scalar)
-        }
+/// Computes something of all rows of a call, or of one row if all arguments are constants. `compute` is given the number.
+pub fn of_rows(args: &ScalarFunctionArgs, compute: impl FnOnce(usize) -> Result<ArrayRef>) -> Result<ColumnarValue> {
+    if args.args.iter().any(|value| matches!(value, ColumnarValue::Array(_))) {
+        return compute(args.number_rows).map(ColumnarValue::Array);
     }
+    ScalarValue::try_from_array(&compute(1)?, 0).map(ColumnarValue::Scalar)
 }

@@ -4,13 +4,17 @@ use std::cell::OnceCell;
 use std::env;
 use std::sync::OnceLock;
 
-use datafusion::common::{DataFusionError, Result, plan_datafusion_err, plan_err};
+use datafusion::common::{DataFusionError, Result, plan_datafusion_err};
 use pixelfeat::{Backend, Engine, EngineOptions};
 
 /// The environment variable that names what computes: `cpu`, which is the default, `gpu` or `hybrid`.
 ///
 /// It is read once. `gpu` and `hybrid` need the cargo feature `gpu`; `WGPU_ADAPTER_NAME` then chooses among several adapters. It
-/// is an error if there is no GPU that works.
+/// is an error if there is no GPU that works. If the GPU fails later, the CPU finishes the batches that are under way, and
+/// everything after them is an error until the process is restarted.
+///
+/// The features of integer pixels are the same on each. `gpu` adds float pixels up in f32, and `hybrid` leaves them to the CPU.
+/// What a GPU has no kernels for is computed on the CPU.
 pub const BACKEND: &str = "PIXELFEAT_BACKEND";
 
 thread_local! {
@@ -22,26 +26,29 @@ thread_local! {
 /// DataFusion computes each partition on a thread of its own. An engine of one thread does most of its work on one thread,
 /// whoever calls it: if all partitions shared one, they would wait for each other. Engines that use a GPU share its device.
 pub fn engine() -> Result<Engine> {
+    engine_on(backend()?)
+}
+
+/// As [`engine`], with a backend, which is the same in all calls of a thread.
+pub fn engine_on(backend: Backend) -> Result<Engine> {
+    #[cfg(feature = "gpu")]
+    if backend != Backend::Cpu {
+        crate::gpu::check(backend)?;
+    }
     ENGINE.with(|own| {
         if let Some(engine) = own.get() {
             return Ok(engine.clone());
         }
-        let backend = backend()?;
         let options = EngineOptions::backend(backend).with_threads(1);
         let engine = Engine::new(options).map_err(|error| DataFusionError::External(Box::new(error)))?;
-        // The engine would compute on the CPU instead, and nobody would notice.
-        let info = engine.info();
-        if backend != Backend::Cpu && info.adapter.is_none() {
-            return plan_err!("{BACKEND} is {backend}, but no GPU can be used: {}", info.reason);
-        }
         Ok(own.get_or_init(|| engine).clone())
     })
 }
 
 /// What [`BACKEND`] says.
 pub fn backend() -> Result<Backend> {
-    static TOLD: OnceLock<Result<Backend, String>> = OnceLock::new();
-    let told = TOLD.get_or_init(|| {
+    static NAMED: OnceLock<Result<Backend, String>> = OnceLock::new();
+    let named = NAMED.get_or_init(|| {
         let value = env::var_os(BACKEND).unwrap_or_default();
         match value.to_str() {
             Some("" | "cpu") => Ok(Backend::Cpu),
@@ -53,7 +60,7 @@ pub fn backend() -> Result<Backend> {
             _ => Err(format!("{BACKEND} is `{}`; it can be cpu, gpu or hybrid", value.display())),
         }
     });
-    told.clone().map_err(|why| plan_datafusion_err!("{why}"))
+    named.clone().map_err(|why| plan_datafusion_err!("{why}"))
 }
 
 #[cfg(test)]
@@ -85,7 +92,7 @@ mod tests {
         let threads = meetings.map(|mut meeting| {
             thread::spawn(move || {
                 let digits = synthetic::Digits::new(10, 1, 10).next().unwrap().unwrap();
-                let featurizer = Featurizer::new(engine().unwrap(), FeatureSpec::default());
+                let featurizer = Featurizer::new(engine_on(Backend::Cpu).unwrap(), FeatureSpec::default());
                 featurizer.featurize_batch(&digits, Some(&mut meeting)).map(|features| features.num_rows())
             })
         });

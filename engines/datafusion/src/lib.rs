@@ -44,10 +44,11 @@
 //!   profile of no rows.
 //! - `pixelfeat(path [, options])` and `pixelfeat_digits(rows [, seed])`: tables.
 //!
-//! Shape, features, pipeline, seed and options are literals. A query with a wrong one is refused when it is planned, as is one
-//! whose images cannot be such. Options are pairs such as `'encoding=encoded, order=chw, pixel_type=u16, scale=1'`. Nothing is
-//! left to the first rows, so features do not depend on partitions and batches: bytes are raw pixels and encoded images
-//! u8 unless the options say otherwise, and a struct of `data` and `shape` needs an order.
+//! Shape, features, pipeline, seed and options are literals. A query with a wrong one is refused when it is planned. A query is
+//! also refused if its column cannot hold such images. Options are pairs such as
+//! `'encoding=encoded, order=chw, pixel_type=u16, scale=1'`. Nothing is left to the first rows, so features do not depend on
+//! partitions and batches: bytes are raw pixels and encoded images u8 unless the options say otherwise, and a struct of `data`
+//! and `shape` needs an order.
 //!
 //! # What computes
 //! Each thread of DataFusion has an engine of one thread, so partitions compute at the same time, and as many cores work as a
@@ -57,6 +58,8 @@ mod arguments;
 mod augment;
 mod columnar;
 mod engine;
+#[cfg(feature = "gpu")]
+mod gpu;
 mod images;
 mod measure;
 mod profile;
@@ -70,7 +73,7 @@ use datafusion::logical_expr::{AggregateUDF, Documentation, ScalarUDF};
 use datafusion::prelude::SessionContext;
 
 use crate::augment::Augment;
-use crate::measure::{Measure, Told};
+use crate::measure::{Measure, Measurement};
 use crate::profile::PixelProfile;
 use crate::tables::TableOf;
 
@@ -105,7 +108,7 @@ pub fn register_functions(registry: &mut dyn FunctionRegistry) -> Result<()> {
 
 /// The scalar functions.
 pub fn scalar_functions() -> Vec<Arc<ScalarUDF>> {
-    let measures = Told::ALL.into_iter().map(|told| ScalarUDF::from(Measure::new(told)));
+    let measures = Measurement::ALL.into_iter().map(|measurement| ScalarUDF::from(Measure::new(measurement)));
     measures.chain([ScalarUDF::from(Augment::default())]).map(Arc::new).collect()
 }
 

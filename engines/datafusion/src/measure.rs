@@ -11,7 +11,7 @@ use datafusion::logical_expr::{
 use pixelfeat::Features;
 
 use crate::arguments::{Arguments, FEATURES, Function, IMAGE, OPTIONS, Parameter, SHAPE};
-use crate::columnar::of_images;
+use crate::columnar::of_rows;
 use crate::images::Images;
 
 const OF_FEATURES: &[&Parameter] = &[&IMAGE, &SHAPE, &FEATURES, &OPTIONS];
@@ -47,16 +47,16 @@ static PIXEL_DEFECT: Function = Function::new(
     2,
 );
 
-/// What a function tells of each image.
+/// What a function measures of each image.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Told {
+pub enum Measurement {
     Features,
     Mean,
     Std,
     Defect,
 }
 
-impl Told {
+impl Measurement {
     pub const ALL: [Self; 4] = [Self::Features, Self::Mean, Self::Std, Self::Defect];
 
     fn function(self) -> &'static Function {
@@ -80,11 +80,11 @@ impl Told {
             Self::Mean => column("pixel_mean"),
             Self::Std => column("pixel_std"),
             Self::Defect => {
-                let mut told = vec![None; rows];
+                let mut reasons = vec![None; rows];
                 for defect in features.defects() {
-                    told[defect.row] = Some(format!("{}: {}", defect.reason.name(), defect.detail));
+                    reasons[defect.row] = Some(format!("{}: {}", defect.reason.name(), defect.detail));
                 }
-                Ok(Arc::new(StringArray::from(told)))
+                Ok(Arc::new(StringArray::from(reasons)))
             }
         }
     }
@@ -93,19 +93,19 @@ impl Told {
 /// A function of images.
 #[derive(Debug, PartialEq, Eq, Hash)]
 pub struct Measure {
-    told: Told,
+    measurement: Measurement,
     signature: Signature,
 }
 
 impl Measure {
-    pub fn new(told: Told) -> Self {
-        Self { told, signature: told.function().signature() }
+    pub fn new(measurement: Measurement) -> Self {
+        Self { measurement, signature: measurement.function().signature() }
     }
 }
 
 impl ScalarUDFImpl for Measure {
     fn name(&self) -> &str {
-        self.told.function().name
+        self.measurement.function().name
     }
 
     fn signature(&self) -> &Signature {
@@ -117,29 +117,29 @@ impl ScalarUDFImpl for Measure {
     }
 
     fn coerce_types(&self, types: &[DataType]) -> Result<Vec<DataType>> {
-        self.told.function().coerced(types)
+        self.measurement.function().coerced(types)
     }
 
     fn return_field_from_args(&self, args: ReturnFieldArgs<'_>) -> Result<FieldRef> {
-        let arguments = Arguments::new(self.told.function(), args.scalar_arguments.iter().copied())?;
+        let arguments = Arguments::new(self.measurement.function(), args.scalar_arguments.iter().copied())?;
         let features = Images::new(&arguments, &args.arg_fields[0])?.check(&arguments)?;
-        let data_type = self.told.of(&features, 0)?.data_type().clone();
+        let data_type = self.measurement.of(&features, 0)?.data_type().clone();
         Ok(Arc::new(Field::new(self.name(), data_type, true)))
     }
 
     fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
-        let arguments = Arguments::of_values(self.told.function(), &args.args)?;
+        let arguments = Arguments::of_values(self.measurement.function(), &args.args)?;
         let images = Images::new(&arguments, &args.arg_fields[0])?;
         let featurizer = images.featurizer()?;
-        of_images(&args.args[0], |array| {
+        of_rows(&args, |rows| {
             let features = featurizer
-                .featurize_column(&images.field, array)
+                .featurize_column(&images.field, &args.args[0].to_array(rows)?)
                 .map_err(|error| exec_datafusion_err!("{}: {error}", self.name()))?;
-            self.told.of(&features, array.len())
+            self.measurement.of(&features, rows)
         })
     }
 
     fn documentation(&self) -> Option<&Documentation> {
-        Some(self.told.function().documentation())
+        Some(self.measurement.function().documentation())
     }
 }

@@ -43,6 +43,13 @@ impl Default for PixelProfile {
     }
 }
 
+fn refuse_distinct(is_distinct: bool) -> Result<()> {
+    match is_distinct {
+        true => plan_err!("{NAME} takes no DISTINCT: every row counts"),
+        false => Ok(()),
+    }
+}
+
 impl AggregateUDFImpl for PixelProfile {
     fn name(&self) -> &str {
         NAME
@@ -73,17 +80,13 @@ impl AggregateUDFImpl for PixelProfile {
             let arguments = Arguments::of_exprs(&FUNCTION, args)?;
             let (_, field) = args[0].to_field(context.schema().as_ref())?;
             Images::new(&arguments, &field)?.check(&arguments)?;
-            if function.params.distinct {
-                return plan_err!("{NAME} takes no DISTINCT: every row counts");
-            }
+            refuse_distinct(function.params.distinct)?;
             Ok(Expr::AggregateFunction(function))
         }))
     }
 
     fn accumulator(&self, args: AccumulatorArgs<'_>) -> Result<Box<dyn Accumulator>> {
-        if args.is_distinct {
-            return plan_err!("{NAME} takes no DISTINCT: every row counts");
-        }
+        refuse_distinct(args.is_distinct)?;
         let literals = args.exprs.iter().map(|expr| expr.downcast_ref::<Literal>().map(Literal::value));
         let arguments = Arguments::new(&FUNCTION, literals)?;
         let images = Images::new(&arguments, &args.expr_fields[0])?;

@@ -1,14 +1,25 @@
 //! The program `sql`, as people run it.
 
-use std::env;
+use std::env::{self, consts::EXE_SUFFIX};
+use std::fs;
 use std::io::Write;
-use std::path::PathBuf;
+use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
-/// The program: `cargo test` builds examples beside tests.
+/// The program, which `cargo test` builds beside the tests. With `--test`, cargo builds no examples.
 fn sql() -> Command {
     let tests = env::current_exe().unwrap();
-    let program: PathBuf = tests.parent().unwrap().parent().unwrap().join("examples").join("sql");
+    let folder = tests.parent().and_then(Path::parent).unwrap();
+    let program = folder.join("examples").join(format!("sql{EXE_SUFFIX}"));
+    let changed = |path: &Path| fs::metadata(path).and_then(|about| about.modified());
+    let Ok(built) = changed(&program) else { panic!("{} is missing: run `cargo test`", program.display()) };
+    // Cargo lists beside a program the files that it was built from, with a backslash before each space of a path.
+    let list = fs::read_to_string(program.with_extension("d")).unwrap().replace("\\ ", "\0");
+    let (_, sources) = list.split_once(": ").unwrap();
+    for source in sources.split_whitespace().map(|path| path.replace('\0', " ")) {
+        let is_old = changed(source.as_ref()).is_ok_and(|changed| changed <= built);
+        assert!(is_old, "{source} has changed since the program was built: run `cargo test`");
+    }
     let mut command = Command::new(program);
     command.env_remove("PIXELFEAT_BACKEND");
     command
@@ -82,4 +93,39 @@ fn the_queries_of_the_readme_run() {
 fn the_functions_are_explained() {
     let (is_fine, out, _) = told(&sql().arg("--functions").output().unwrap());
     assert!(is_fine && out.contains("pixel_profile(image, '28x28')\n    The profile"), "{out}");
+}
+
+#[cfg(feature = "gpu")]
+#[test]
+fn a_gpu_gives_the_same_bytes() {
+    if let Err(error) = pixelfeat::gpu::Gpu::open(true) {
+        assert!(env::var("PIXELFEAT_REQUIRE_GPU").as_deref() != Ok("1"), "a GPU is required: {error}");
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let run = |backend: &str| {
+        let copy = format!(
+            "COPY (SELECT pixel_features(image, '28x28', 'profiles,gradients'), pixel_std(image, '28x28') \
+             FROM pixelfeat_digits(10000)) TO '{backend}.parquet'"
+        );
+        let partitions = "SET datafusion.execution.target_partitions = 4";
+        let profile = "SELECT pixel_profile(image, '28x28') FROM pixelfeat_digits(10000)";
+        let queries = [copy.as_str(), partitions, profile, "--partitions", "1"];
+        let output = sql().current_dir(&folder).args(queries).env("PIXELFEAT_BACKEND", backend).output().unwrap();
+        let (is_fine, out, error) = told(&output);
+        assert!(is_fine && error.is_empty(), "{backend}: {error}");
+        (out, fs::read(folder.path().join(format!("{backend}.parquet"))).unwrap())
+    };
+    let cpu = run("cpu");
+    assert!(run("gpu") == cpu && run("hybrid") == cpu);
+}
+
+#[cfg(feature = "gpu")]
+#[test]
+fn a_gpu_that_is_not_there_is_an_error() {
+    let environment = [("PIXELFEAT_BACKEND", "hybrid"), ("WGPU_ADAPTER_NAME", "none such")];
+    let output = sql().arg("SELECT pixel_mean(X'00', '1x1')").envs(environment).output().unwrap();
+    let (is_fine, out, error) = told(&output);
+    let why = "PIXELFEAT_BACKEND is hybrid, but no GPU can be used: no GPU adapter: none is named like WGPU_ADAPTER_NAME=none such";
+    assert!(!is_fine && out.is_empty() && error.contains(why), "{error}");
 }
