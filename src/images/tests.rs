@@ -262,5 +262,5 @@ fn a_part_has_so_many_bytes_or_so_many_images() {
         let parts = reader.parts(&none, Some(gray(side, side))).unwrap();
         assert_eq!((parts[0].len(), parts.iter().map(|part| part.len()).sum()), (expected, 100), "{side}");
     }
-    assert_eq!(reader.parts(&none, Some(gray(2, 2))).unwrap(), [0..100]);
+    assert_eq!(reader.parts(&none, Some(gray(2, 2))).unwrap().len(), 1);
 }

@@ -2,12 +2,13 @@
 
 use std::io::{self, IsTerminal, Read, Write};
 use std::num::NonZeroUsize;
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 
 use arrow_array::{ArrayRef, RecordBatch, StringArray};
 use arrow_schema::DataType;
-use clap::Parser;
+use clap::{Parser, ValueHint};
 use datafusion::arrow::compute::concat_batches;
 use datafusion::arrow::util::display::{ArrayFormatter, FormatOptions};
 use datafusion::arrow::util::pretty::pretty_format_batches;
@@ -15,16 +16,21 @@ use datafusion::common::{DataFusionError, Result};
 use datafusion::prelude::{DataFrame, SessionConfig, SessionContext};
 use datafusion::sql::parser::DFParser;
 use futures::StreamExt;
+use pixelfeat::io::WriteOptions;
 
 /// Runs SQL with pixelfeat's functions.
 ///
 /// Tables are files: 'images.parquet' is read by DataFusion, pixelfeat('digits.json.gz') by pixelfeat, whatever its format.
-/// pixelfeat_digits(1000) draws images that look like digits. COPY (SELECT …) TO 'file.parquet' writes a file.
+/// pixelfeat_digits(1000) draws images that look like digits. COPY (SELECT …) TO 'file.parquet' writes a file by DataFusion,
+/// --output by pixelfeat.
 #[derive(Parser)]
 #[command(name = "sql", after_help = EXAMPLES)]
 struct Arguments {
     /// Statements with semicolons between; without any, those on standard input
     sql: Vec<String>,
+    /// Writes the rows of the last statement to a file instead: .parquet, .arrow, .npy or .csv
+    #[arg(short, long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    output: Option<PathBuf>,
     /// Into how many parts queries are cut, each computed by one thread; by default one a core
     #[arg(long, value_name = "N")]
     partitions: Option<NonZeroUsize>,
@@ -38,8 +44,7 @@ struct Arguments {
 
 const EXAMPLES: &str = "Examples:
   sql \"SELECT label, pixel_mean(image, '28x28') AS mean FROM pixelfeat_digits(5)\"
-  sql \"COPY (SELECT label, pixel_features(image, '28x28') AS features FROM pixelfeat('digits.json.gz'))
-       TO 'features.parquet'\"";
+  sql \"SELECT label, pixel_features(image, '28x28') AS features FROM pixelfeat('digits.json.gz')\" -o features.parquet";
 
 /// So many characters of a value are printed, unless it is text or the only one.
 const WIDTH: usize = 60;
@@ -76,10 +81,20 @@ async fn run(arguments: Arguments) -> Result<()> {
         io::stdin().read_to_string(&mut text)?;
         texts.push(text);
     }
+    let mut statements = Vec::new();
     for text in &texts {
-        for statement in DFParser::parse_sql(text)? {
-            let plan = context.state().statement_to_plan(statement).await?;
-            print(context.execute_logical_plan(plan).await?, arguments.rows.get()).await?;
+        statements.extend(DFParser::parse_sql(text)?);
+    }
+    let last = statements.len();
+    for (at, statement) in statements.into_iter().enumerate() {
+        let plan = context.state().statement_to_plan(statement).await?;
+        let result = context.execute_logical_plan(plan).await?;
+        match &arguments.output {
+            Some(path) if at + 1 == last => {
+                let written = pixelfeat_datafusion::write(result, path, &WriteOptions::default()).await?;
+                writeln!(io::stdout(), "{} rows, {} bytes in {}", written.rows, written.bytes, path.display())?;
+            }
+            _ => print(result, arguments.rows.get()).await?,
         }
     }
     Ok(())
@@ -116,10 +131,7 @@ async fn print(result: DataFrame, most: usize) -> Result<()> {
         _ => writeln!(out, "{}", pretty_format_batches(&[shortened(&shown)?])?)?,
     }
     if rows > most {
-        writeln!(
-            out,
-            "These are the first {most} rows. --rows N prints more; COPY (SELECT …) TO 'file.parquet' writes all."
-        )?;
+        writeln!(out, "These are the first {most} rows. --rows N prints more; --output FILE writes all.")?;
     }
     Ok(())
 }

@@ -44,6 +44,8 @@
 //!   profile of no rows.
 //! - `pixelfeat(path [, options])` and `pixelfeat_digits(rows [, seed])`: tables.
 //!
+//! [`write`](fn@write) writes the rows of a query by pixelfeat's writers.
+//!
 //! Shape, features, pipeline, seed and options are literals. A query with a wrong one is refused when it is planned. A query is
 //! also refused if its column cannot hold such images. Options are pairs such as
 //! `'encoding=encoded, order=chw, pixel_type=u16, scale=1'`. Nothing is left to the first rows, so features do not depend on
@@ -62,6 +64,7 @@ mod engine;
 mod gpu;
 mod images;
 mod measure;
+mod output;
 mod profile;
 mod tables;
 
@@ -78,6 +81,7 @@ use crate::profile::PixelProfile;
 use crate::tables::TableOf;
 
 pub use engine::BACKEND;
+pub use output::write;
 
 /// Registers all functions, those that make tables as well.
 pub fn register_all(context: &SessionContext) {

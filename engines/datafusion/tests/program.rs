@@ -43,6 +43,28 @@ fn queries_write_files_and_read_them() {
 }
 
 #[test]
+fn the_last_result_goes_to_a_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let select = "SELECT label, pixel_features(image, '28x28') AS features FROM pixelfeat_digits(100)";
+    let copy = format!("COPY ({select}) TO 'copied.parquet'");
+    let arguments = [&copy, select, "-o", "written.parquet", "--partitions", "1"];
+    let (is_fine, out, error) = told(&sql().current_dir(&folder).args(arguments).output().unwrap());
+    assert!(is_fine && out.starts_with("100\n100 rows, "), "{out}{error}");
+    let differ = "SELECT * FROM 'copied.parquet' EXCEPT SELECT * FROM 'written.parquet'";
+    let (is_fine, out, error) =
+        told(&sql().current_dir(&folder).arg(format!("SELECT count(*) FROM ({differ})")).output().unwrap());
+    assert!(is_fine && out == "0\n", "{out}{error}");
+    for (query, file, why) in [
+        ("SELECT 1 / (label - label) FROM pixelfeat_digits(10)", "none.parquet", "Divide by zero"),
+        (select, "none.xlsx", "the name must end in"),
+    ] {
+        let (is_fine, _, error) = told(&sql().current_dir(&folder).args([query, "-o", file]).output().unwrap());
+        assert!(!is_fine && error.contains(why), "{error}");
+        assert!(!folder.path().join(file).exists());
+    }
+}
+
+#[test]
 fn long_results_are_cut_and_said_to_be() {
     let (is_fine, out, _) =
         told(&sql().args(["SELECT image FROM pixelfeat_digits(9)", "--rows", "3"]).output().unwrap());
