@@ -112,7 +112,7 @@ def make(folder, *cases):
 
 def read(path):
     """(n, features + 2) values, and labels where there are some."""
-    if path.suffix in (".parquet", ".daft") or path.is_dir():
+    if path.suffix in (".parquet", ".daft"):
         table = pa.parquet.read_table(path)
         values = table["features"].combine_chunks().flatten().to_numpy().reshape(len(table), -1)
         columns = [table[name] for name in ["pixel_mean", "pixel_std"] if name in table.column_names]

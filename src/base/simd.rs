@@ -175,6 +175,7 @@ pub(crate) trait Simd: Copy {
     fn sum(self, bytes: Self::Bytes) -> u32;
 
     /// Writes what a table has at each of `bytes` to `out`, which is as long.
+    #[cfg_attr(not(feature = "parquet"), allow(dead_code, reason = "only pages of Parquet have dictionaries"))]
     #[inline(always)]
     fn look_up(self, table: &[u8; 256], bytes: &[u8], out: &mut [u8]) {
         for (out, &byte) in out.iter_mut().zip(bytes) {
