@@ -2,7 +2,9 @@
 
 use std::fs;
 use std::future::pending;
+use std::hash::{BuildHasher, RandomState};
 use std::net::{Ipv4Addr, TcpListener};
+use std::ops::Range;
 use std::path::PathBuf;
 use std::pin::pin;
 use std::process;
@@ -23,6 +25,11 @@ use tokio::time::sleep;
 use crate::cluster::Address;
 use crate::{Result, cluster, functions, messages};
 
+/// Ports of which any will do. Systems take others for outgoing connections, so that nobody takes a free one before Ballista
+/// listens there.
+const ANY_PORT: Range<u16> = 20_000..32_000;
+/// How many of them are tried.
+const ATTEMPTS: usize = 100;
 const PAUSE: Duration = Duration::from_millis(20);
 
 #[derive(Args)]
@@ -151,8 +158,13 @@ pub async fn signal(listening: impl FnOnce()) {
 /// Ballista tells the scheduler the ports of its configuration, even if they are 0. It listens for tasks before that, but for
 /// results only afterwards, and if it cannot, it ends as if all were well.
 fn ports(host: Ipv4Addr, port: u16, task_port: u16) -> Result<(u16, u16)> {
-    let listen =
-        |port: u16| TcpListener::bind((host, port)).map_err(|error| format!("cannot listen at {host}:{port}: {error}"));
+    let listen = |port: u16| match port {
+        0 => (0..ATTEMPTS)
+            .map(|attempt| ANY_PORT.start + (RandomState::new().hash_one(attempt) % ANY_PORT.len() as u64) as u16)
+            .find_map(|port| TcpListener::bind((host, port)).ok())
+            .ok_or_else(|| format!("cannot listen at {host}: no port from {ANY_PORT:?} is free")),
+        port => TcpListener::bind((host, port)).map_err(|error| format!("cannot listen at {host}:{port}: {error}")),
+    };
     let (results, tasks) = (listen(port)?, listen(task_port)?);
     Ok((results.local_addr()?.port(), tasks.local_addr()?.port()))
 }

@@ -109,6 +109,8 @@ fn a_client_says_why_its_own_cluster_has_ended() {
 }
 
 fn free_ports() -> [u16; 2] {
-    let listeners = [(); 2].map(|()| TcpListener::bind("127.0.0.1:0").unwrap());
+    // No other process of the tests takes ports from here.
+    let listen = |()| (15_000..20_000).find_map(|port| TcpListener::bind(("127.0.0.1", port)).ok()).unwrap();
+    let listeners = [(); 2].map(listen);
     listeners.map(|listener| listener.local_addr().unwrap().port())
 }
