@@ -2,9 +2,8 @@
 
 import os
 
-from programs import HERE, environment, output
+from programs import HERE, PYTHON, output
 
-PYTHON = environment("peers", "PIXELFEAT_PEERS_VENV")
 # After half a gigabyte of pixels it would look for a GPU.
 CPU = ["--backend", "cpu"]
 CASES = ["28x28-u8", "28x28-u16", "28x28-f32", "512x512-u8"]

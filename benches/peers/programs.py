@@ -16,6 +16,10 @@ def environment(name, variable):
     return ROOT / os.environ.get(variable, f"target/{name}-venv") / "bin/python"
 
 
+# That of the peers which most parts of `run` need.
+PYTHON = environment("peers", "PIXELFEAT_PEERS_VENV")
+
+
 def output(*command):
     # What earlier programs left to be written is not to be paid for by the next one.
     os.sync()

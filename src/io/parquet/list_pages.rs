@@ -66,20 +66,18 @@ impl Form {
             || parts.iter().flat_map(|(values, ranges)| ranges.iter().map(move |range| (values, range.clone())));
         let count = taken().map(|(_, range)| range.len()).sum::<usize>();
         match self {
-            Form::F32 => {
-                bytes.reserve_exact(count * size_of::<f32>());
-                for (values, range) in taken() {
-                    let values = &values.as_primitive::<Float32Type>().values()[range];
-                    bytes.extend(values.iter().flat_map(|value| value.to_le_bytes()));
-                }
-            }
-            Form::U16 => {
-                bytes.reserve_exact(count * size_of::<u32>());
-                for (values, range) in taken() {
-                    let values = &values.as_primitive::<UInt16Type>().values()[range];
-                    bytes.extend(values.iter().flat_map(|&value| u32::from(value).to_le_bytes()));
-                }
-            }
+            Form::F32 => put_words(
+                bytes,
+                count,
+                taken().map(|(values, range)| &values.as_primitive::<Float32Type>().values()[range]),
+                f32::to_le_bytes,
+            ),
+            Form::U16 => put_words(
+                bytes,
+                count,
+                taken().map(|(values, range)| &values.as_primitive::<UInt16Type>().values()[range]),
+                |value: u16| u32::from(value).to_le_bytes(),
+            ),
             Form::U8 => {
                 // One run of groups of eight places, the last of which is filled up.
                 let groups = count.div_ceil(8);
@@ -240,6 +238,19 @@ impl LevelRuns {
     fn finish(mut self) -> Vec<u8> {
         self.flush();
         self.bytes
+    }
+}
+
+/// Puts `count` values of 32 bits, which lie in several slices.
+fn put_words<'a, T: Copy + 'a>(
+    bytes: &mut Vec<u8>,
+    count: usize,
+    slices: impl Iterator<Item = &'a [T]>,
+    word: impl Fn(T) -> [u8; 4],
+) {
+    bytes.reserve_exact(count * 4);
+    for values in slices {
+        bytes.extend(values.iter().flat_map(|&value| word(value)));
     }
 }
 

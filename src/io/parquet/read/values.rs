@@ -12,7 +12,7 @@ use parquet::basic::{Encoding, Type};
 
 use super::Irregular;
 use super::levels::{Run, Runs};
-use crate::base::simd::{Level, Simd, SimdKernel, run_simd};
+use crate::base::simd::{Level, look_up};
 
 /// A type of Arrow values that Parquet stores in one physical type.
 pub trait Leaf: ArrowNativeType + bytemuck::Pod {
@@ -202,7 +202,7 @@ impl<T: Leaf> Dictionary<T> {
             return Err(Irregular);
         }
         if let Ok(table) = bytemuck::cast_slice(&self.first).try_into() {
-            run_simd(Level::detect(), LookUp { table, bytes, out: bytemuck::cast_slice_mut(out) });
+            look_up(Level::detect(), table, bytes, bytemuck::cast_slice_mut(out));
             return Ok(());
         }
         for (out, &byte) in out.iter_mut().zip(bytes) {
@@ -222,20 +222,6 @@ impl<T: Leaf> Dictionary<T> {
             }
         }
         Ok(())
-    }
-}
-
-/// Puts the value of each byte into `out`, where values are bytes themselves.
-struct LookUp<'a> {
-    table: &'a [u8; 256],
-    bytes: &'a [u8],
-    out: &'a mut [u8],
-}
-
-impl SimdKernel for LookUp<'_> {
-    #[inline(always)]
-    fn run<S: Simd>(self, simd: S) {
-        simd.look_up(self.table, self.bytes, self.out);
     }
 }
 
