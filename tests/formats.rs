@@ -258,6 +258,16 @@ fn json_images_lie_under_nested_keys_or_are_encoded() {
     let stream = featurizer(spec).stream(io::open(fixture("json/nested.ndjson"), &options).unwrap()).unwrap();
     assert_eq!(all(stream).column_by_name("features").unwrap(), &features_of(images(&DataType::UInt8))[2]);
 
+    // The same again and again, in blocks of gzip: whatever the threads are, rows and their order are the same.
+    let once = batch;
+    for threads in [1, 2, 5] {
+        let many = read("json/blocks.ndjson.gz", &options.clone().with_threads(threads));
+        assert_eq!(many.num_rows(), 70 * N);
+        for copy in 0..70 {
+            assert_eq!(many.slice(copy * N, N), once, "{threads} threads, copy {copy}");
+        }
+    }
+
     let files: Vec<Vec<u8>> =
         (0..N).map(|n| fs::read(fixture(&format!("images/{}/{n:02}.png", n % 3))).unwrap()).collect();
     for name in ["json/base64.ndjson", "json/addresses.json"] {

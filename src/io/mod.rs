@@ -27,6 +27,8 @@ mod csv;
 mod feature_files;
 mod footer;
 mod formats;
+#[cfg(any(feature = "json", feature = "arrays"))]
+mod gzip;
 mod images;
 mod input;
 #[cfg(feature = "ipc")]

@@ -1,6 +1,7 @@
 //! The options of readers and writers.
 
 use std::path::PathBuf;
+use std::thread;
 use std::time::Duration;
 
 use super::footer::Footer;
@@ -123,6 +124,18 @@ impl ReadOptions {
     pub fn with_threads(mut self, threads: usize) -> Self {
         self.threads = threads;
         self
+    }
+
+    /// The threads that decode.
+    #[cfg_attr(
+        not(any(feature = "json", feature = "parquet", feature = "arrays")),
+        allow(dead_code, reason = "only some formats have threads")
+    )]
+    pub(super) fn decoders(&self) -> usize {
+        match self.threads {
+            0 => thread::available_parallelism().map_or(1, usize::from),
+            threads => threads,
+        }
     }
 
     /// Sets whether lines that are not JSON become rows.

@@ -14,16 +14,17 @@ mod write;
 
 use std::collections::HashSet;
 use std::fs::File;
-use std::io::{self, BufReader, Cursor, Read, Seek, SeekFrom};
+use std::io::{self, Cursor, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use arrow_array::{ArrayRef, RecordBatch};
 use arrow_schema::{ArrowError, Field, Schema};
-use flate2::bufread::{GzDecoder, MultiGzDecoder};
+use flate2::bufread::GzDecoder;
 
 use self::element::Element;
 use super::batches::{Batches, made};
+use super::gzip;
 use super::magic::is_idx;
 use super::options::ReadOptions;
 use crate::base::error::{Error, Result};
@@ -156,7 +157,7 @@ pub fn without_labels(mut files: Vec<PathBuf>) -> Vec<PathBuf> {
 /// The images are nested fixed-size lists of the file's own type in the column that the options name; the labels a column
 /// `label`. `path` is where the input is, if it is a regular file.
 pub fn open(input: Box<dyn Read + Send>, path: Option<&Path>, name: &str, options: &ReadOptions) -> Result<Batches> {
-    let (mut images, is_idx) = ArrayColumn::open(input, path, name)?;
+    let (mut images, is_idx) = ArrayColumn::open(input, path, name, options)?;
     images.header.check_images(name)?;
     let beside = path.filter(|_| is_idx).and_then(idx::labels_of);
     let mut columns = vec![(options.image.clone(), images)];
@@ -166,7 +167,7 @@ pub fn open(input: Box<dyn Read + Send>, path: Option<&Path>, name: &str, option
         }
         let (rows, name) = (columns[0].1.header.rows(), path.display().to_string());
         let file = File::open(&path).map_err(|e| Error::io("open", &path, e))?;
-        let (labels, _) = ArrayColumn::open(Box::new(file), Some(&path), &name)?;
+        let (labels, _) = ArrayColumn::open(Box::new(file), Some(&path), &name, options)?;
         if labels.header.shape != [rows] {
             let message = format!("holds {}, not a label for each of {rows} images", labels.header);
             return Err(Error::format(name, message));
@@ -193,12 +194,17 @@ enum ArrayBytes {
 
 impl ArrayColumn {
     /// Reads the head of an IDX or NPY file; says as well whether it is IDX.
-    fn open(input: Box<dyn Read + Send>, path: Option<&Path>, name: &str) -> Result<(Self, bool)> {
+    fn open(
+        input: Box<dyn Read + Send>,
+        path: Option<&Path>,
+        name: &str,
+        options: &ReadOptions,
+    ) -> Result<(Self, bool)> {
         let failed = |e| read_error(e, name);
         let (magic, input) = peek(input, 2).map_err(failed)?;
         let is_packed = magic == GZIP;
         let input: Box<dyn Read + Send> = match is_packed {
-            true => Box::new(MultiGzDecoder::new(BufReader::with_capacity(128 << 10, input))),
+            true => gzip::decoder(input, options.decoders()).map_err(failed)?,
             false => input,
         };
         let (magic, mut input) = peek(input, 4).map_err(failed)?;

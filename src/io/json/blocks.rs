@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use memchr::{memchr_iter, memrchr};
 
 use crate::base::error::{Error, Result};
+use crate::io::gzip;
 use crate::io::live::{head, is_stopped};
 
 /// How the input is cut. The defaults are for use; tests cut finer.
@@ -193,7 +194,13 @@ enum Stage {
 }
 
 impl BlockReader {
-    pub(super) fn new(input: Box<dyn Read + Send>, name: &str, batch_rows: usize, tuning: Tuning) -> Result<Self> {
+    pub(super) fn new(
+        input: Box<dyn Read + Send>,
+        name: &str,
+        batch_rows: usize,
+        threads: usize,
+        tuning: Tuning,
+    ) -> Result<Self> {
         let mut input = Marked(input);
         let magic = head(&mut input, 4, |_| false).map_err(|e| read_error(e, name, TextEncoding::Plain))?;
         let encoding = match magic[..] {
@@ -203,12 +210,12 @@ impl BlockReader {
             _ => TextEncoding::Plain,
         };
         let whole = Cursor::new(magic).chain(input);
-        let buffered = |whole| BufReader::with_capacity(128 << 10, whole);
         let input: Box<dyn Read + Send> = match encoding {
             TextEncoding::Plain => Box::new(whole),
-            TextEncoding::Gzip => Box::new(flate2::bufread::MultiGzDecoder::new(buffered(whole))),
+            TextEncoding::Gzip => gzip::decoder(whole, threads).map_err(|e| read_error(e, name, TextEncoding::Gzip))?,
             TextEncoding::Zstd => Box::new(
-                zstd::Decoder::with_buffer(buffered(whole)).map_err(|e| read_error(e, name, TextEncoding::Zstd))?,
+                zstd::Decoder::with_buffer(BufReader::with_capacity(128 << 10, whole))
+                    .map_err(|e| read_error(e, name, TextEncoding::Zstd))?,
             ),
         };
         let mut source = Self {

@@ -23,7 +23,6 @@ use std::collections::VecDeque;
 use std::io::Read;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::thread;
 
 use arrow_array::{RecordBatch, RecordBatchReader};
 use arrow_schema::{ArrowError, SchemaRef};
@@ -45,7 +44,7 @@ const SAMPLE_LINES: u64 = 1000;
 
 /// Opens newline-delimited JSON or a top-level JSON array of objects from any stream of bytes.
 ///
-/// gzip (also with several members) and zstd are recognised by their first bytes. `name` is what errors call the input: the
+/// gzip (also with several members) and zstd are recognised by their first bytes. The blocks of `bgzip` are decompressed in parallel. `name` is what errors call the input: the
 /// name of a file, or `stdin`.
 ///
 /// # Columns
@@ -102,7 +101,8 @@ fn open_with(
     warnings: &Warnings,
     tuning: Tuning,
 ) -> Result<JsonReader> {
-    let mut source = BlockReader::new(input, name, options.batch_rows.max(1), tuning)?;
+    let threads = options.decoders();
+    let mut source = BlockReader::new(input, name, options.batch_rows.max(1), threads, tuning)?;
     let mut blocks = Vec::new();
     let mut failure = None;
     let mut bytes = 0;
@@ -130,10 +130,6 @@ fn open_with(
     let plan = Arc::new(infer(&blocks, name, options, warnings)?);
     let mut ahead: VecDeque<Result<TextBlock>> = blocks.into_iter().map(Ok).chain(failure).collect();
     let blocks = move || ahead.pop_front().or_else(|| source.next_block());
-    let threads = match options.threads {
-        0 => thread::available_parallelism().map_or(1, usize::from),
-        threads => threads,
-    };
     let batches = match plan.pixel_type {
         PixelType::U8 => parse::<u8>(blocks, &plan, threads),
         PixelType::U16 => parse::<u16>(blocks, &plan, threads),

@@ -1,5 +1,6 @@
 use std::io::Write;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use arrow_array::cast::AsArray;

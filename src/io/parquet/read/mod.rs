@@ -23,7 +23,6 @@ mod values;
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::sync::Arc;
-use std::thread;
 
 use parquet::arrow::ARROW_SCHEMA_META_KEY;
 use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions};
@@ -78,10 +77,7 @@ pub(super) fn open_reader(file: File, name: &str, options: &ReadOptions) -> Resu
         None => metadata,
     };
     let rows = metadata.metadata().file_metadata().num_rows();
-    let threads = match options.threads {
-        0 => thread::available_parallelism().map_or(1, |n| n.get()),
-        n => n,
-    };
+    let threads = options.decoders();
     let in_flight = threads;
     let image = LeafColumn::find(&metadata, &options.image);
     let row_bytes = row_bytes(metadata.metadata(), image.as_ref());
