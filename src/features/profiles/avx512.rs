@@ -3,6 +3,7 @@
 use std::arch::x86_64::*;
 
 use super::bytes::{self, Vector};
+use super::narrow::{self, AHEAD, first};
 use super::portable;
 use super::sums::{LevelKernels, Passes, Sums};
 use super::wide::{self, Spread, Wide};
@@ -17,64 +18,10 @@ impl LevelKernels for Avx512 {
         } else {
             assert_eq!(pixels.len(), into.shape().values());
             let shape = into.shape();
-            let small = shape.channels() == 1 && shape.width() <= 32 && shape.height() <= 257;
+            let is_narrow = shape.channels() == 1 && shape.width() <= narrow::COLUMNS && shape.height() <= 257;
             // SAFETY: `self` proves that the CPU has the instructions; length and sides were checked.
-            unsafe { if small { small_gray(pixels, into) } else { bytes::image::<__m512i>(pixels, into) } }
+            unsafe { if is_narrow { narrow::bytes(pixels, into) } else { bytes::image::<__m512i>(pixels, into) } }
         }
-    }
-}
-
-/// As [`bytes::image`], with two rows to a vector.
-///
-/// # Safety
-/// The CPU must have the instructions; the image must have one channel, at most 32 columns and 257 rows, so that a
-/// 16-bit lane holds a column sum, and `pixels` must be as long as its shape says.
-#[inline(always)]
-unsafe fn small_gray(pixels: &[u8], into: &mut Sums<u8>) {
-    let (height, width) = (into.shape().height(), into.shape().width());
-    let (rows, cols, sum_sq) = into.parts_mut();
-    let columns = first(width) as u32;
-    // SAFETY: the CPU has the instructions; masks leave only the columns and rows of the image, lanes that they leave out
-    // are neither read nor written, and what a prefetch names may be anywhere.
-    unsafe {
-        let zero = _mm512_setzero_si512();
-        let (mut even, mut odd, mut squares) = (zero, zero, zero);
-        for y in (0..height).step_by(8) {
-            let mut sums = [zero; 4];
-            for (pair, sums) in sums.iter_mut().enumerate() {
-                let y = y + 2 * pair;
-                let from = pixels.as_ptr().wrapping_add(y * width);
-                _mm_prefetch::<_MM_HINT_T0>(from.wrapping_add(AHEAD).cast());
-                let upper = _mm256_maskz_loadu_epi8(if y < height { columns } else { 0 }, from.cast());
-                let mask = if y + 1 < height { columns } else { 0 };
-                let lower = _mm256_maskz_loadu_epi8(mask, from.wrapping_add(width).cast());
-                let pixels = _mm512_inserti64x4::<1>(_mm512_castsi256_si512(upper), lower);
-                let halves = pixels.halves();
-                *sums = pixels.sums();
-                squares = squares.add_squares(halves);
-                (even, odd) = (even.add16(halves[0]), odd.add16(halves[1]));
-            }
-            // Each quarter comes to hold a part of the sums of four rows: even rows in the first two, odd in the last.
-            let first_rows = _mm512_or_si512(sums[0], _mm512_slli_epi64::<32>(sums[1]));
-            let last_rows = _mm512_or_si512(sums[2], _mm512_slli_epi64::<32>(sums[3]));
-            let low = _mm512_unpacklo_epi64(first_rows, last_rows);
-            let parts = low.add32(_mm512_unpackhi_epi64(first_rows, last_rows));
-            let totals = parts.add32(_mm512_shuffle_i64x2::<0b10_11_00_01>(parts, parts));
-            let order = _mm512_setr_epi32(0, 8, 1, 9, 2, 10, 3, 11, 0, 0, 0, 0, 0, 0, 0, 0);
-            let totals = _mm512_castsi512_si256(_mm512_permutexvar_epi32(order, totals));
-            let to = rows.as_mut_ptr().wrapping_add(y);
-            _mm256_mask_storeu_epi32(to.cast(), first(height - y) as u8, totals);
-        }
-        // 16-bit lanes in pairs are columns in order.
-        let even = _mm256_add_epi16(_mm512_castsi512_si256(even), _mm512_extracti64x4_epi64::<1>(even));
-        let odd = _mm256_add_epi16(_mm512_castsi512_si256(odd), _mm512_extracti64x4_epi64::<1>(odd));
-        let (low, high) = (_mm256_unpacklo_epi16(even, odd), _mm256_unpackhi_epi16(even, odd));
-        let to = cols.as_mut_ptr();
-        let sums = _mm512_cvtepu16_epi32(_mm256_permute2x128_si256::<0x20>(low, high));
-        _mm512_mask_storeu_epi32(to.cast(), columns as u16, sums);
-        let sums = _mm512_cvtepu16_epi32(_mm256_permute2x128_si256::<0x31>(low, high));
-        _mm512_mask_storeu_epi32(to.wrapping_add(16).cast(), (columns >> 16) as u16, sums);
-        sum_sq[0] = squares.total32();
     }
 }
 
@@ -124,15 +71,6 @@ unsafe fn apart<const C: usize>(parts: [__m512i; C]) -> [__m512i; C] {
     channels
 }
 
-/// How far ahead of a masked load memory is fetched, in bytes.
-const AHEAD: usize = 2048;
-
-/// A mask of the first `n` lanes, for `n` of any size.
-#[inline(always)]
-fn first(n: usize) -> u64 {
-    if n >= 64 { !0 } else { (1 << n) - 1 }
-}
-
 // SAFETY, for every block here: the CPU has the instructions, as the trait demands; memory is read and written as the
 // caller allowed, masked lanes not at all.
 impl Vector for __m512i {
@@ -150,6 +88,7 @@ impl Vector for __m512i {
         unsafe {
             let mut parts = [_mm512_setzero_si512(); C];
             for (k, part) in parts.iter_mut().enumerate() {
+                _mm_prefetch::<_MM_HINT_T0>(from.wrapping_add(64 * k + AHEAD).cast());
                 *part = _mm512_loadu_si512(from.add(64 * k).cast());
             }
             apart(parts)
@@ -333,6 +272,16 @@ impl Wide for Words {
     }
 
     #[inline(always)]
+    unsafe fn narrow(pixels: &[u16], height: usize, rows: &mut [u32], cols: &mut [u32], sum_sq: &mut [u64]) -> bool {
+        let fits = cols.len() <= narrow::COLUMNS && height <= narrow::WORD_ROWS;
+        if fits {
+            // SAFETY: above; sides and length were checked, here and by the caller.
+            unsafe { narrow::words(pixels, height, rows, cols, sum_sq) }
+        }
+        fits
+    }
+
+    #[inline(always)]
     unsafe fn add_channels<const C: usize>(squares: [__m512i; 2], first: usize, to: &mut [u64]) {
         for (odd, squares) in squares.into_iter().enumerate() {
             let mut lanes = [0u64; 8];
@@ -418,6 +367,17 @@ impl Wide for Floats {
 
     #[inline(always)]
     unsafe fn add_squares(self, (): ()) {}
+
+    #[inline(always)]
+    unsafe fn narrow(pixels: &[f32], height: usize, rows: &mut [f64], cols: &mut [f64], sum_sq: &mut [f64]) -> bool {
+        let fits = cols.len() <= narrow::COLUMNS;
+        if fits {
+            // SAFETY: above; the width was checked, and the length by the caller.
+            unsafe { narrow::floats(pixels, height, rows, cols) };
+            sum_sq.fill(0.0);
+        }
+        fits
+    }
 
     #[inline(always)]
     unsafe fn add_channels<const C: usize>((): (), _: usize, _: &mut [f64]) {}

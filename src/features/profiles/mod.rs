@@ -9,6 +9,8 @@ mod avx512;
 mod bytes;
 #[cfg(feature = "gpu")]
 mod device;
+#[cfg(target_arch = "x86_64")]
+mod narrow;
 mod oracle;
 mod portable;
 mod sums;
