@@ -175,6 +175,7 @@ pub(crate) trait Simd: Copy {
     fn sum(self, bytes: Self::Bytes) -> u32;
 
     /// Writes what a table has at each of `bytes` to `out`, which is as long.
+    #[cfg_attr(not(feature = "parquet"), allow(dead_code, reason = "only pages of Parquet have dictionaries"))]
     #[inline(always)]
     fn look_up(self, table: &[u8; 256], bytes: &[u8], out: &mut [u8]) {
         for (out, &byte) in out.iter_mut().zip(bytes) {
@@ -246,7 +247,7 @@ impl Simd for Portable {
 mod x86 {
     use std::arch::x86_64::*;
 
-    use super::{Avx2, Avx512, Portable, Simd};
+    use super::{Avx2, Avx512, Simd};
 
     /// Four sums in a vector of 128 bits, which both levels have.
     macro_rules! four_sums {
@@ -370,26 +371,27 @@ mod x86 {
         #[inline(always)]
         fn look_up(self, table: &[u8; 256], bytes: &[u8], out: &mut [u8]) {
             let [a, b, c, d] = [0, 64, 128, 192].map(|at| self.load(&table[at..]));
-            let ((bytes, rest), (out, rest_out)) = (bytes.as_chunks::<64>(), out.as_chunks_mut::<64>());
-            for (bytes, out) in bytes.iter().zip(out) {
-                let places = self.load(bytes);
-                // SAFETY: above; the store fills an array.
+            assert_eq!(bytes.len(), out.len());
+            for (bytes, out) in bytes.chunks(64).zip(out.chunks_mut(64)) {
+                let mask = u64::MAX >> (64 - bytes.len());
+                // SAFETY: above; both have as many bytes as the mask, and masked lanes are neither read nor written.
                 unsafe {
+                    let places = _mm512_maskz_loadu_epi8(mask, bytes.as_ptr().cast());
                     let (low, high) = (_mm512_permutex2var_epi8(a, places, b), _mm512_permutex2var_epi8(c, places, d));
                     let found = _mm512_mask_blend_epi8(_mm512_movepi8_mask(places), low, high);
-                    _mm512_storeu_si512(out.as_mut_ptr().cast(), found);
+                    _mm512_mask_storeu_epi8(out.as_mut_ptr().cast(), mask, found);
                 }
             }
-            Portable.look_up(table, rest, rest_out);
         }
 
         four_sums!();
     }
 }
 
-/// Writes what a table has at each of `bytes` to `out`, which is as long.
-#[cfg_attr(not(feature = "parquet"), allow(dead_code, reason = "only pages of Parquet have dictionaries"))]
-pub fn look_up(level: Level, table: &[u8; 256], bytes: &[u8], out: &mut [u8]) {
+#[cfg(test)]
+mod tests {
+    use super::*;
+
     struct LookUp<'a>(&'a [u8; 256], &'a [u8], &'a mut [u8]);
 
     impl SimdKernel for LookUp<'_> {
@@ -399,21 +401,14 @@ pub fn look_up(level: Level, table: &[u8; 256], bytes: &[u8], out: &mut [u8]) {
         }
     }
 
-    run_simd(level, LookUp(table, bytes, out));
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
     #[test]
     fn every_byte_is_looked_up_at_every_level_and_length() {
         let table = std::array::from_fn(|at| (at * 167 + 13) as u8);
         let bytes: Vec<u8> = (0..600).map(|at| (at * 59) as u8).collect();
         for level in Level::ALL.into_iter().filter(|level| level.is_available()) {
-            for length in [0, 1, 63, 64, 65, 128, 600] {
+            for length in [0, 1, 8, 63, 64, 65, 128, 600] {
                 let mut out = vec![0; length];
-                look_up(level, &table, &bytes[..length], &mut out);
+                run_simd(level, LookUp(&table, &bytes[..length], &mut out));
                 let expected: Vec<u8> = bytes[..length].iter().map(|&byte| table[usize::from(byte)]).collect();
                 assert_eq!(out, expected, "{level} {length}");
             }
