@@ -143,13 +143,15 @@ fn find_edges(rows: [&[u8]; 3], to: &mut [u8]) {
 
 #[inline(always)]
 fn find_edges_of<const N: usize>(rows: [&[u8]; 3], to: &mut [u8]) {
-    let rows = rows.map(|row| &row[..N + 2]);
-    let to = &mut to[..N];
+    // Arrays: then no index is checked, and nothing that is read changes meanwhile. Otherwise it may not become vectors.
+    let rows = rows.map(|row| [0, 1, 2].map(|by| row[by..].first_chunk::<N>().expect("a block and two more")));
+    let mut edges = [0; N];
     for x in 0..N {
-        let sum = |row: &[u8]| u16::from(row[x]) + u16::from(row[x + 1]) + u16::from(row[x + 2]);
+        let sum = |row: [&[u8; N]; 3]| u16::from(row[0][x]) + u16::from(row[1][x]) + u16::from(row[2][x]);
         let around = sum(rows[0]) + sum(rows[1]) + sum(rows[2]);
-        to[x] = (9 * u16::from(rows[1][x + 1])).saturating_sub(around).min(255) as u8;
+        edges[x] = (9 * u16::from(rows[1][1][x])).saturating_sub(around).min(255) as u8;
     }
+    to[..N].copy_from_slice(&edges);
 }
 
 #[inline(always)]
