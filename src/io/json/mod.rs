@@ -41,6 +41,9 @@ use crate::base::warnings::Warnings;
 /// The columns are decided by a sample of so many bytes or lines, whichever comes first.
 const SAMPLE_BYTES: usize = 1 << 20;
 const SAMPLE_LINES: u64 = 1000;
+/// Blocks that wait beside those that are being parsed. One thread decompresses, and takes turns with the others for the cores:
+/// the work that it leaves behind must last until it goes on.
+const BLOCKS_AHEAD: usize = 6;
 
 /// Opens newline-delimited JSON or a top-level JSON array of objects from any stream of bytes.
 ///
@@ -80,7 +83,7 @@ const SAMPLE_LINES: u64 = 1000;
 /// counts as an element; after brackets that do not match, the array cannot be read any further.
 ///
 /// # Limits
-/// A document has at most 2³⁰ bytes. Memory is bounded by the blocks in flight: two more than there are threads, each of at
+/// A document has at most 2³⁰ bytes. Memory is bounded by the blocks in flight: eight more than there are threads, each of at
 /// most 512 KiB unless a document is longer. Batches have at most 65,536 rows, and end at 16 MiB of pixels.
 ///
 /// # Errors
@@ -146,7 +149,7 @@ fn parse<T: JsonPixel>(
     threads: usize,
 ) -> std::io::Result<Ordered<Vec<RecordBatch>>> {
     let plan = plan.clone();
-    ordered::map(threads, threads, blocks, move || {
+    ordered::map(threads, threads + BLOCKS_AHEAD, blocks, move || {
         let mut builder = BatchBuilder::<T>::new(plan.clone());
         let schema = plan.schema.clone();
         move |block: TextBlock| match &mut builder {
