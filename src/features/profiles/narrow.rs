@@ -13,7 +13,7 @@ pub(super) const COLUMNS: usize = 32;
 pub(super) const WORD_ROWS: usize = u32::MAX as usize / (2 * 255 * 255);
 
 /// How far ahead of a masked load memory is fetched, in bytes.
-pub(super) const AHEAD: usize = 2048;
+pub(super) const AHEAD: usize = 4096;
 
 /// A mask of the first `n` lanes, for `n` of any size.
 #[inline(always)]
