@@ -4,7 +4,7 @@ pub(crate) mod clock;
 pub(crate) mod error;
 pub(crate) mod guard;
 pub(crate) mod keys;
-#[cfg(any(feature = "json", feature = "parquet"))]
+#[cfg(any(feature = "arrays", feature = "json", feature = "parquet"))]
 pub(crate) mod ordered;
 pub(crate) mod philox;
 pub(crate) mod pixels;

@@ -89,7 +89,7 @@ pub fn write(path: impl AsRef<Path>, reader: impl RecordBatchReader, options: &T
     prepare(path, reader, options)?.commit()
 }
 
-/// As [`write`], but the rows appear only with [`Prepared::commit`], so that other things can be done before.
+/// As [`write()`], but the rows appear only with [`Prepared::commit`], so that other things can be done before.
 ///
 /// # Errors
 /// - [`Error::NotATable`] if there is a folder with other files, or a file; [`Error::Log`] if the log is damaged.

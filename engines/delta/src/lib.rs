@@ -1,7 +1,7 @@
 //! Features of images as [Delta tables](https://delta.io): one that is appended to or overwritten by runs, read in any
 //! version.
 //!
-//! [`write`] puts everything that a reader yields into a table; [`Table`] reads a version; [`history`] tells the commits.
+//! [`write()`] puts everything that a reader yields into a table; [`Table`] reads a version; [`history`] tells the commits.
 //!
 //! ```
 //! use pixelfeat::{Engine, EngineOptions, FeatureSpec, Featurizer, io, synthetic};
