@@ -16,7 +16,7 @@ def environment(name, variable):
     return ROOT / os.environ.get(variable, f"target/{name}-venv") / "bin/python"
 
 
-# That of the peers which most parts of `run` need.
+# The environment that most parts of `run` need.
 PYTHON = environment("peers", "PIXELFEAT_PEERS_VENV")
 
 

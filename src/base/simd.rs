@@ -175,7 +175,6 @@ pub(crate) trait Simd: Copy {
     fn sum(self, bytes: Self::Bytes) -> u32;
 
     /// Writes what a table has at each of `bytes` to `out`, which is as long.
-    #[cfg_attr(not(feature = "parquet"), allow(dead_code, reason = "only pages of Parquet have dictionaries"))]
     #[inline(always)]
     fn look_up(self, table: &[u8; 256], bytes: &[u8], out: &mut [u8]) {
         for (out, &byte) in out.iter_mut().zip(bytes) {
@@ -388,10 +387,9 @@ mod x86 {
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
+/// Writes what a table has at each of `bytes` to `out`, which is as long.
+#[cfg_attr(not(feature = "parquet"), allow(dead_code, reason = "only pages of Parquet have dictionaries"))]
+pub fn look_up(level: Level, table: &[u8; 256], bytes: &[u8], out: &mut [u8]) {
     struct LookUp<'a>(&'a [u8; 256], &'a [u8], &'a mut [u8]);
 
     impl SimdKernel for LookUp<'_> {
@@ -401,6 +399,13 @@ mod tests {
         }
     }
 
+    run_simd(level, LookUp(table, bytes, out));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
     #[test]
     fn every_byte_is_looked_up_at_every_level_and_length() {
         let table = std::array::from_fn(|at| (at * 167 + 13) as u8);
@@ -408,7 +413,7 @@ mod tests {
         for level in Level::ALL.into_iter().filter(|level| level.is_available()) {
             for length in [0, 1, 8, 63, 64, 65, 128, 600] {
                 let mut out = vec![0; length];
-                run_simd(level, LookUp(&table, &bytes[..length], &mut out));
+                look_up(level, &table, &bytes[..length], &mut out);
                 let expected: Vec<u8> = bytes[..length].iter().map(|&byte| table[usize::from(byte)]).collect();
                 assert_eq!(out, expected, "{level} {length}");
             }

@@ -4,11 +4,11 @@
 //! each member tells its own length in its header, and holds at most 64 KiB of data.
 
 use std::io::{self, BufReader, Cursor, Read};
-use std::sync::{Arc, Mutex, PoisonError};
 
 use flate2::bufread::MultiGzDecoder;
 
 use super::live::head;
+use super::spare::Spare;
 use crate::base::ordered::{self, Ordered};
 
 /// The largest member of block gzip, and the most data in one.
@@ -36,9 +36,10 @@ pub fn decoder(mut input: impl Read + Send + 'static, threads: usize) -> io::Res
     }
     let spare = Spare::default();
     let mut source = Source::Blocks(Blocks { input: Box::new(input), bytes: Vec::new(), then: None });
-    let (worker_spare, pieces) = (spare.clone(), move || source.next().map(Ok));
-    let parts = ordered::map(threads, threads, pieces, move || {
-        let spare = worker_spare.clone();
+    let (for_source, for_workers) = (spare.clone(), spare.clone());
+    let jobs = move || source.next(&for_source).map(Ok);
+    let parts = ordered::map(threads, threads, jobs, move || {
+        let spare = for_workers.clone();
         move |job| {
             Ok(match job {
                 Job::Inflate { blocks, size } => inflate(&blocks, size, spare.take()),
@@ -112,7 +113,7 @@ struct Blocks {
 }
 
 impl Source {
-    fn next(&mut self) -> Option<Job> {
+    fn next(&mut self, spare: &Spare) -> Option<Job> {
         loop {
             match self {
                 Source::Blocks(blocks) => match blocks.next() {
@@ -128,13 +129,15 @@ impl Source {
                     Err(error) => return self.fail(error),
                 },
                 Source::Plain(input) => {
-                    let mut bytes = vec![0; 2 * PART];
+                    let mut bytes = spare.take();
+                    bytes.resize(2 * PART, 0);
                     match input.read(&mut bytes) {
                         Ok(0) => *self = Source::Ended,
                         Ok(read) => {
                             bytes.truncate(read);
                             return Some(Job::Done(Ok(bytes)));
                         }
+                        Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                         Err(error) => return self.fail(error),
                     }
                 }
@@ -164,6 +167,7 @@ impl Blocks {
             match self.input.read(&mut self.bytes[filled..]) {
                 Ok(0) => ended = true,
                 Ok(read) => filled += read,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) => self.then = Some(error),
             }
         }
@@ -198,20 +202,6 @@ fn inflate(blocks: &[u8], size: usize, mut out: Vec<u8>) -> io::Result<Vec<u8>> 
         return Err(io::Error::new(io::ErrorKind::InvalidData, "a block holds more than its 64 KiB"));
     }
     Ok(out)
-}
-
-/// Buffers that can be used again.
-#[derive(Clone, Default)]
-struct Spare(Arc<Mutex<Vec<Vec<u8>>>>);
-
-impl Spare {
-    fn take(&self) -> Vec<u8> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).pop().unwrap_or_default()
-    }
-
-    fn put(&self, buffer: Vec<u8>) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(buffer);
-    }
 }
 
 /// Decompressed data in its order.

@@ -27,7 +27,7 @@ mod csv;
 mod feature_files;
 mod footer;
 mod formats;
-#[cfg(any(feature = "json", feature = "arrays"))]
+#[cfg(any(feature = "arrays", feature = "json"))]
 mod gzip;
 mod images;
 mod input;
@@ -51,6 +51,8 @@ mod reader;
 mod sample;
 #[cfg(feature = "lineage")]
 mod source;
+#[cfg(any(feature = "arrays", feature = "json"))]
+mod spare;
 mod write_back;
 
 pub use feature_files::FeatureFiles;

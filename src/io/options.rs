@@ -126,7 +126,7 @@ impl ReadOptions {
         self
     }
 
-    /// The threads that decode.
+    /// How many threads decode: as many as were asked for, or one per core.
     #[cfg_attr(
         not(any(feature = "json", feature = "parquet", feature = "arrays")),
         allow(dead_code, reason = "only some formats have threads")

@@ -12,13 +12,22 @@ pub(super) const COLUMNS: usize = 32;
 /// The most rows of 16-bit pixels: each adds at most 2·255² to a lane of 32 bits.
 pub(super) const WORD_ROWS: usize = u32::MAX as usize / (2 * 255 * 255);
 
-/// How far ahead of a masked load memory is fetched, in bytes.
+/// How far ahead of a load memory is fetched, in bytes.
 pub(super) const AHEAD: usize = 4096;
 
 /// A mask of the first `n` lanes, for `n` of any size.
 #[inline(always)]
 pub(super) fn first(n: usize) -> u64 {
     if n >= 64 { !0 } else { (1 << n) - 1 }
+}
+
+/// Where row `y` begins. What comes some rows later is fetched: Zen 5 does not do that for masked loads.
+#[inline(always)]
+fn row<P>(pixels: &[P], y: usize, width: usize) -> *const P {
+    let from = pixels.as_ptr().wrapping_add(y * width);
+    // SAFETY: every x86-64 has the instruction, and what it names may be anywhere.
+    unsafe { _mm_prefetch::<_MM_HINT_T0>(from.cast::<i8>().wrapping_add(AHEAD)) };
+    from
 }
 
 /// The sums of an image of bytes, with two rows to a vector.
@@ -32,7 +41,7 @@ pub(super) unsafe fn bytes(pixels: &[u8], into: &mut Sums<u8>) {
     let (rows, cols, sum_sq) = into.parts_mut();
     let columns = first(width) as u32;
     // SAFETY: the CPU has the instructions; masks leave only the columns and rows of the image, lanes that they leave out
-    // are neither read nor written, and what a prefetch names may be anywhere.
+    // are neither read nor written.
     unsafe {
         let zero = _mm512_setzero_si512();
         let (mut even, mut odd, mut squares) = (zero, zero, zero);
@@ -40,8 +49,7 @@ pub(super) unsafe fn bytes(pixels: &[u8], into: &mut Sums<u8>) {
             let mut sums = [zero; 4];
             for (pair, sums) in sums.iter_mut().enumerate() {
                 let y = y + 2 * pair;
-                let from = pixels.as_ptr().wrapping_add(y * width);
-                _mm_prefetch::<_MM_HINT_T0>(from.wrapping_add(AHEAD).cast());
+                let from = row(pixels, y, width);
                 let upper = _mm256_maskz_loadu_epi8(if y < height { columns } else { 0 }, from.cast());
                 let mask = if y + 1 < height { columns } else { 0 };
                 let lower = _mm256_maskz_loadu_epi8(mask, from.wrapping_add(width).cast());
@@ -87,7 +95,7 @@ pub(super) unsafe fn words(pixels: &[u16], height: usize, rows: &mut [u32], cols
     debug_assert!(width <= COLUMNS && height <= WORD_ROWS && pixels.len() == height * width && rows.len() == height);
     let columns = first(width) as u32;
     // SAFETY: the CPU has the instructions; masks leave only the columns and rows of the image, lanes that they leave out
-    // are neither read nor written, and what a prefetch names may be anywhere.
+    // are neither read nor written.
     unsafe {
         let zero = _mm512_setzero_si512();
         let (mut even, mut odd) = (zero, zero);
@@ -99,9 +107,7 @@ pub(super) unsafe fn words(pixels: &[u16], height: usize, rows: &mut [u32], cols
                 if y + i >= height {
                     break;
                 }
-                let from = pixels.as_ptr().wrapping_add((y + i) * width);
-                _mm_prefetch::<_MM_HINT_T0>(from.cast::<i8>().wrapping_add(AHEAD));
-                let row = _mm512_maskz_loadu_epi16(columns, from.cast());
+                let row = _mm512_maskz_loadu_epi16(columns, row(pixels, y + i, width).cast());
                 let (evens, odds) = (_mm512_and_si512(row, _mm512_set1_epi32(0xffff)), _mm512_srli_epi32::<16>(row));
                 (even, odd) = (even.add32(evens), odd.add32(odds));
                 *sums = evens.add32(odds);
@@ -172,8 +178,7 @@ pub(super) unsafe fn floats(pixels: &[f32], height: usize, rows: &mut [f64], col
                 if y + i >= height {
                     break;
                 }
-                let from = pixels.as_ptr().wrapping_add((y + i) * width);
-                _mm_prefetch::<_MM_HINT_T0>(from.cast::<i8>().wrapping_add(AHEAD));
+                let from = row(pixels, y + i, width);
                 for (v, of_columns) in of_columns.iter_mut().enumerate() {
                     let values = _mm256_maskz_loadu_ps((columns >> (8 * v)) as u8, from.wrapping_add(8 * v));
                     let values = _mm512_cvtps_pd(values);

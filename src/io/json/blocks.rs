@@ -2,13 +2,13 @@
 
 use std::io::{self, BufReader, Cursor, Read};
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError};
 
 use memchr::{memchr_iter, memrchr};
 
 use crate::base::error::{Error, Result};
 use crate::io::gzip;
 use crate::io::live::{head, is_stopped};
+use crate::io::spare::Spare;
 
 /// How the input is cut. The defaults are for use; tests cut finer.
 #[derive(Debug, Clone, Copy)]
@@ -81,26 +81,6 @@ fn past((line, column): (u64, u64), passed: &[u8]) -> (u64, u64) {
     match memrchr(b'\n', passed) {
         None => (line, column + passed.len() as u64),
         Some(last) => (line + memchr_iter(b'\n', &passed[..=last]).count() as u64, (passed.len() - last - 1) as u64),
-    }
-}
-
-/// Buffers of blocks that can be used again: fresh ones cost a page fault every 4 KiB.
-#[derive(Clone, Default)]
-struct Spare(Arc<Mutex<Vec<Vec<u8>>>>);
-
-impl Spare {
-    const KEPT: usize = 4;
-    const MAX_BYTES: usize = 16 << 20;
-
-    fn take(&self) -> Vec<u8> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).pop().unwrap_or_default()
-    }
-
-    fn put(&self, buffer: Vec<u8>) {
-        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if kept.len() < Self::KEPT && buffer.len() <= Self::MAX_BYTES {
-            kept.push(buffer);
-        }
     }
 }
 

@@ -12,7 +12,7 @@ use parquet::basic::{Encoding, Type};
 
 use super::Irregular;
 use super::levels::{Run, Runs};
-use crate::base::simd::{Level, Simd, SimdKernel, run_simd};
+use crate::base::simd::{Level, look_up};
 
 /// A type of Arrow values that Parquet stores in one physical type.
 pub trait Leaf: ArrowNativeType + bytemuck::Pod {
@@ -172,13 +172,6 @@ impl<T: Leaf> Dictionary<T> {
             return Err(Irregular);
         }
         let mut runs = Runs::new(bytes, width, out.len());
-        if width == 8
-            && let Ok(table) = bytemuck::cast_slice(&self.first).try_into()
-        {
-            let (known, out, mut done) = (self.values.len(), bytemuck::cast_slice_mut(out), Ok(()));
-            run_simd(Level::detect(), ByteRuns { runs, table, known, out, done: &mut done });
-            return done;
-        }
         while let Some(run) = runs.next()? {
             match run {
                 Run::Repeated { value, length } => {
@@ -189,9 +182,10 @@ impl<T: Leaf> Dictionary<T> {
                 }
                 Run::Packed { bytes, length } => {
                     let (now, rest) = out.split_at_mut(length);
-                    match width {
-                        8 => self.look_up_bytes(&bytes[..length], now)?,
-                        _ => self.look_up(bytes, width, now)?,
+                    if width == 8 {
+                        self.look_up_bytes(&bytes[..length], now)?
+                    } else {
+                        self.look_up(bytes, width, now)?
                     }
                     out = rest;
                 }
@@ -200,8 +194,17 @@ impl<T: Leaf> Dictionary<T> {
         Ok(())
     }
 
+    /// The usual case: a byte a pixel.
+    #[inline]
     fn look_up_bytes(&self, bytes: &[u8], out: &mut [T]) -> Result<(), Irregular> {
-        all_known(bytes, self.values.len())?;
+        let known = self.values.len();
+        if known < 256 && bytes.iter().any(|&byte| usize::from(byte) >= known) {
+            return Err(Irregular);
+        }
+        if let Ok(table) = bytemuck::cast_slice(&self.first).try_into() {
+            look_up(Level::detect(), table, bytes, bytemuck::cast_slice_mut(out));
+            return Ok(());
+        }
         for (out, &byte) in out.iter_mut().zip(bytes) {
             *out = self.first[usize::from(byte)];
         }
@@ -219,56 +222,6 @@ impl<T: Leaf> Dictionary<T> {
             }
         }
         Ok(())
-    }
-}
-
-/// Checks that a dictionary of `known` values has one at each of these places.
-#[inline(always)]
-fn all_known(places: &[u8], known: usize) -> Result<(), Irregular> {
-    if known >= 256 {
-        return Ok(());
-    }
-    let mut last = 0;
-    for &place in places {
-        last = last.max(place);
-    }
-    if places.is_empty() || usize::from(last) < known { Ok(()) } else { Err(Irregular) }
-}
-
-/// The usual case: pixels are bytes, and so are their places in the dictionary. Runs of digits are short, so all of them are
-/// decoded with the instructions of the level, and not each on its own.
-struct ByteRuns<'a> {
-    runs: Runs<'a>,
-    table: &'a [u8; 256],
-    /// How many values of the table are in the dictionary.
-    known: usize,
-    out: &'a mut [u8],
-    done: &'a mut Result<(), Irregular>,
-}
-
-impl SimdKernel for ByteRuns<'_> {
-    #[inline(always)]
-    fn run<S: Simd>(self, simd: S) {
-        let Self { mut runs, table, known, mut out, done } = self;
-        loop {
-            match runs.next() {
-                Ok(Some(Run::Repeated { value, length })) if (value as usize) < known => {
-                    let (now, rest) = out.split_at_mut(length);
-                    now.fill(table[value as usize]);
-                    out = rest;
-                }
-                Ok(Some(Run::Packed { bytes, length })) if all_known(&bytes[..length], known).is_ok() => {
-                    let (now, rest) = out.split_at_mut(length);
-                    simd.look_up(table, &bytes[..length], now);
-                    out = rest;
-                }
-                Ok(None) => return,
-                Ok(Some(_)) | Err(Irregular) => {
-                    *done = Err(Irregular);
-                    return;
-                }
-            }
-        }
     }
 }
 
