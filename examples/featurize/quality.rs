@@ -3,6 +3,8 @@
 use std::fs;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::{Builder, JoinHandle};
 use std::time::SystemTime;
 
 use clap::{ArgGroup, Args};
@@ -10,7 +12,7 @@ use pixelfeat::quality::{
     CheckReport, Checker, Checks, Contract, DriftOptions, DriftWatch, Issue, IssueOptions, IssueWatch, LabelWatch,
     MaxDrift, Profile, Profiler, QualityReport, Severity,
 };
-use pixelfeat::{Error, ImageShape, MaxInvalid, Observer, io};
+use pixelfeat::{Error, ImageShape, MaxInvalid, Observed, Observer, io};
 
 /// The options that find something for `--check-report` to tell.
 pub const FOUND: &str = "found";
@@ -137,6 +139,7 @@ pub struct Quality<'a> {
     /// What was found in other data sets.
     pub leaks: Option<CheckReport>,
     profile: Option<io::OutputFile>,
+    profile_text: Option<ProfileText>,
     check_report: Option<io::OutputFile>,
     label_report: Option<io::OutputFile>,
     drift_report: Option<io::OutputFile>,
@@ -144,6 +147,41 @@ pub struct Quality<'a> {
     /// What the page calls the data, and what it says at its top beside the options here.
     data: String,
     details: Vec<(&'static str, String)>,
+}
+
+/// Makes the text of the profile on a thread of its own when the last batch was seen. The last features are written meanwhile.
+#[derive(Clone)]
+struct ProfileText {
+    profiler: Profiler,
+    text: Arc<Mutex<Option<JoinHandle<std::io::Result<Vec<u8>>>>>>,
+}
+
+impl ProfileText {
+    /// The text. It is made now if no batch was seen, as of tables without images.
+    fn take(&self) -> std::io::Result<Vec<u8>> {
+        let made = self.text.lock().unwrap_or_else(PoisonError::into_inner).take().and_then(|text| text.join().ok());
+        made.unwrap_or_else(|| text_of_profile(&self.profiler))
+    }
+}
+
+fn text_of_profile(profiler: &Profiler) -> std::io::Result<Vec<u8>> {
+    let mut text = Vec::new();
+    profiler.look(|profile| profile.write_json(&mut text))?;
+    Ok(text)
+}
+
+impl Observer for ProfileText {
+    fn observe(&mut self, _: &Observed<'_>) -> Result<(), Error> {
+        Ok(())
+    }
+
+    fn finish(&mut self) -> Result<(), Error> {
+        let profiler = self.profiler.clone();
+        let text = Builder::new().name("profile".to_owned()).spawn(move || text_of_profile(&profiler));
+        // Without a thread the text is made when it is asked for.
+        *self.text.lock().unwrap_or_else(PoisonError::into_inner) = text.ok();
+        Ok(())
+    }
 }
 
 impl<'a> Quality<'a> {
@@ -186,6 +224,8 @@ impl<'a> Quality<'a> {
                 None => watch,
             }
         });
+        let profile_text = profiler.clone().filter(|_| args.profile.is_some());
+        let profile_text = profile_text.map(|profiler| ProfileText { profiler, text: Arc::default() });
         let judges_labels = args.label_report.is_some() || args.quality_report.is_some();
         let labels = args.label.as_ref().filter(|_| judges_labels).map(LabelWatch::new);
         Ok(Self {
@@ -198,6 +238,7 @@ impl<'a> Quality<'a> {
             contract,
             leaks: None,
             profile: create(&args.profile)?,
+            profile_text,
             check_report: create(&args.check_report)?,
             label_report: create(&args.label_report)?,
             drift_report: create(&args.drift_report)?,
@@ -229,14 +270,15 @@ impl<'a> Quality<'a> {
         let checker = self.checker.iter().map(|checker| Box::new(checker.clone()) as Box<dyn Observer>);
         let drift = self.drift.iter().map(|drift| Box::new(drift.clone()) as Box<dyn Observer>);
         let labels = self.labels.iter().map(|labels| Box::new(labels.clone()) as Box<dyn Observer>);
-        issues.chain(profiler).chain(labels).chain(checker).chain(drift).collect()
+        let text = self.profile_text.iter().map(|text| Box::new(text.clone()) as Box<dyn Observer>);
+        issues.chain(profiler).chain(labels).chain(checker).chain(drift).chain(text).collect()
     }
 
     /// Completes the files of a run that has come to its end.
     pub fn finish(mut self) -> Result<(), Error> {
-        if let (Some(mut file), Some(path), Some(profiler)) = (self.profile.take(), &self.args.profile, &self.profiler)
+        if let (Some(mut file), Some(path), Some(text)) = (self.profile.take(), &self.args.profile, &self.profile_text)
         {
-            let written = profiler.look(|profile| profile.write_json(&mut file));
+            let written = text.take().and_then(|text| file.write_all(&text));
             written.map_err(|source| Error::Io { action: "write", path: path.clone(), source })?;
             write(file, path, "")?;
         }

@@ -9,7 +9,7 @@ use arrow_schema::DataType;
 use arrow_select::take::take;
 
 use super::column::{WHOLE, floats};
-use super::distinct::{hash_bytes, key, mixed};
+use super::distinct::{hash_bytes, hash_long, key, mixed};
 use super::images::MEASURES;
 use crate::base::error::{Error, Result};
 use crate::base::text::cut;
@@ -106,6 +106,26 @@ impl<'a> Cells<'a> {
             (None, Some(array)) => array.data_type() == &DataType::Null || array.is_null(row),
             (None, None) => true,
         }
+    }
+
+    pub fn null_count(&self) -> usize {
+        match (&self.numbers, &self.array) {
+            (Some(numbers), _) => numbers.iter().filter(|number| number.is_none()).count(),
+            (None, Some(array)) => array.logical_null_count(),
+            (None, None) => 0,
+        }
+    }
+
+    /// The least and the largest number; `None` if there is none, or one that is no number.
+    pub fn range(&self) -> Option<(f64, f64)> {
+        let (mut min, mut max) = (f64::INFINITY, f64::NEG_INFINITY);
+        for &number in self.numbers.as_ref()?.iter().flatten() {
+            if number.is_nan() {
+                return None;
+            }
+            (min, max) = (min.min(number), max.max(number));
+        }
+        (min <= max).then_some((min, max))
     }
 
     pub fn number(&self, row: usize) -> Option<f64> {
@@ -211,11 +231,11 @@ impl<'a> Cells<'a> {
             return hash_bytes(text.as_bytes());
         }
         if let Some(bytes) = self.bytes(row).or_else(|| self.byte_items(row)) {
-            return hash_bytes(bytes);
+            return hash_long(bytes);
         }
         if let Some(items) = self.items(row) {
             if let Some(bytes) = items.as_primitive_opt::<UInt8Type>().filter(|bytes| bytes.null_count() == 0) {
-                return hash_bytes(bytes.values());
+                return hash_long(bytes.values());
             }
             let floats = floats(&items).unwrap_or_default();
             let hash = |all: u64, value: &Option<f64>| mixed(all ^ value.map_or(2, key));

@@ -75,18 +75,42 @@ impl NumberValues {
     /// Adds numbers.
     pub fn extend(&mut self, values: &[f64]) {
         self.numbers.extend(values.iter().copied());
-        let mut rest = values;
-        while let Some((&value, more)) = rest.split_first()
+        let exact = self.count_exactly(values);
+        self.grid.extend(&values[exact..]);
+    }
+
+    /// Adds numbers, in less time than their 64-bit form takes.
+    pub fn extend_f32(&mut self, values: &[f32]) {
+        self.numbers.extend_f32(values);
+        let exact = self.count_exactly(values);
+        if !self.grid.is_closed() {
+            values[exact..].iter().for_each(|&value| self.grid.add(value.into(), 1));
+        }
+    }
+
+    /// Adds numbers to the sketch, and to the grid as long as that is exact. Returns how many went into the grid.
+    fn count_exactly<T: Copy + Into<f64> + PartialEq>(&mut self, values: &[T]) -> usize {
+        let mut exact = 0;
+        while let Some(&value) = values.get(exact)
             && self.grid.is_exact()
         {
+            let equal = values[exact..].iter().take_while(|other| **other == value).count().max(1);
+            let key = key(value.into());
+            let hash = mixed(key);
             // A value that is counted is in the sketch as well.
-            if self.grid.insert(value, 1) {
-                self.distinct.add(mixed(key(value)));
+            if self.grid.add_exact(key, hash, equal as u64) {
+                self.distinct.add(hash);
             }
-            rest = more;
+            exact += equal;
         }
-        rest.iter().for_each(|&value| self.distinct.add(mixed(key(value))));
-        self.grid.extend(rest);
+        let mut last = None;
+        for &value in &values[exact..] {
+            if last != Some(value) {
+                self.distinct.add(mixed(key(value.into())));
+                last = Some(value);
+            }
+        }
+        exact
     }
 
     /// Adds whole numbers. If they lie close together there are few different ones.

@@ -42,13 +42,34 @@ pub(super) fn hash_bytes(bytes: &[u8]) -> u64 {
     hash
 }
 
+/// A hash of many bytes, in less time than [`hash_bytes`]: four parts of them do not wait for each other. No file keeps it.
+pub(super) fn hash_long(bytes: &[u8]) -> u64 {
+    const PARTS: usize = 4;
+    let mut parts: [u64; PARTS] = std::array::from_fn(|at| mixed((bytes.len() * PARTS + at) as u64));
+    let other = parts.map(mixed);
+    let mut add = |block: &[u8; 16 * PARTS]| {
+        let (words, _) = block.as_chunks::<8>();
+        for at in 0..PARTS {
+            let [a, b] = [words[2 * at], words[2 * at + 1]].map(u64::from_le_bytes);
+            let product = u128::from(a ^ parts[at]) * u128::from(b ^ other[at]);
+            parts[at] = product as u64 ^ (product >> 64) as u64;
+        }
+    };
+    let (blocks, rest) = bytes.as_chunks();
+    blocks.iter().for_each(&mut add);
+    let mut last = [0; 16 * PARTS];
+    last[..rest.len()].copy_from_slice(rest);
+    add(&last);
+    parts.into_iter().fold(0, |all, part| mixed(all ^ part))
+}
+
 /// A HyperLogLog sketch: an estimate of how many different values there were. Values go in as hashes.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Distinct(Vec<u8>);
+pub struct Distinct(Box<[u8; REGISTERS]>);
 
 impl Default for Distinct {
     fn default() -> Self {
-        Self(vec![0; REGISTERS])
+        Self(Box::new([0; REGISTERS]))
     }
 }
 
@@ -64,7 +85,7 @@ impl Distinct {
 
     /// Adds the values of the other.
     pub fn merge(&mut self, other: &Self) {
-        self.0.iter_mut().zip(&other.0).for_each(|(own, other)| *own = (*other).max(*own));
+        self.0.iter_mut().zip(&*other.0).for_each(|(own, other)| *own = (*other).max(*own));
     }
 
     /// The estimate, by the formula of Ertl ("New cardinality estimation algorithms for HyperLogLog sketches", 2017),
@@ -83,12 +104,12 @@ impl Distinct {
     }
 
     pub(super) fn registers(&self) -> &[u8] {
-        &self.0
+        &*self.0
     }
 
     pub(super) fn from_registers(registers: Vec<u8>) -> Option<Self> {
-        let fits = registers.len() == REGISTERS && registers.iter().all(|rank| u32::from(*rank) <= 65 - CHOOSING);
-        fits.then_some(Self(registers))
+        let fits = registers.iter().all(|rank| u32::from(*rank) <= 65 - CHOOSING);
+        registers.into_boxed_slice().try_into().ok().filter(|_| fits).map(Self)
     }
 }
 
@@ -252,7 +273,20 @@ mod tests {
     fn texts_that_differ_in_length_or_place_have_other_hashes() {
         let texts: [&[u8]; 6] = [b"", b"\0", b"\0\0", b"abcdefgh", b"abcdefgh\0", b"bacdefgh"];
         for (i, a) in texts.iter().enumerate() {
-            assert!(texts[..i].iter().all(|b| hash_bytes(a) != hash_bytes(b)), "{a:?}");
+            assert!(texts[..i].iter().all(|b| hash_bytes(a) != hash_bytes(b) && hash_long(a) != hash_long(b)), "{a:?}");
+        }
+        // One byte anywhere, in another place or with another value, and another length.
+        let mut seen = std::collections::HashSet::new();
+        for length in [1, 63, 64, 65, 784] {
+            let mut bytes = vec![0; length];
+            assert!(seen.insert(hash_long(&bytes)));
+            for at in 0..length {
+                for value in [1, 128, 255] {
+                    bytes[at] = value;
+                    assert!(seen.insert(hash_long(&bytes)), "{value} at {at} of {length}");
+                }
+                bytes[at] = 0;
+            }
         }
     }
 

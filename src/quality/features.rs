@@ -5,6 +5,7 @@ use std::ops::Range;
 use arrow_array::cast::AsArray;
 use arrow_array::types::Float32Type;
 use arrow_array::{Array, ArrayRef};
+use arrow_buffer::ScalarBuffer;
 use arrow_schema::{DataType, FieldRef};
 
 use crate::base::error::Result;
@@ -15,11 +16,13 @@ use crate::run::observe::Observed;
 const SINGLE_VALUES: usize = 256;
 
 /// Values of features that share a profile: some places of the feature list, or a column.
+#[derive(Debug)]
 pub(super) struct Unit {
     pub name: String,
     from: Source,
 }
 
+#[derive(Debug)]
 enum Source {
     /// A column of the output.
     Column(usize),
@@ -32,12 +35,13 @@ enum Source {
 }
 
 /// The features of a batch.
-pub(super) struct FeatureValues<'a> {
+#[derive(Debug)]
+pub(super) struct FeatureValues {
     pub units: Vec<Unit>,
     /// Whether features of different images stand in one unit.
     pub is_by_block: bool,
-    columns: Vec<&'a [f32]>,
-    list: &'a [f32],
+    columns: Vec<ScalarBuffer<f32>>,
+    list: ScalarBuffer<f32>,
     /// Values in each list.
     stride: usize,
     /// For each row of lists of different lengths: where its list begins, and the layout of its blocks.
@@ -61,13 +65,24 @@ fn list_ranges(layout: &FeatureLayout) -> Vec<Range<usize>> {
     list_blocks(layout).map(|(_, range)| range).collect()
 }
 
-impl<'a> FeatureValues<'a> {
-    pub fn of(batch: &Observed<'a>, columns: &'a [ArrayRef], fields: &[FieldRef]) -> Result<Self> {
+impl Unit {
+    /// How many values a row has, about.
+    pub fn width(&self) -> usize {
+        match &self.from {
+            Source::Column(_) => 1,
+            Source::Places(range) | Source::Columns(range) => range.len(),
+            Source::Block(_) => SINGLE_VALUES,
+        }
+    }
+}
+
+impl FeatureValues {
+    pub fn of(batch: &Observed<'_>, columns: &[ArrayRef], fields: &[FieldRef]) -> Result<Self> {
         let mut own = Self {
             units: Vec::new(),
             is_by_block: batch.ragged || batch.layout.list_values() > SINGLE_VALUES,
             columns: Vec::new(),
-            list: &[],
+            list: ScalarBuffer::default(),
             stride: 0,
             ragged: Vec::new(),
             layouts: Vec::new(),
@@ -77,18 +92,18 @@ impl<'a> FeatureValues<'a> {
         for (at, (column, field)) in columns.iter().zip(fields).enumerate() {
             match column.data_type() {
                 DataType::Float32 => {
-                    own.columns.push(column.as_primitive::<Float32Type>().values());
+                    own.columns.push(column.as_primitive::<Float32Type>().values().clone());
                     if at < singles {
                         own.units.push(Unit { name: field.name().clone(), from: Source::Column(at) });
                     }
                 }
                 DataType::FixedSizeList(_, length) => {
                     own.stride = *length as usize;
-                    own.list = column.as_fixed_size_list().values().as_primitive::<Float32Type>().values();
+                    own.list = column.as_fixed_size_list().values().as_primitive::<Float32Type>().values().clone();
                 }
                 DataType::List(_) => {
                     let lists = column.as_list::<i32>();
-                    own.list = lists.values().as_primitive::<Float32Type>().values();
+                    own.list = lists.values().as_primitive::<Float32Type>().values().clone();
                     own.ragged =
                         lists.offsets().iter().take(lists.len()).map(|&start| Some((start as usize, 0))).collect();
                 }
@@ -136,24 +151,26 @@ impl<'a> FeatureValues<'a> {
         Ok(())
     }
 
-    /// Calls `take` with each value of a unit in these rows.
-    pub fn each(&self, unit: &Unit, rows: &[usize], mut take: impl FnMut(f32)) {
+    /// Appends the values of a unit in these rows.
+    pub fn of_unit(&self, unit: &Unit, rows: &[usize], to: &mut Vec<f32>) {
         match &unit.from {
-            Source::Column(at) => rows.iter().for_each(|&row| take(self.columns[*at][row])),
+            Source::Column(at) => {
+                let column = &self.columns[*at];
+                to.extend(rows.iter().map(|&row| column[row]));
+            }
             Source::Columns(range) => {
                 let columns = &self.columns[range.clone()];
-                rows.iter().for_each(|&row| columns.iter().for_each(|column| take(column[row])));
+                rows.iter().for_each(|&row| to.extend(columns.iter().map(|column| column[row])));
+            }
+            Source::Places(range) if range.len() == 1 => {
+                to.extend(rows.iter().map(|&row| self.list[row * self.stride + range.start]));
             }
             Source::Places(range) => {
-                for &row in rows {
-                    self.list[row * self.stride..][range.clone()].iter().for_each(|&value| take(value));
-                }
+                rows.iter().for_each(|&row| to.extend_from_slice(&self.list[row * self.stride..][range.clone()]));
             }
             Source::Block(at) => {
-                for &row in rows {
-                    let Some((start, layout)) = self.ragged[row] else { continue };
-                    let range = self.layouts[layout][*at].clone();
-                    self.list[start..][range].iter().for_each(|&value| take(value));
+                for (start, layout) in rows.iter().filter_map(|&row| self.ragged[row]) {
+                    to.extend_from_slice(&self.list[start..][self.layouts[layout][*at].clone()]);
                 }
             }
         }
@@ -166,7 +183,7 @@ impl<'a> FeatureValues<'a> {
 
     /// Appends all values of a row.
     pub fn row(&self, row: usize, to: &mut Vec<f32>) {
-        self.units.iter().for_each(|unit| self.each(unit, &[row], |value| to.push(value)));
+        self.units.iter().for_each(|unit| self.of_unit(unit, &[row], to));
     }
 }
 

@@ -3,11 +3,9 @@
 //! The width is a power of two: the least for which at most 1,000 cells are in use. It follows from the numbers alone, not
 //! from their order, since more numbers never need narrower cells. So parts can be merged, and merged parts equal the whole.
 
-use std::collections::HashMap;
-use std::hash::BuildHasherDefault;
-
-use super::distinct::{COUNTED, Quick, key};
+use super::distinct::{COUNTED, key, mixed};
 use super::exact;
+use super::table::Table;
 
 /// The exponent of the least float: cells of this width hold one float each.
 const LEAST: i32 = -1074;
@@ -29,12 +27,12 @@ pub(super) struct Grid {
     /// Whether numbers go into wider cells when there are too many for exact ones. If not, they are forgotten.
     widens: bool,
     /// By the bits of the lower end of the cell.
-    cells: HashMap<u64, u64, BuildHasherDefault<Quick>>,
+    cells: Table,
 }
 
 impl Default for Grid {
     fn default() -> Self {
-        Self { level: LEAST, is_exact: true, widens: true, cells: HashMap::default() }
+        Self { level: LEAST, is_exact: true, widens: true, cells: Table::default() }
     }
 }
 
@@ -100,25 +98,26 @@ impl Grid {
     /// Adds a number so many times.
     #[inline]
     pub fn add(&mut self, value: f64, times: u64) {
-        self.insert(value, times);
-    }
-
-    /// As [`Grid::add`]. Returns whether the cell is a new one.
-    #[inline]
-    pub fn insert(&mut self, value: f64, times: u64) -> bool {
         if self.is_closed() || times == 0 || !self.is_exact && !value.is_finite() {
-            return false;
+            return;
         }
         let cell = if self.is_exact { key(value) } else { cell(value, self.level) };
-        if let Some(count) = self.cells.get_mut(&cell) {
-            *count += times;
-            return false;
-        }
-        self.cells.insert(cell, times);
-        if self.cells.len() > COUNTED {
+        self.insert(cell, mixed(cell), times);
+    }
+
+    /// Adds a number to exact cells so many times, by its [`key`] and the hash of that. Returns whether it is a new one.
+    #[inline]
+    pub fn add_exact(&mut self, key: u64, hash: u64, times: u64) -> bool {
+        self.insert(key, hash, times)
+    }
+
+    #[inline]
+    fn insert(&mut self, cell: u64, hash: u64, times: u64) -> bool {
+        let is_new = self.cells.add_hashed(cell, hash, times);
+        if is_new && self.cells.len() > COUNTED {
             self.widen();
         }
-        true
+        is_new
     }
 
     /// Adds numbers.
@@ -144,7 +143,7 @@ impl Grid {
             }
         }
         for (at, &count) in table.iter().enumerate().filter(|(_, count)| **count > 0) {
-            *self.cells.entry(key((first + at as f64) * width)).or_default() += u64::from(count);
+            self.cells.add(key((first + at as f64) * width), u64::from(count));
         }
         if self.cells.len() > COUNTED {
             self.widen();
@@ -158,7 +157,7 @@ impl Grid {
         if self.is_exact || !(-1000..1000).contains(&self.level) {
             return None;
         }
-        let mut cells: Vec<f64> = self.cells.keys().map(|bits| f64::from_bits(*bits)).collect();
+        let mut cells: Vec<f64> = self.cells.iter().map(|(bits, _)| f64::from_bits(bits)).collect();
         let middle = cells.len() / 2;
         let (_, median, _) = (!cells.is_empty()).then(|| cells.select_nth_unstable_by(middle, f64::total_cmp))?;
         let first = (*median * power(-self.level)).floor() - (TABLE / 2) as f64;
@@ -175,9 +174,9 @@ impl Grid {
     fn leave_exact(&mut self) {
         self.is_exact = false;
         if self.widens {
-            self.cells.retain(|bits, _| f64::from_bits(*bits).is_finite());
+            self.cells = self.cells.iter().filter(|(bits, _)| f64::from_bits(*bits).is_finite()).collect();
         } else {
-            self.cells = HashMap::default();
+            self.cells = Table::default();
         }
     }
 
@@ -190,7 +189,7 @@ impl Grid {
             return;
         }
         // Narrower cells than the last bit of the least number change nothing.
-        let mut numbers: Vec<f64> = self.cells.keys().map(|bits| f64::from_bits(*bits)).collect();
+        let mut numbers: Vec<f64> = self.cells.iter().map(|(bits, _)| f64::from_bits(bits)).collect();
         let last_bits =
             numbers.iter().filter(|value| **value != 0.0).map(|value| exact::parts(*value).2 as i32 + LEAST);
         let finest = last_bits.min().unwrap_or(LEAST);
@@ -220,18 +219,15 @@ impl Grid {
     }
 
     fn set_level(&mut self, level: i32) {
-        let mut cells = HashMap::with_capacity_and_hasher(COUNTED, BuildHasherDefault::default());
-        for (bits, count) in &self.cells {
-            *cells.entry(cell(f64::from_bits(*bits), level)).or_default() += count;
-        }
-        (self.cells, self.level) = (cells, level);
+        self.cells = self.cells.iter().map(|(bits, count)| (cell(f64::from_bits(bits), level), count)).collect();
+        self.level = level;
     }
 
     pub fn merge(&mut self, other: &Self) {
         if self.is_closed() || other.is_closed() {
             self.is_exact = false;
             self.widens = false;
-            self.cells = HashMap::default();
+            self.cells = Table::default();
             return;
         }
         if !other.is_exact {
@@ -240,11 +236,10 @@ impl Grid {
         if other.level > self.level {
             self.set_level(other.level);
         }
-        for (bits, count) in &other.cells {
-            let value = f64::from_bits(*bits);
+        for (bits, count) in other.cells.iter() {
+            let value = f64::from_bits(bits);
             if self.is_exact || value.is_finite() {
-                let cell = if self.is_exact { *bits } else { cell(value, self.level) };
-                *self.cells.entry(cell).or_default() += count;
+                self.cells.add(if self.is_exact { bits } else { cell(value, self.level) }, count);
             }
         }
         if self.cells.len() > COUNTED {
@@ -254,8 +249,7 @@ impl Grid {
 
     /// The cells in their order: the lower end of each and its count.
     pub fn cells(&self) -> Vec<(f64, u64)> {
-        let mut cells: Vec<(f64, u64)> =
-            self.cells.iter().map(|(bits, count)| (f64::from_bits(*bits), *count)).collect();
+        let mut cells: Vec<(f64, u64)> = self.cells.iter().map(|(bits, count)| (f64::from_bits(bits), count)).collect();
         cells.sort_by(|a, b| a.0.total_cmp(&b.0));
         cells
     }

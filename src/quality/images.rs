@@ -253,6 +253,11 @@ fn look<P: Byte, C: Send>(
         let measured: Vec<_> = measured.collect();
         (counts, measured)
     };
+    if places.len() <= part {
+        // Waking a thread takes longer than a small batch.
+        let (counts, measured) = look(places);
+        return (vec![counts], measured);
+    }
     let (counts, measured): (Vec<C>, Vec<Vec<_>>) = places.par_chunks(part).map(look).unzip();
     (counts, measured.concat())
 }

@@ -1,8 +1,9 @@
 //! Profiles as JSON: what people read beside the state that the profile is restored from.
 
 use std::fmt::Write as _;
-use std::io::{self, Write as _};
+use std::io;
 
+use rayon::prelude::*;
 use serde_json::{Map, Value, json};
 
 use super::classes::{Class, Classes};
@@ -47,14 +48,13 @@ impl Profile {
     ///
     /// # Errors
     /// Those of `to`.
-    pub fn write_json(&self, to: impl io::Write) -> io::Result<()> {
-        let mut to = io::BufWriter::with_capacity(1 << 16, to);
-        self.tree().write(&mut to)?;
+    pub fn write_json(&self, mut to: impl io::Write) -> io::Result<()> {
+        to.write_all(&self.tree().text()?)?;
         to.flush()
     }
 
     fn tree(&self) -> Tree {
-        let columns = |of: &[ColumnProfile]| Tree::List(of.iter().map(column).collect());
+        let columns = |of: &[ColumnProfile]| Tree::List(of.par_iter().map(column).collect());
         object([
             ("version", VERSION.into()),
             ("rows", self.rows.into()),
@@ -175,8 +175,8 @@ fn distinct_state(distinct: &Distinct) -> Tree {
     let registers = distinct.registers();
     let used = registers.iter().filter(|rank| **rank > 0).count();
     if used * 4 > REGISTERS {
-        let digits = registers.iter().map(|&rank| char::from(DIGITS[usize::from(rank)]));
-        return Value::from(digits.collect::<String>()).into();
+        let digits = registers.iter().map(|&rank| DIGITS[usize::from(rank)]).collect();
+        return Value::from(String::from_utf8(digits).unwrap_or_default()).into();
     }
     let used = registers.iter().enumerate().filter(|(_, rank)| **rank > 0);
     Tree::Counts(used.flat_map(|(at, &rank)| [at as u64, u64::from(rank)]).collect())

@@ -37,6 +37,7 @@ mod pictures;
 mod profile;
 mod scores;
 mod seen;
+mod table;
 mod tree;
 
 pub use checks::{Check, CheckReport, CheckResult, Checker, Checks, FailedRow, RULES, RuleNames, Severity};

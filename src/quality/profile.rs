@@ -109,7 +109,12 @@ impl Profile {
             return Err(Error::InvalidOption { option: "profile", why });
         }
         self.rows += batch.num_rows() as u64;
-        self.columns.par_iter_mut().zip(places).try_for_each(|(column, &at)| column.add(batch.column(at)))
+        let add = |(column, &at): (&mut ColumnProfile, &usize)| column.add(batch.column(at));
+        // Waking a thread takes longer than few values do.
+        if batch.num_rows() * places.len() < AT_ONCE {
+            return self.columns.iter_mut().zip(places).try_for_each(add);
+        }
+        self.columns.par_iter_mut().zip(places).try_for_each(add)
     }
 
     /// Adds a batch of a run.
@@ -117,11 +122,20 @@ impl Profile {
     /// # Errors
     /// As [`Profile::add_table`].
     pub fn add(&mut self, batch: &Observed<'_>, label: Option<&str>) -> Result<()> {
-        self.add_observed(batch, label).map(drop)
+        let mut pending = Pending::default();
+        self.add_observed(batch, label, &mut pending)?;
+        self.add_pending(&mut pending);
+        Ok(())
     }
 
-    /// As [`Profile::add`]; returns the measures of the image of each row, which are no numbers where there is none.
-    fn add_observed(&mut self, batch: &Observed<'_>, label: Option<&str>) -> Result<Vec<[f64; MEASURES.len()]>> {
+    /// As [`Profile::add`], but some values of features may stay pending. Returns the measures of the image of each row, which are
+    /// no numbers where there is none.
+    fn add_observed(
+        &mut self,
+        batch: &Observed<'_>,
+        label: Option<&str>,
+        pending: &mut Pending,
+    ) -> Result<Vec<[f64; MEASURES.len()]>> {
         let (input, output) = (batch.input, batch.output);
         let is_image = |at: &usize| input.schema_ref().field(*at).name() == batch.image;
         let columns: Vec<usize> = (0..input.num_columns()).filter(|at| !is_image(at)).collect();
@@ -136,21 +150,10 @@ impl Profile {
             let new = |unit: &Unit| ColumnProfile::of_numbers(&unit.name, "Float32");
             self.features = features.units.iter().map(new).collect();
         }
-        let units = self.features.par_iter_mut().zip(&features.units).with_min_len(1 + (1 << 15) / (1 + valid.len()));
-        units.for_each_init(Vec::new, |part, (profile, unit)| {
-            let Values::Number(to) = &mut profile.values else { return };
+        for profile in &mut self.features {
             profile.rows += input.num_rows() as u64;
             profile.nulls += (input.num_rows() - valid.len()) as u64;
-            features.each(unit, &valid, |value| {
-                part.push(f64::from(value));
-                if part.len() == AT_ONCE {
-                    to.extend(part);
-                    part.clear();
-                }
-            });
-            to.extend(part);
-            part.clear();
-        });
+        }
         let images = self.images.get_or_insert_with(|| ImageProfile::new(batch.pixel_type));
         let mut measures = vec![[f64::NAN; MEASURES.len()]; input.num_rows()];
         for (rows, of_shape) in batch.images() {
@@ -176,7 +179,40 @@ impl Profile {
                 names.with(row, |name| classes.add(name.unwrap_or_default(), is_valid.then_some(&values[..])));
             }
         }
+        pending.values += features.units.iter().map(Unit::width).sum::<usize>() * valid.len();
+        pending.batches.push((features, valid));
+        if pending.values >= PENDING {
+            self.add_pending(pending);
+        }
         Ok(measures)
+    }
+
+    /// Adds the features that are pending.
+    fn add_pending(&mut self, pending: &mut Pending) {
+        let Pending { batches, values } = std::mem::take(pending);
+        let add = |part: &mut Vec<f32>, (at, profile): (usize, &mut ColumnProfile)| {
+            let Values::Number(to) = &mut profile.values else { return };
+            for (features, rows) in &batches {
+                let Some(unit) = features.units.get(at) else { continue };
+                for rows in rows.chunks((AT_ONCE / unit.width().max(1)).max(1)) {
+                    features.of_unit(unit, rows, part);
+                    if part.len() >= AT_ONCE {
+                        to.extend_f32(part);
+                        part.clear();
+                    }
+                }
+            }
+            to.extend_f32(part);
+            part.clear();
+        };
+        // Small batches come from readers that have work for all cores. Waking threads for them costs more than it gains.
+        if batches.len() > 1 || values < PENDING {
+            let mut part = Vec::new();
+            self.features.iter_mut().enumerate().for_each(|unit| add(&mut part, unit));
+        } else {
+            let together = 1 + AT_ONCE * self.features.len() / values;
+            self.features.par_iter_mut().enumerate().with_min_len(together).for_each_init(Vec::new, add);
+        }
     }
 
     /// Adds the rows of another profile.
@@ -220,10 +256,28 @@ fn of_field(schema: &Schema, at: usize) -> ColumnProfile {
     ColumnProfile::new(schema.field(at).name(), schema.field(at).data_type())
 }
 
+/// So many values of features are added together.
+const PENDING: usize = 1 << 18;
+
+/// The features of some batches, and the rows that have them, before they are in a profile. What a profile knows of one feature
+/// fills the fastest cache, so the features of a few rows would have to fetch it again and again.
+#[derive(Debug, Default)]
+struct Pending {
+    batches: Vec<(FeatureValues, Vec<usize>)>,
+    values: usize,
+}
+
+/// A profile that grows.
+#[derive(Debug, Default)]
+struct Growing {
+    profile: Profile,
+    pending: Pending,
+}
+
 /// Makes a profile of a run while it runs. Clones share it.
 #[derive(Debug, Clone, Default)]
 pub struct Profiler {
-    profile: Arc<Mutex<Profile>>,
+    growing: Arc<Mutex<Growing>>,
     /// The measures of the images of the last batch.
     measures: Arc<Mutex<Arc<Vec<[f64; MEASURES.len()]>>>>,
     label: Option<String>,
@@ -235,8 +289,8 @@ impl Profiler {
         Self { label: label.map(str::to_owned), ..Self::default() }
     }
 
-    fn lock(&self) -> MutexGuard<'_, Profile> {
-        self.profile.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, Growing> {
+        self.growing.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Adds the rows of a table ([`Profile::add_table`]).
@@ -244,7 +298,7 @@ impl Profiler {
     /// # Errors
     /// As [`Profile::add_table`].
     pub fn add_table(&self, batch: &RecordBatch) -> Result<()> {
-        self.lock().add_table(batch)
+        self.lock().profile.add_table(batch)
     }
 
     /// Adds the issues of images of a batch.
@@ -252,7 +306,7 @@ impl Profiler {
     /// # Errors
     /// As [`ImageProfile::merge`].
     pub(super) fn add_issues(&self, pixel_type: PixelType, issues: IssueCounts) -> Result<()> {
-        let images = &mut self.lock().images;
+        let images = &mut self.lock().profile.images;
         images.get_or_insert_with(|| ImageProfile::new(pixel_type)).add_issues(issues)
     }
 
@@ -263,18 +317,21 @@ impl Profiler {
 
     /// The profile of all batches so far.
     pub fn profile(&self) -> Profile {
-        self.lock().clone()
+        self.look(Profile::clone)
     }
 
     /// Looks at the profile of all batches so far, without a copy of it. No batch can be added meanwhile.
     pub fn look<T>(&self, look: impl FnOnce(&Profile) -> T) -> T {
-        look(&self.lock())
+        let Growing { profile, pending } = &mut *self.lock();
+        profile.add_pending(pending);
+        look(profile)
     }
 }
 
 impl Observer for Profiler {
     fn observe(&mut self, batch: &Observed<'_>) -> Result<()> {
-        let measures = self.lock().add_observed(batch, self.label.as_deref())?;
+        let Growing { profile, pending } = &mut *self.lock();
+        let measures = profile.add_observed(batch, self.label.as_deref(), pending)?;
         *self.measures.lock().unwrap_or_else(PoisonError::into_inner) = Arc::new(measures);
         Ok(())
     }
