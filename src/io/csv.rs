@@ -8,9 +8,9 @@ use arrow_array::cast::AsArray;
 use arrow_array::{Array, ArrayRef, RecordBatch, RecordBatchReader, StringArray, UInt64Array};
 use arrow_csv::WriterBuilder;
 use arrow_schema::{ArrowError, DataType, Field, Schema, SchemaRef};
-use arrow_select::take::take;
 
 use crate::base::error::{Error, Result};
+use crate::base::select::take;
 use crate::features::{FEATURE_NAMES_KEY, FEATURES};
 
 /// Writes all batches; returns the rows. A fixed-size list becomes a column for each of its items, a list of text its items with
@@ -107,7 +107,7 @@ fn flatten(column: &ArrayRef, columns: &mut Vec<ArrayRef>) -> Result<(), ArrowEr
     for at in 0..side {
         let places: UInt64Array =
             (0..list.len()).map(|row| list.is_valid(row).then_some(row as u64 * side + at)).collect();
-        flatten(&take(list.values(), &places, None)?, columns)?;
+        flatten(&take(list.values(), &places)?, columns)?;
     }
     Ok(())
 }
