@@ -10,6 +10,7 @@ pub(crate) mod philox;
 pub(crate) mod pixels;
 pub(crate) mod random;
 pub(crate) mod reason;
+pub(crate) mod select;
 pub(crate) mod shape;
 pub(crate) mod simd;
 pub(crate) mod text;

@@ -6,13 +6,13 @@ use arrow_array::cast::AsArray;
 use arrow_array::types::ByteArrayType;
 use arrow_array::{
     Array, ArrayRef, GenericByteArray, GenericListArray, GenericListViewArray, LargeBinaryArray, OffsetSizeTrait,
-    UInt8Array, UInt64Array,
+    UInt8Array,
 };
 use arrow_buffer::{NullBuffer, ScalarBuffer};
 use arrow_schema::DataType;
-use arrow_select::take::take;
 
 use crate::base::reason::Reason;
+use crate::base::select::take_ranges;
 use crate::base::shape::ImageShape;
 use crate::images::defect::Defect;
 
@@ -79,18 +79,19 @@ impl ListLevel {
         }
         let is_valid = |i: usize| nulls.as_ref().is_none_or(|nulls| nulls.is_valid(i));
         ends.push(0);
-        let mut order: Vec<u64> = Vec::new();
+        let (mut order, mut count) = (Vec::new(), 0);
         for (i, &(start, end)) in ranges.iter().enumerate().filter(|(i, _)| is_valid(*i)) {
             // Views of the same items again and again would take memory without bound.
-            if order.len() + (end - start) > items.len() {
+            if count + (end - start) > items.len() {
                 return Err("the views in its lists overlap".to_owned());
             }
-            order.extend(start as u64..end as u64);
+            order.push(start..end);
+            count += end - start;
             ends.resize(i + 1, ends.last().copied().unwrap_or(0));
-            ends.push(order.len() as i64);
+            ends.push(count as i64);
         }
-        ends.resize(ranges.len() + 1, order.len() as i64);
-        let items = take(&items, &UInt64Array::from(order), None).map_err(|e| e.to_string())?;
+        ends.resize(ranges.len() + 1, count as i64);
+        let items = take_ranges(&items, order).map_err(|e| e.to_string())?;
         Ok((Self::Offsets64 { ends: ends.into(), nulls }, items))
     }
 

@@ -3,11 +3,10 @@
 use std::collections::BinaryHeap;
 
 use arrow_array::{RecordBatch, UInt32Array};
-use arrow_select::concat::concat_batches;
-use arrow_select::take::take_record_batch;
 
 use crate::base::error::{Error, Result};
 use crate::base::random::Random;
+use crate::base::select::{concat_batches, take_batch};
 
 /// Each row gets a random number that depends only on the seed and the row. The rows with the smallest numbers are the sample.
 /// Up to twice as many rows are held in memory.
@@ -84,7 +83,7 @@ impl Sample {
 }
 
 fn take(batch: &RecordBatch, rows: Vec<u32>) -> Result<RecordBatch> {
-    take_record_batch(batch, &UInt32Array::from(rows)).map_err(Error::from)
+    take_batch(batch, &UInt32Array::from(rows)).map_err(Error::from)
 }
 
 #[cfg(test)]

@@ -6,12 +6,12 @@ use arrow_array::cast::AsArray;
 use arrow_array::types::{Int8Type, Int16Type, Int32Type, Int64Type, UInt8Type, UInt16Type, UInt32Type, UInt64Type};
 use arrow_array::{Array, ArrayRef, Float32Array, RecordBatch};
 use arrow_schema::DataType;
-use arrow_select::take::take;
 
 use super::column::{WHOLE, floats};
 use super::distinct::{hash_bytes, hash_long, key, mixed};
 use super::images::MEASURES;
 use crate::base::error::{Error, Result};
+use crate::base::select::take;
 use crate::base::text::cut;
 use crate::run::observe::Observed;
 
@@ -93,7 +93,7 @@ impl<'a> Rows<'a> {
 impl<'a> Cells<'a> {
     fn of(column: &'a ArrayRef) -> Result<Self> {
         let array = match column.as_any_dictionary_opt() {
-            Some(of) => Cow::Owned(take(of.values(), of.keys(), None).map_err(Error::from)?),
+            Some(of) => Cow::Owned(take(of.values(), of.keys()).map_err(Error::from)?),
             None => Cow::Borrowed(column),
         };
         let numbers = floats(&array);

@@ -6,12 +6,12 @@ use std::collections::BTreeMap;
 use arrow_array::cast::AsArray;
 use arrow_array::{Array, ArrayRef};
 use arrow_schema::DataType;
-use arrow_select::take::take;
 
 use super::cells::text;
 use super::column::plain_type;
 use super::exact::FloatSum;
 use crate::base::error::{Error, Result};
+use crate::base::select::take;
 use crate::run::observe::Observed;
 
 /// More classes than these are not told apart, and then nothing is known of any.
@@ -128,7 +128,7 @@ impl<'a> Labels<'a> {
             }
         }
         Ok(Self(match column.as_any_dictionary_opt() {
-            Some(of) => Cow::Owned(take(of.values(), of.keys(), None).map_err(Error::from)?),
+            Some(of) => Cow::Owned(take(of.values(), of.keys()).map_err(Error::from)?),
             None => Cow::Borrowed(column),
         }))
     }

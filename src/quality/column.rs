@@ -8,7 +8,6 @@ use arrow_array::types::{
 };
 use arrow_array::{Array, ArrayRef, GenericListArray, OffsetSizeTrait, PrimitiveArray};
 use arrow_schema::{DataType, TimeUnit};
-use arrow_select::take::take;
 use serde_json::Value;
 
 use super::distinct::{COUNTED_BYTES, Counts, Distinct, hash_bytes, key, mixed};
@@ -16,6 +15,7 @@ use super::grid::Grid;
 use super::measure::ByteCounts;
 use super::numbers::Numbers;
 use crate::base::error::{Error, Result};
+use crate::base::select::take;
 
 /// So many numbers are made floats at a time, so that these stay in the cache.
 pub(super) const AT_ONCE: usize = 1 << 14;
@@ -340,7 +340,7 @@ impl ColumnProfile {
         let plain;
         let array = match array.as_any_dictionary_opt() {
             Some(dictionary) => {
-                plain = take(dictionary.values(), dictionary.keys(), None).map_err(Error::from)?;
+                plain = take(dictionary.values(), dictionary.keys()).map_err(Error::from)?;
                 &plain
             }
             None => array,

@@ -5,11 +5,10 @@ use std::sync::Arc;
 
 use arrow_array::{RecordBatch, RecordBatchReader, UInt32Array, UInt64Array};
 use arrow_schema::{ArrowError, DataType, Field, Schema, SchemaRef};
-use arrow_select::concat::concat_batches;
-use arrow_select::take::take_record_batch;
 
 use crate::base::error::{Error, Result};
 use crate::base::philox::{Stream, operation_key};
+use crate::base::select::{concat_batches, take_batch};
 use crate::run::samples::{EPOCH, SAMPLE_ID};
 
 /// A reader that can be sent to a thread.
@@ -162,7 +161,7 @@ impl Current {
         let order = permutation(shuffle.seed, self.epoch, self.blocks, rows);
         self.blocks += 1;
         let order = UInt64Array::from_iter_values(order.into_iter().map(|row| row as u64));
-        take_record_batch(&all, &order).map(Some).map_err(Error::from)
+        take_batch(&all, &order).map(Some).map_err(Error::from)
     }
 }
 

@@ -7,9 +7,9 @@ use arrow_array::cast::AsArray;
 use arrow_array::types::Float32Type;
 use arrow_array::{Array, FixedSizeListArray, Float32Array, RecordBatch, new_empty_array};
 use arrow_schema::{DataType, Field};
-use arrow_select::concat::concat_batches;
 
 use crate::base::error::{Error, Result};
+use crate::base::select::concat_batches;
 use crate::engine::Engine;
 use crate::features::{FeatureLayout, Layout, item_field};
 use crate::images::defect::Defect;

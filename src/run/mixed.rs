@@ -9,12 +9,12 @@ use arrow_array::{
 };
 use arrow_buffer::NullBuffer;
 use arrow_schema::{DataType, Field, Fields, Schema};
-use arrow_select::take::take;
 use rayon::prelude::*;
 
 use crate::base::error::{Error, Result};
 use crate::base::pixels::{Pixel, Pixels};
 use crate::base::reason::Reason;
+use crate::base::select::take;
 use crate::base::shape::ImageShape;
 use crate::features::{Layout, item_field};
 use crate::images::defect::Defect;
@@ -132,7 +132,7 @@ impl Mixed {
             let label = label.ok_or_else(|| Error::Internal("the column of labels is gone".to_owned()))?;
             match &self.labels {
                 MixedLabels::Pair(_) => {
-                    columns.push(take(label, &partners, None).map_err(Error::from)?);
+                    columns.push(take(label, &partners).map_err(Error::from)?);
                     let shares = mixes.iter().map(|mix| mix.map(share));
                     columns.push(Arc::new(shares.collect::<Float32Array>()));
                 }

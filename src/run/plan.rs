@@ -6,13 +6,13 @@ use std::sync::Arc;
 
 use arrow_array::{Array, ArrayRef, BooleanArray, RecordBatch};
 use arrow_schema::{Field, Schema, SchemaRef};
-use arrow_select::filter::filter_record_batch;
 use rayon::prelude::*;
 
 use crate::base::clock::{Activity, during};
 use crate::base::error::{Error, Result};
 use crate::base::pixels::Pixel;
 use crate::base::reason::Reason;
+use crate::base::select::filter_batch;
 use crate::base::shape::{ImageShape, PixelType};
 use crate::engine::{Engine, Shares};
 use crate::features::{FEATURE_NAMES_KEY, FeatureLayout, Layout, feature_fields, metadata, ragged_fields};
@@ -258,7 +258,7 @@ impl RunPlan {
     /// The rows of the output that stay.
     pub fn keep(&self, done: FeaturizedBatch) -> Result<RecordBatch> {
         match self.kept(done.input.num_rows(), done.images.defects()) {
-            Some(kept) => filter_record_batch(&done.batch, &kept).map_err(Error::from),
+            Some(kept) => filter_batch(&done.batch, &kept).map_err(Error::from),
             None => Ok(done.batch),
         }
     }

@@ -6,9 +6,9 @@ use arrow_array::cast::AsArray;
 use arrow_array::types::{Int8Type, Int16Type, Int32Type, Int64Type, UInt8Type, UInt16Type, UInt32Type, UInt64Type};
 use arrow_array::{Array, RecordBatch, RecordBatchReader};
 use arrow_schema::{ArrowError, DataType, Schema, SchemaRef};
-use arrow_select::concat::concat_batches;
 
 use crate::base::error::{Error, Result};
+use crate::base::select::concat_batches;
 use crate::stages::{MIX_WINDOW, Samples};
 
 /// The column of the number of each sample.

@@ -9,9 +9,9 @@ use arrow_array::{ArrayRef, RecordBatch, RecordBatchReader};
 use arrow_ipc::CompressionType;
 use arrow_ipc::writer::{FileWriter, IpcWriteOptions, StreamWriter};
 use arrow_schema::{ArrowError, DataType, Schema, SchemaRef};
-use arrow_select::take::take;
 
 use crate::base::error::{Error, Result};
+use crate::base::select::take;
 use crate::io::options::{Compression, WriteOptions};
 
 pub fn write_file(out: impl Write, path: &Path, reader: impl RecordBatchReader, options: &WriteOptions) -> Result<u64> {
@@ -47,7 +47,7 @@ fn plain_schema(schema: &Schema) -> Schema {
 
 fn plain(batch: &RecordBatch, schema: &SchemaRef) -> Result<RecordBatch, ArrowError> {
     let values = |column: &ArrayRef| match column.as_any_dictionary_opt() {
-        Some(dictionary) => take(dictionary.values(), dictionary.keys(), None),
+        Some(dictionary) => take(dictionary.values(), dictionary.keys()),
         None => Ok(column.clone()),
     };
     let columns = batch.columns().iter().map(values).collect::<Result<Vec<_>, _>>()?;

@@ -9,8 +9,6 @@ use arrow_array::cast::AsArray;
 use arrow_array::types::{Int8Type, Int16Type, Int32Type, Int64Type, UInt8Type, UInt16Type, UInt32Type, UInt64Type};
 use arrow_array::{Array, RecordBatch, RecordBatchReader, UInt32Array};
 use arrow_schema::{DataType, Schema, SchemaRef};
-use arrow_select::concat::concat_batches;
-use arrow_select::take::{take, take_record_batch};
 use parquet::arrow::arrow_writer::{ArrowWriter, ArrowWriterOptions};
 use parquet::arrow::{ARROW_SCHEMA_META_KEY, encode_arrow_schema};
 use parquet::file::metadata::KeyValue;
@@ -18,6 +16,7 @@ use rayon::prelude::*;
 
 use super::write::{failed, properties, readable};
 use crate::base::error::{Error, Result};
+use crate::base::select::{concat_batches, take, take_batch};
 use crate::io::options::WriteOptions;
 use crate::io::partition;
 
@@ -67,7 +66,7 @@ pub fn write_partitions(
             parts.insert(value, part);
         }
         parts.par_iter_mut().try_for_each(|(value, part)| match groups.get(value) {
-            Some(rows) => part.push(take_record_batch(&batch, rows).map_err(Error::from)?),
+            Some(rows) => part.push(take_batch(&batch, rows).map_err(Error::from)?),
             None => Ok(()),
         })?;
         bound(parts.values_mut().collect())?;
@@ -124,7 +123,7 @@ fn groups(array: &dyn Array, column: &str) -> Result<BTreeMap<Option<String>, UI
         DataType::Utf8View => by!(array.as_string_view()),
         DataType::Dictionary(..) => {
             let dictionary = array.as_any_dictionary();
-            let plain = take(dictionary.values(), dictionary.keys(), None).map_err(Error::from)?;
+            let plain = take(dictionary.values(), dictionary.keys()).map_err(Error::from)?;
             return self::groups(plain.as_ref(), column);
         }
         other => {

@@ -10,8 +10,6 @@ use std::thread;
 
 use arrow_array::{Array, ArrayRef, RecordBatch, RecordBatchReader, UInt32Array};
 use arrow_schema::{DataType, Field, Schema, SchemaRef};
-use arrow_select::concat::concat_batches;
-use arrow_select::take::take;
 use parquet::arrow::arrow_writer::{
     ArrowColumnChunk, ArrowColumnWriter, ArrowRowGroupWriterFactory, ArrowWriter, ArrowWriterOptions, compute_leaves,
 };
@@ -26,6 +24,7 @@ use parquet::schema::types::{ColumnDescPtr, ColumnPath, SchemaDescriptor};
 use super::list_pages::{self, Compressor, Form, ListPage};
 use crate::base::error::{Error, Result};
 use crate::base::ordered::{self, Ordered};
+use crate::base::select::{concat_batches, take};
 use crate::io::options::{Compression, WriteOptions};
 
 /// Bytes of rows that are encoded at once, about: what a worker makes a page of stays in its core's cache.
@@ -137,7 +136,7 @@ impl Cutting {
             DataType::Dictionary(key, _) => key.primitive_width().unwrap_or(0),
             DataType::Utf8View | DataType::BinaryView => size_of::<u128>(),
             // The row is copied out, because a slice of a list still refers to all items.
-            _ => take(column, &UInt32Array::from(vec![0]), None)
+            _ => take(column, &UInt32Array::from(vec![0]))
                 .and_then(|row| row.to_data().get_slice_memory_size())
                 .unwrap_or(0),
         };

@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use arrow_array::{RecordBatch, RecordBatchOptions};
 use arrow_schema::{ArrowError, Schema, SchemaRef};
-use arrow_select::concat::concat_batches;
 use parquet::arrow::ProjectionMask;
 use parquet::schema::types::SchemaDescriptor;
 
@@ -13,6 +12,7 @@ use super::context::FileContext;
 use super::damaged;
 use super::image_column::LeafColumn;
 use crate::base::error::Result;
+use crate::base::select::concat_batches;
 
 /// The columns of a row group other than the images, by ranges of rows.
 pub struct OtherColumns {
