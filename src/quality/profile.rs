@@ -257,7 +257,7 @@ fn of_field(schema: &Schema, at: usize) -> ColumnProfile {
 }
 
 /// So many values of features are added together.
-const PENDING: usize = 1 << 18;
+const PENDING: usize = 1 << 17;
 
 /// The features of some batches, and the rows that have them, before they are in a profile. What a profile knows of one feature
 /// fills the fastest cache, so the features of a few rows would have to fetch it again and again.

@@ -57,7 +57,8 @@ impl Tree {
     /// # Errors
     /// Those of [`serde_json`], of which none is known.
     pub fn text(&self) -> Result<Vec<u8>> {
-        let mut text = Vec::new();
+        // Most columns take somewhat less.
+        let mut text = Vec::with_capacity(1 << 14);
         self.write(&mut text)?;
         Ok(text)
     }
