@@ -138,8 +138,7 @@ pub struct Quality<'a> {
     contract: Option<Contract>,
     /// What was found in other data sets.
     pub leaks: Option<CheckReport>,
-    profile: Option<io::OutputFile>,
-    profile_text: Option<ProfileText>,
+    profile: Option<ProfileFile>,
     check_report: Option<io::OutputFile>,
     label_report: Option<io::OutputFile>,
     drift_report: Option<io::OutputFile>,
@@ -149,38 +148,67 @@ pub struct Quality<'a> {
     details: Vec<(&'static str, String)>,
 }
 
-/// Makes the text of the profile on a thread of its own when the last batch was seen. The last features are written meanwhile.
+/// Writes the profile on a thread of its own when the last batch was seen. The last features are written meanwhile.
 #[derive(Clone)]
-struct ProfileText {
+struct ProfileFile {
+    path: PathBuf,
     profiler: Profiler,
-    text: Arc<Mutex<Option<JoinHandle<std::io::Result<Vec<u8>>>>>>,
+    state: Arc<Mutex<ProfileState>>,
 }
 
-impl ProfileText {
-    /// The text. It is made now if no batch was seen, as of tables without images.
-    fn take(&self) -> std::io::Result<Vec<u8>> {
-        let made = self.text.lock().unwrap_or_else(PoisonError::into_inner).take().and_then(|text| text.join().ok());
-        made.unwrap_or_else(|| text_of_profile(&self.profiler))
+enum ProfileState {
+    Empty(io::OutputFile),
+    Written(JoinHandle<std::io::Result<io::OutputFile>>),
+    Taken,
+}
+
+impl ProfileFile {
+    fn take(&self) -> ProfileState {
+        std::mem::replace(&mut self.state.lock().unwrap_or_else(PoisonError::into_inner), ProfileState::Taken)
+    }
+
+    fn start(&self) -> Result<(), Error> {
+        let ProfileState::Empty(mut file) = self.take() else { return Ok(()) };
+        let profiler = self.profiler.clone();
+        let write = move || {
+            profiler.look(|profile| profile.write_json(&mut file))?;
+            writeln!(file)?;
+            Ok(file)
+        };
+        let thread = Builder::new().name("profile".to_owned()).spawn(write).map_err(|e| self.failed(e))?;
+        *self.state.lock().unwrap_or_else(PoisonError::into_inner) = ProfileState::Written(thread);
+        Ok(())
+    }
+
+    /// Completes the file. It is written now if no batch was seen, as of tables without images.
+    fn complete(&self) -> Result<(), Error> {
+        self.start()?;
+        let ProfileState::Written(thread) = self.take() else { return Ok(()) };
+        let written = thread.join().unwrap_or_else(|_| Err(std::io::Error::other("the profile has no text")));
+        written.map_err(|e| self.failed(e))?.finish().map(drop)
+    }
+
+    fn failed(&self, source: std::io::Error) -> Error {
+        Error::Io { action: "write", path: self.path.clone(), source }
     }
 }
 
-fn text_of_profile(profiler: &Profiler) -> std::io::Result<Vec<u8>> {
-    let mut text = Vec::new();
-    profiler.look(|profile| profile.write_json(&mut text))?;
-    Ok(text)
-}
-
-impl Observer for ProfileText {
+impl Observer for ProfileFile {
     fn observe(&mut self, _: &Observed<'_>) -> Result<(), Error> {
         Ok(())
     }
 
     fn finish(&mut self) -> Result<(), Error> {
-        let profiler = self.profiler.clone();
-        let text = Builder::new().name("profile".to_owned()).spawn(move || text_of_profile(&profiler));
-        // Without a thread the text is made when it is asked for.
-        *self.text.lock().unwrap_or_else(PoisonError::into_inner) = text.ok();
-        Ok(())
+        self.start()
+    }
+}
+
+impl Drop for Quality<'_> {
+    /// Waits for the thread that writes the profile of a run that failed, so that its file is removed.
+    fn drop(&mut self) {
+        if let Some(ProfileState::Written(thread)) = self.profile.as_ref().map(ProfileFile::take) {
+            drop(thread.join());
+        }
     }
 }
 
@@ -224,8 +252,13 @@ impl<'a> Quality<'a> {
                 None => watch,
             }
         });
-        let profile_text = profiler.clone().filter(|_| args.profile.is_some());
-        let profile_text = profile_text.map(|profiler| ProfileText { profiler, text: Arc::default() });
+        let profile = match (&args.profile, &profiler) {
+            (Some(path), Some(profiler)) => {
+                let state = Arc::new(Mutex::new(ProfileState::Empty(io::OutputFile::create(path)?)));
+                Some(ProfileFile { path: path.clone(), profiler: profiler.clone(), state })
+            }
+            _ => None,
+        };
         let judges_labels = args.label_report.is_some() || args.quality_report.is_some();
         let labels = args.label.as_ref().filter(|_| judges_labels).map(LabelWatch::new);
         Ok(Self {
@@ -237,8 +270,7 @@ impl<'a> Quality<'a> {
             labels,
             contract,
             leaks: None,
-            profile: create(&args.profile)?,
-            profile_text,
+            profile,
             check_report: create(&args.check_report)?,
             label_report: create(&args.label_report)?,
             drift_report: create(&args.drift_report)?,
@@ -270,17 +302,14 @@ impl<'a> Quality<'a> {
         let checker = self.checker.iter().map(|checker| Box::new(checker.clone()) as Box<dyn Observer>);
         let drift = self.drift.iter().map(|drift| Box::new(drift.clone()) as Box<dyn Observer>);
         let labels = self.labels.iter().map(|labels| Box::new(labels.clone()) as Box<dyn Observer>);
-        let text = self.profile_text.iter().map(|text| Box::new(text.clone()) as Box<dyn Observer>);
-        issues.chain(profiler).chain(labels).chain(checker).chain(drift).chain(text).collect()
+        let file = self.profile.iter().map(|file| Box::new(file.clone()) as Box<dyn Observer>);
+        issues.chain(profiler).chain(labels).chain(checker).chain(drift).chain(file).collect()
     }
 
     /// Completes the files of a run that has come to its end.
     pub fn finish(mut self) -> Result<(), Error> {
-        if let (Some(mut file), Some(path), Some(text)) = (self.profile.take(), &self.args.profile, &self.profile_text)
-        {
-            let written = text.take().and_then(|text| file.write_all(&text));
-            written.map_err(|source| Error::Io { action: "write", path: path.clone(), source })?;
-            write(file, path, "")?;
+        if let Some(file) = &self.profile {
+            file.complete()?;
         }
         self.finish_reports()
     }

@@ -174,6 +174,27 @@ pub(crate) trait Simd: Copy {
     /// The sum of all lanes.
     fn sum(self, bytes: Self::Bytes) -> u32;
 
+    /// Writes a vector to the first [`Simd::LANES`] of `out`.
+    ///
+    /// # Panics
+    /// If there are fewer.
+    fn store(self, bytes: Self::Bytes, out: &mut [u8]);
+
+    /// Sums of bytes and of their squares, and how many bytes are 0.
+    type Sums: Copy;
+
+    /// Those of no bytes.
+    fn no_sums(self) -> Self::Sums;
+
+    /// `sums`, and those of `bytes`. Sums of 2¹⁴ bytes fit.
+    fn add_sums(self, sums: Self::Sums, bytes: Self::Bytes) -> Self::Sums;
+
+    /// The sum, the sum of squares, and the zeros.
+    fn totals(self, sums: Self::Sums) -> [u64; 3];
+
+    /// Eight times the middle less the eight around it, within what a byte holds.
+    fn edges(self, middle: Self::Bytes, around: [Self::Bytes; 8]) -> Self::Bytes;
+
     /// Writes what a table has at each of `bytes` to `out`, which is as long.
     #[inline(always)]
     fn look_up(self, table: &[u8; 256], bytes: &[u8], out: &mut [u8]) {
@@ -222,6 +243,45 @@ impl Simd for Portable {
     #[inline(always)]
     fn sum(self, bytes: [u8; 16]) -> u32 {
         bytes.iter().map(|&byte| u32::from(byte)).sum()
+    }
+
+    #[inline(always)]
+    fn store(self, bytes: [u8; 16], out: &mut [u8]) {
+        *out.first_chunk_mut().expect("room for a vector") = bytes;
+    }
+
+    type Sums = [u32; 3];
+
+    #[inline(always)]
+    fn no_sums(self) -> [u32; 3] {
+        [0; 3]
+    }
+
+    #[inline(always)]
+    fn add_sums(self, [mut sum, mut squares, mut zeros]: [u32; 3], bytes: [u8; 16]) -> [u32; 3] {
+        for byte in bytes {
+            let value = u32::from(byte);
+            (sum, squares, zeros) = (sum + value, squares + value * value, zeros + u32::from(byte == 0));
+        }
+        [sum, squares, zeros]
+    }
+
+    #[inline(always)]
+    fn totals(self, sums: [u32; 3]) -> [u64; 3] {
+        sums.map(u64::from)
+    }
+
+    #[inline(always)]
+    fn edges(self, middle: [u8; 16], around: [[u8; 16]; 8]) -> [u8; 16] {
+        let mut edges = [0; 16];
+        for i in 0..16 {
+            let mut sum = 0;
+            for bytes in &around {
+                sum += u16::from(bytes[i]);
+            }
+            edges[i] = (8 * u16::from(middle[i])).saturating_sub(sum).min(255) as u8;
+        }
+        edges
     }
 
     type Four = [i32; 4];
@@ -322,6 +382,70 @@ mod x86 {
             }
         }
 
+        #[inline(always)]
+        fn store(self, bytes: __m256i, out: &mut [u8]) {
+            let out: &mut [u8; 32] = out.first_chunk_mut().expect("room for a vector");
+            // SAFETY: above.
+            unsafe { _mm256_storeu_si256(out.as_mut_ptr().cast(), bytes) }
+        }
+
+        /// Sums in 64 bits, squares in 32, and 255 for each zero in 64.
+        type Sums = [__m256i; 3];
+
+        #[inline(always)]
+        fn no_sums(self) -> [__m256i; 3] {
+            // SAFETY: above.
+            [unsafe { _mm256_setzero_si256() }; 3]
+        }
+
+        #[inline(always)]
+        fn add_sums(self, [sum, squares, zeros]: [__m256i; 3], bytes: __m256i) -> [__m256i; 3] {
+            // SAFETY: above.
+            unsafe {
+                let zero = _mm256_setzero_si256();
+                let (low, high) = (_mm256_unpacklo_epi8(bytes, zero), _mm256_unpackhi_epi8(bytes, zero));
+                let both = _mm256_add_epi32(_mm256_madd_epi16(low, low), _mm256_madd_epi16(high, high));
+                let black = _mm256_sad_epu8(_mm256_cmpeq_epi8(bytes, zero), zero);
+                [
+                    _mm256_add_epi64(sum, _mm256_sad_epu8(bytes, zero)),
+                    _mm256_add_epi32(squares, both),
+                    _mm256_add_epi64(zeros, black),
+                ]
+            }
+        }
+
+        #[inline(always)]
+        fn totals(self, [sum, squares, zeros]: [__m256i; 3]) -> [u64; 3] {
+            let (mut wide, mut narrow) = ([[0u64; 4]; 2], [0u32; 8]);
+            // SAFETY: above; the arrays have the size of a vector each.
+            unsafe {
+                _mm256_storeu_si256(wide[0].as_mut_ptr().cast(), sum);
+                _mm256_storeu_si256(wide[1].as_mut_ptr().cast(), zeros);
+                _mm256_storeu_si256(narrow.as_mut_ptr().cast(), squares);
+            }
+            let squares = narrow.into_iter().map(u64::from).sum();
+            [wide[0].into_iter().sum(), squares, wide[1].into_iter().sum::<u64>() / 255]
+        }
+
+        #[inline(always)]
+        fn edges(self, middle: __m256i, around: [__m256i; 8]) -> __m256i {
+            // SAFETY: above. Words of both halves are packed in the order in which they were unpacked.
+            unsafe {
+                let (zero, one) = (_mm256_setzero_si256(), _mm256_set1_epi8(1));
+                let (mut low, mut high) = (zero, zero);
+                let mut at = 0;
+                while at < 8 {
+                    let (a, b) = (around[at], around[at + 1]);
+                    low = _mm256_add_epi16(low, _mm256_maddubs_epi16(_mm256_unpacklo_epi8(a, b), one));
+                    high = _mm256_add_epi16(high, _mm256_maddubs_epi16(_mm256_unpackhi_epi8(a, b), one));
+                    at += 2;
+                }
+                let eight_low = _mm256_slli_epi16::<3>(_mm256_unpacklo_epi8(middle, zero));
+                let eight_high = _mm256_slli_epi16::<3>(_mm256_unpackhi_epi8(middle, zero));
+                _mm256_packus_epi16(_mm256_subs_epu16(eight_low, low), _mm256_subs_epu16(eight_high, high))
+            }
+        }
+
         four_sums!();
     }
 
@@ -365,6 +489,68 @@ mod x86 {
         fn sum(self, bytes: __m512i) -> u32 {
             // SAFETY: above.
             unsafe { _mm512_reduce_add_epi64(_mm512_sad_epu8(bytes, _mm512_setzero_si512())) as u32 }
+        }
+
+        #[inline(always)]
+        fn store(self, bytes: __m512i, out: &mut [u8]) {
+            let out: &mut [u8; 64] = out.first_chunk_mut().expect("room for a vector");
+            // SAFETY: above.
+            unsafe { _mm512_storeu_si512(out.as_mut_ptr().cast(), bytes) }
+        }
+
+        /// Sums in 64 bits, squares in 32, and zeros.
+        type Sums = (__m512i, __m512i, u64);
+
+        #[inline(always)]
+        fn no_sums(self) -> (__m512i, __m512i, u64) {
+            // SAFETY: above.
+            let zero = unsafe { _mm512_setzero_si512() };
+            (zero, zero, 0)
+        }
+
+        #[inline(always)]
+        fn add_sums(self, (sum, squares, zeros): (__m512i, __m512i, u64), bytes: __m512i) -> (__m512i, __m512i, u64) {
+            // SAFETY: above.
+            unsafe {
+                let zero = _mm512_setzero_si512();
+                let (low, high) = (_mm512_unpacklo_epi8(bytes, zero), _mm512_unpackhi_epi8(bytes, zero));
+                let both = _mm512_add_epi32(_mm512_madd_epi16(low, low), _mm512_madd_epi16(high, high));
+                (
+                    _mm512_add_epi64(sum, _mm512_sad_epu8(bytes, zero)),
+                    _mm512_add_epi32(squares, both),
+                    zeros + u64::from(_mm512_testn_epi8_mask(bytes, bytes).count_ones()),
+                )
+            }
+        }
+
+        #[inline(always)]
+        fn totals(self, (sum, squares, zeros): (__m512i, __m512i, u64)) -> [u64; 3] {
+            let mut narrow = [0u32; 16];
+            // SAFETY: above; the array has the size of a vector.
+            let sum = unsafe {
+                _mm512_storeu_si512(narrow.as_mut_ptr().cast(), squares);
+                _mm512_reduce_add_epi64(sum) as u64
+            };
+            [sum, narrow.into_iter().map(u64::from).sum(), zeros]
+        }
+
+        #[inline(always)]
+        fn edges(self, middle: __m512i, around: [__m512i; 8]) -> __m512i {
+            // SAFETY: above. Words of both halves are packed in the order in which they were unpacked.
+            unsafe {
+                let (zero, one) = (_mm512_setzero_si512(), _mm512_set1_epi8(1));
+                let (mut low, mut high) = (zero, zero);
+                let mut at = 0;
+                while at < 8 {
+                    let (a, b) = (around[at], around[at + 1]);
+                    low = _mm512_add_epi16(low, _mm512_maddubs_epi16(_mm512_unpacklo_epi8(a, b), one));
+                    high = _mm512_add_epi16(high, _mm512_maddubs_epi16(_mm512_unpackhi_epi8(a, b), one));
+                    at += 2;
+                }
+                let eight_low = _mm512_slli_epi16::<3>(_mm512_unpacklo_epi8(middle, zero));
+                let eight_high = _mm512_slli_epi16::<3>(_mm512_unpackhi_epi8(middle, zero));
+                _mm512_packus_epi16(_mm512_subs_epu16(eight_low, low), _mm512_subs_epu16(eight_high, high))
+            }
         }
 
         #[inline(always)]

@@ -1,6 +1,9 @@
 //! The cells of a column, a feature or a measure: as text, as numbers, as hashes.
 
 use std::borrow::Cow;
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::rc::Rc;
 
 use arrow_array::cast::AsArray;
 use arrow_array::types::{Int8Type, Int16Type, Int32Type, Int64Type, UInt8Type, UInt16Type, UInt32Type, UInt64Type};
@@ -29,6 +32,28 @@ pub(super) struct Cells<'a> {
     /// The column; of features and measures their numbers alone.
     array: Option<Cow<'a, ArrayRef>>,
     numbers: Option<Vec<Option<f64>>>,
+}
+
+/// Cells by name: several checks look at the same ones.
+pub(super) struct KnownCells<'a> {
+    rows: &'a Rows<'a>,
+    known: RefCell<BTreeMap<String, Rc<Cells<'a>>>>,
+}
+
+impl<'a> KnownCells<'a> {
+    pub fn new(rows: &'a Rows<'a>) -> Self {
+        Self { rows, known: RefCell::default() }
+    }
+
+    /// As [`Rows::cells`].
+    pub fn get(&self, name: &str) -> Result<Rc<Cells<'a>>> {
+        if let Some(cells) = self.known.borrow().get(name) {
+            return Ok(Rc::clone(cells));
+        }
+        let cells = Rc::new(self.rows.cells(name)?);
+        self.known.borrow_mut().insert(name.to_owned(), Rc::clone(&cells));
+        Ok(cells)
+    }
 }
 
 impl<'a> Rows<'a> {
@@ -134,8 +159,8 @@ impl<'a> Cells<'a> {
 
     /// The text of an integer that a float may not tell from others.
     pub fn large(&self, row: usize) -> Option<String> {
-        let array = self.array.as_ref().filter(|array| array.data_type().is_integer())?;
-        self.number(row).filter(|value| value.abs() >= WHOLE).and_then(|_| text(array, row))
+        self.number(row).filter(|value| value.abs() >= WHOLE)?;
+        self.array.as_ref().filter(|array| array.data_type().is_integer()).and_then(|array| text(array, row))
     }
 
     /// Text; `None` for other types.

@@ -2,11 +2,11 @@
 
 use std::ops::Range;
 
+use arrow_array::Array;
 use arrow_array::cast::AsArray;
 use arrow_array::types::Float32Type;
-use arrow_array::{Array, ArrayRef};
 use arrow_buffer::ScalarBuffer;
-use arrow_schema::{DataType, FieldRef};
+use arrow_schema::DataType;
 
 use crate::base::error::Result;
 use crate::features::{Block, FeatureLayout};
@@ -15,15 +15,9 @@ use crate::run::observe::Observed;
 /// So many values of a feature list get a profile of their own each. Of longer lists each block gets one, such as `row_sums`.
 const SINGLE_VALUES: usize = 256;
 
-/// Values of features that share a profile: some places of the feature list, or a column.
+/// Values of features that share a profile.
 #[derive(Debug)]
-pub(super) struct Unit {
-    pub name: String,
-    from: Source,
-}
-
-#[derive(Debug)]
-enum Source {
+pub(super) enum Unit {
     /// A column of the output.
     Column(usize),
     /// Places of the list.
@@ -61,6 +55,11 @@ fn list_blocks(layout: &FeatureLayout) -> impl Iterator<Item = (Block, Range<usi
     })
 }
 
+/// Whether features of different images stand in one unit.
+fn is_by_block(batch: &Observed<'_>) -> bool {
+    batch.ragged || batch.layout.list_values() > SINGLE_VALUES
+}
+
 fn list_ranges(layout: &FeatureLayout) -> Vec<Range<usize>> {
     list_blocks(layout).map(|(_, range)| range).collect()
 }
@@ -68,19 +67,21 @@ fn list_ranges(layout: &FeatureLayout) -> Vec<Range<usize>> {
 impl Unit {
     /// How many values a row has, about.
     pub fn width(&self) -> usize {
-        match &self.from {
-            Source::Column(_) => 1,
-            Source::Places(range) | Source::Columns(range) => range.len(),
-            Source::Block(_) => SINGLE_VALUES,
+        match self {
+            Unit::Column(_) => 1,
+            Unit::Places(range) | Unit::Columns(range) => range.len(),
+            Unit::Block(_) => SINGLE_VALUES,
         }
     }
 }
 
 impl FeatureValues {
-    pub fn of(batch: &Observed<'_>, columns: &[ArrayRef], fields: &[FieldRef]) -> Result<Self> {
+    pub fn of(batch: &Observed<'_>) -> Result<Self> {
+        let from = batch.output.num_columns() - batch.feature_columns;
+        let columns = &batch.output.columns()[from..];
         let mut own = Self {
             units: Vec::new(),
-            is_by_block: batch.ragged || batch.layout.list_values() > SINGLE_VALUES,
+            is_by_block: is_by_block(batch),
             columns: Vec::new(),
             list: ScalarBuffer::default(),
             stride: 0,
@@ -89,12 +90,12 @@ impl FeatureValues {
             usual: Vec::new(),
         };
         let singles = batch.layout.columns().count();
-        for (at, (column, field)) in columns.iter().zip(fields).enumerate() {
+        for (at, column) in columns.iter().enumerate() {
             match column.data_type() {
                 DataType::Float32 => {
                     own.columns.push(column.as_primitive::<Float32Type>().values().clone());
                     if at < singles {
-                        own.units.push(Unit { name: field.name().clone(), from: Source::Column(at) });
+                        own.units.push(Unit::Column(at));
                     }
                 }
                 DataType::FixedSizeList(_, length) => {
@@ -121,17 +122,25 @@ impl FeatureValues {
 
     fn lay_out(&mut self, layout: &FeatureLayout, singles: usize) {
         let is_list = self.stride > 0;
-        let source = |range: Range<usize>| match is_list {
-            true => Source::Places(range),
-            false => Source::Columns(singles + range.start..singles + range.end),
+        let unit = |range: Range<usize>| match is_list {
+            true => Unit::Places(range),
+            false => Unit::Columns(singles + range.start..singles + range.end),
         };
-        for (block, range) in list_blocks(layout) {
-            if self.is_by_block {
-                self.units.push(Unit { name: block.name, from: source(range) });
-            } else {
-                let values = block.values.into_iter().zip(range);
-                self.units.extend(values.map(|(name, at)| Unit { name, from: source(at..at + 1) }));
-            }
+        if self.is_by_block {
+            self.units.extend(list_ranges(layout).into_iter().map(unit));
+        } else {
+            self.units.extend((0..layout.list_values()).map(|at| unit(at..at + 1)));
+        }
+    }
+
+    /// The names of the units, in their order.
+    pub fn unit_names(batch: &Observed<'_>) -> Vec<String> {
+        let singles = batch.layout.columns().map(|(name, _)| name.to_owned());
+        let blocks = list_blocks(batch.layout);
+        if is_by_block(batch) {
+            singles.chain(blocks.map(|(block, _)| block.name)).collect()
+        } else {
+            singles.chain(blocks.flat_map(|(block, _)| block.values)).collect()
         }
     }
 
@@ -146,29 +155,28 @@ impl FeatureValues {
             }
         }
         self.usual = list_ranges(batch.layout);
-        let blocks = list_blocks(batch.layout).enumerate();
-        self.units.extend(blocks.map(|(at, (block, _))| Unit { name: block.name, from: Source::Block(at) }));
+        self.units.extend((0..self.usual.len()).map(Unit::Block));
         Ok(())
     }
 
     /// Appends the values of a unit in these rows.
     pub fn of_unit(&self, unit: &Unit, rows: &[usize], to: &mut Vec<f32>) {
-        match &unit.from {
-            Source::Column(at) => {
+        match unit {
+            Unit::Column(at) => {
                 let column = &self.columns[*at];
                 to.extend(rows.iter().map(|&row| column[row]));
             }
-            Source::Columns(range) => {
+            Unit::Columns(range) => {
                 let columns = &self.columns[range.clone()];
                 rows.iter().for_each(|&row| to.extend(columns.iter().map(|column| column[row])));
             }
-            Source::Places(range) if range.len() == 1 => {
+            Unit::Places(range) if range.len() == 1 => {
                 to.extend(rows.iter().map(|&row| self.list[row * self.stride + range.start]));
             }
-            Source::Places(range) => {
+            Unit::Places(range) => {
                 rows.iter().for_each(|&row| to.extend_from_slice(&self.list[row * self.stride..][range.clone()]));
             }
-            Source::Block(at) => {
+            Unit::Block(at) => {
                 for (start, layout) in rows.iter().filter_map(|&row| self.ragged[row]) {
                     to.extend_from_slice(&self.list[start..][self.layouts[layout][*at].clone()]);
                 }

@@ -8,9 +8,18 @@ use crate::steps::resized::{PillowFilter, bytes};
 /// Pixels that have a form in 8 bits: the upper half of 16 bits, and floats as 255ths of the scale.
 pub(super) trait Byte: Pixel {
     fn byte(self, scale: f64) -> u8;
+
+    /// Pixels that are bytes already.
+    fn bytes(_: &[Self]) -> Option<&[u8]> {
+        None
+    }
 }
 
 impl Byte for u8 {
+    fn bytes(pixels: &[u8]) -> Option<&[u8]> {
+        Some(pixels)
+    }
+
     #[inline]
     fn byte(self, _: f64) -> u8 {
         self

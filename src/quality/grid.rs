@@ -105,10 +105,10 @@ impl Grid {
         self.insert(cell, mixed(cell), times);
     }
 
-    /// Adds a number to exact cells so many times, by its [`key`] and the hash of that. Returns whether it is a new one.
+    /// Adds a number to exact cells, by its [`key`] and the hash of that. Returns whether it is a new one.
     #[inline]
-    pub fn add_exact(&mut self, key: u64, hash: u64, times: u64) -> bool {
-        self.insert(key, hash, times)
+    pub fn add_exact(&mut self, key: u64, hash: u64) -> bool {
+        self.insert(key, hash, 1)
     }
 
     #[inline]

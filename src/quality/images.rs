@@ -246,9 +246,15 @@ fn look<P: Byte, C: Send>(
         let measured = places.iter().map(|&place| {
             let image = &pixels[place * shape.values()..][..shape.values()];
             count(&mut counts, image);
-            gray.clear();
-            to_gray(image, shape.channels(), scale, &mut gray);
-            measure(&gray, shape.width(), &mut edges)
+            let gray = match P::bytes(image).filter(|_| shape.channels() == 1) {
+                Some(gray) => gray,
+                None => {
+                    gray.clear();
+                    to_gray(image, shape.channels(), scale, &mut gray);
+                    &gray
+                }
+            };
+            measure(gray, shape.width(), &mut edges)
         });
         let measured: Vec<_> = measured.collect();
         (counts, measured)

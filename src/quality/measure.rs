@@ -2,8 +2,10 @@
 
 use crate::base::simd::{Level, Simd, SimdKernel, run_simd};
 
-/// So many bytes are looked at together. The last ones of a slice are looked at once more, or filled up with zeros.
+/// The longest vector.
 const BLOCK: usize = 64;
+/// The sums of so many bytes fit those of a vector.
+const AT_ONCE: usize = 1 << 14;
 /// So many pixels of the edges of an image are kept at a time, so that they stay in the cache: whole rows, at least one.
 const EDGES: usize = 1 << 12;
 /// How many tables bytes are counted in.
@@ -89,8 +91,8 @@ struct Sums<'a> {
 
 impl SimdKernel for Sums<'_> {
     #[inline(always)]
-    fn run<S: Simd>(self, _: S) {
-        add_sums(self.gray, self.sums);
+    fn run<S: Simd>(self, simd: S) {
+        add_sums(simd, self.gray, self.sums);
     }
 }
 
@@ -104,72 +106,73 @@ struct EdgeSums<'a> {
 
 impl SimdKernel for EdgeSums<'_> {
     #[inline(always)]
-    fn run<S: Simd>(self, _: S) {
+    fn run<S: Simd>(self, simd: S) {
         let Self { gray, width, edges, sums } = self;
         let height = gray.len() / width;
         if height < 3 || width < 3 {
-            return add_sums(gray, sums);
+            return add_sums(simd, gray, sums);
         }
-        add_sums(&gray[..width], sums);
-        add_sums(&gray[gray.len() - width..], sums);
+        add_sums(simd, &gray[..width], sums);
+        add_sums(simd, &gray[gray.len() - width..], sums);
         let together = (EDGES / width).max(1);
         for first in (1..height - 1).step_by(together) {
             let rows = together.min(height - 1 - first);
             let three = [first - 1, first, first + 1].map(|y| &gray[y * width..][..rows * width]);
             edges.resize(rows * width, 0);
             // As if all rows were one. What that makes of the border is put right behind.
-            find_edges(three, &mut edges[1..rows * width - 1]);
+            find_edges(simd, three, &mut edges[1..rows * width - 1]);
             for (found, row) in edges.chunks_exact_mut(width).zip(three[1].chunks_exact(width)) {
                 (found[0], found[width - 1]) = (row[0], row[width - 1]);
             }
-            add_sums(edges, sums);
+            add_sums(simd, edges, sums);
         }
     }
 }
 
+/// Finds the edges of the pixels between the first and the last one of the middle row.
 #[inline(always)]
-fn find_edges(rows: [&[u8]; 3], to: &mut [u8]) {
+fn find_edges<S: Simd>(simd: S, [above, middle, below]: [&[u8]; 3], to: &mut [u8]) {
     let n = to.len();
-    if n < BLOCK {
-        for x in 0..n {
-            find_edges_of::<1>(rows.map(|row| &row[x..]), &mut to[x..]);
+    if n < S::LANES {
+        for (x, to) in to.iter_mut().enumerate() {
+            let mut around = 0;
+            for row in [above, middle, below] {
+                around += u16::from(row[x]) + u16::from(row[x + 1]) + u16::from(row[x + 2]);
+            }
+            *to = (9 * u16::from(middle[x + 1])).saturating_sub(around).min(255) as u8;
         }
         return;
     }
-    for x in (0..n - BLOCK).step_by(BLOCK).chain([n - BLOCK]) {
-        find_edges_of::<BLOCK>(rows.map(|row| &row[x..]), &mut to[x..]);
+    for x in (0..n - S::LANES).step_by(S::LANES).chain([n - S::LANES]) {
+        let (above, middle, below) = (&above[x..], &middle[x..], &below[x..]);
+        let around = [
+            simd.load(above),
+            simd.load(&above[1..]),
+            simd.load(&above[2..]),
+            simd.load(middle),
+            simd.load(&middle[2..]),
+            simd.load(below),
+            simd.load(&below[1..]),
+            simd.load(&below[2..]),
+        ];
+        simd.store(simd.edges(simd.load(&middle[1..]), around), &mut to[x..]);
     }
 }
 
 #[inline(always)]
-fn find_edges_of<const N: usize>(rows: [&[u8]; 3], to: &mut [u8]) {
-    // Arrays: then no index is checked, and nothing that is read changes meanwhile. Otherwise it may not become vectors.
-    let rows = rows.map(|row| [0, 1, 2].map(|by| row[by..].first_chunk::<N>().expect("a block and two more")));
-    let mut edges = [0; N];
-    for x in 0..N {
-        let sum = |row: [&[u8; N]; 3]| u16::from(row[0][x]) + u16::from(row[1][x]) + u16::from(row[2][x]);
-        let around = sum(rows[0]) + sum(rows[1]) + sum(rows[2]);
-        edges[x] = (9 * u16::from(rows[1][1][x])).saturating_sub(around).min(255) as u8;
-    }
-    to[..N].copy_from_slice(&edges);
-}
-
-#[inline(always)]
-fn add_sums(gray: &[u8], sums: &mut [u64; 3]) {
-    // The sums of so many bytes fit 32 bits.
-    for part in gray.chunks(1 << 14) {
-        let (blocks, rest) = part.as_chunks::<BLOCK>();
-        let mut last = [0; BLOCK];
+fn add_sums<S: Simd>(simd: S, gray: &[u8], sums: &mut [u64; 3]) {
+    for part in gray.chunks(AT_ONCE) {
+        let (vectors, mut last) = (part.chunks_exact(S::LANES), [0; BLOCK]);
+        let rest = vectors.remainder();
         last[..rest.len()].copy_from_slice(rest);
-        let (mut s, mut q, mut b) = (0u32, 0u32, 0u32);
-        for bytes in [blocks.as_flattened(), &last] {
-            for &p in bytes {
-                let p = u32::from(p);
-                (s, q, b) = (s + p, q + p * p, b + u32::from(p == 0));
-            }
+        let mut found = simd.add_sums(simd.no_sums(), simd.load(&last));
+        for vector in vectors {
+            found = simd.add_sums(found, simd.load(vector));
         }
-        let black = b - (BLOCK - rest.len()) as u32;
-        sums.iter_mut().zip([s, q, black]).for_each(|(sum, part)| *sum += u64::from(part));
+        let [sum, squares, zeros] = simd.totals(found);
+        sums[0] += sum;
+        sums[1] += squares;
+        sums[2] += zeros - (S::LANES - rest.len()) as u64;
     }
 }
 

@@ -60,15 +60,13 @@ struct ShortPages {
     index: [u16; 1 << 9],
     /// With the sign and exponent that each has in 64 bits.
     pages: Vec<(usize, ShortPage)>,
-    zeros: u64,
-    /// Of the numbers that are not zero.
     min: f32,
     max: f32,
 }
 
 impl Default for ShortPages {
     fn default() -> Self {
-        Self { index: [u16::MAX; 1 << 9], pages: Vec::new(), zeros: 0, min: f32::INFINITY, max: f32::NEG_INFINITY }
+        Self { index: [u16::MAX; 1 << 9], pages: Vec::new(), min: f32::INFINITY, max: f32::NEG_INFINITY }
     }
 }
 
@@ -78,14 +76,10 @@ impl ShortPages {
 
     /// Adds numbers until one has no page. Returns this one and those behind it.
     fn take<'a>(&mut self, values: &'a [f32]) -> &'a [f32] {
-        let (mut zeros, mut min, mut max) = (self.zeros, self.min, self.max);
+        let (mut min, mut max) = (self.min, self.max);
         let mut rest = &values[values.len()..];
         for (at, &value) in values.iter().enumerate() {
             let bits = value.to_bits();
-            if bits << 1 == 0 {
-                zeros += 1;
-                continue;
-            }
             let Some((_, page)) = self.pages.get_mut(usize::from(self.index[(bits >> 23) as usize])) else {
                 rest = &values[at..];
                 break;
@@ -97,11 +91,11 @@ impl ShortPages {
             min = if value < min { value } else { min };
             max = if value > max { value } else { max };
         }
-        (self.zeros, self.min, self.max) = (zeros, min, max);
+        (self.min, self.max) = (min, max);
         rest
     }
 
-    /// Makes the page of a number; false if the number is none, infinite, or below the normal ones.
+    /// Makes the page of a number; false if the number is none, infinite, zero, or below the normal ones.
     fn open(&mut self, value: f32) -> bool {
         if value.is_normal() {
             self.index[(value.to_bits() >> 23) as usize] = self.pages.len() as u16;
@@ -180,7 +174,7 @@ impl Numbers {
         unknown
     }
 
-    /// Adds numbers of 32 bits, in less time than their form of 64 bits takes.
+    /// Adds numbers of 32 bits, in less time than their form of 64 bits takes if few of them are zero.
     pub fn extend_f32(&mut self, values: &[f32]) {
         for part in values.chunks(ShortPages::MOST) {
             let (mut pages, mut rest) = (ShortPages::default(), part);
@@ -198,7 +192,6 @@ impl Numbers {
     }
 
     fn merge_short(&mut self, pages: &ShortPages) {
-        self.add_times(0.0, pages.zeros);
         self.min = self.min.min(pages.min.into());
         self.max = self.max.max(pages.max.into());
         for (of, page) in &pages.pages {

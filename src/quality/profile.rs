@@ -136,19 +136,18 @@ impl Profile {
         label: Option<&str>,
         pending: &mut Pending,
     ) -> Result<Vec<[f64; MEASURES.len()]>> {
-        let (input, output) = (batch.input, batch.output);
+        let input = batch.input;
         let is_image = |at: &usize| input.schema_ref().field(*at).name() == batch.image;
         let columns: Vec<usize> = (0..input.num_columns()).filter(|at| !is_image(at)).collect();
         self.add_columns(input, &columns)?;
         for defect in batch.defects {
             *self.invalid.entry(defect.reason.name().to_owned()).or_default() += 1;
         }
-        let from = output.num_columns() - batch.feature_columns;
-        let features = FeatureValues::of(batch, &output.columns()[from..], &output.schema_ref().fields()[from..])?;
+        let features = FeatureValues::of(batch)?;
         let valid = valid_rows(batch);
         if self.features.is_empty() {
-            let new = |unit: &Unit| ColumnProfile::of_numbers(&unit.name, "Float32");
-            self.features = features.units.iter().map(new).collect();
+            let names = FeatureValues::unit_names(batch);
+            self.features = names.iter().map(|name| ColumnProfile::of_numbers(name, "Float32")).collect();
         }
         for profile in &mut self.features {
             profile.rows += input.num_rows() as u64;

@@ -52,65 +52,59 @@ impl Tree {
         }
     }
 
-    /// Its text without spaces.
-    ///
-    /// # Errors
-    /// Those of [`serde_json`], of which none is known.
-    pub fn text(&self) -> Result<Vec<u8>> {
+    /// Writes it as text without spaces.
+    pub fn write(&self, to: &mut impl Write) -> Result<()> {
+        match self {
+            Self::Value(value) => Ok(serde_json::to_writer(to, value)?),
+            Self::Counts(counts) => list(to, counts, |to, &count| whole(to, count)),
+            Self::Cells(cells) => list(to, cells, |to, (value, count)| write!(to, "[\"{value:?}\",{count}]")),
+            // Columns, each of which takes its time.
+            Self::List(items) if matches!(items.first(), Some(Self::Object(_))) => {
+                let texts = items.par_iter().map(Self::text).collect::<Result<Vec<_>>>()?;
+                list(to, &texts, |to, text| to.write_all(text))
+            }
+            Self::List(items) => list(to, items, |to, item| item.write(to)),
+            Self::Object(members) => {
+                to.write_all(b"{")?;
+                for (at, (name, tree)) in members.iter().enumerate() {
+                    to.write_all(if at > 0 { b"," } else { b"" })?;
+                    serde_json::to_writer(&mut *to, name)?;
+                    to.write_all(b":")?;
+                    tree.write(to)?;
+                }
+                to.write_all(b"}")
+            }
+        }
+    }
+
+    fn text(&self) -> Result<Vec<u8>> {
         // Most columns take somewhat less.
         let mut text = Vec::with_capacity(1 << 14);
         self.write(&mut text)?;
         Ok(text)
     }
-
-    fn write(&self, to: &mut Vec<u8>) -> Result<()> {
-        match self {
-            Self::Value(value) => Ok(serde_json::to_writer(to, value)?),
-            Self::Counts(counts) => list(to, counts, |to, &count| Ok(whole(to, count))),
-            Self::Cells(cells) => list(to, cells, |to, (value, count)| write!(to, "[\"{value:?}\",{count}]")),
-            // Columns, each of which takes its time.
-            Self::List(items) if matches!(items.first(), Some(Self::Object(_))) => {
-                let texts = items.par_iter().map(Self::text).collect::<Result<Vec<_>>>()?;
-                to.reserve(texts.iter().map(|text| text.len() + 1).sum::<usize>() + 1);
-                list(to, &texts, |to, text| Ok(to.extend_from_slice(text)))
-            }
-            Self::List(items) => list(to, items, |to, item| item.write(to)),
-            Self::Object(members) => {
-                to.push(b'{');
-                for (at, (name, tree)) in members.iter().enumerate() {
-                    to.extend_from_slice(if at > 0 { b"," } else { b"" });
-                    serde_json::to_writer(&mut *to, name)?;
-                    to.push(b':');
-                    tree.write(to)?;
-                }
-                to.push(b'}');
-                Ok(())
-            }
-        }
-    }
 }
 
-fn list<T>(to: &mut Vec<u8>, items: &[T], mut item: impl FnMut(&mut Vec<u8>, &T) -> Result<()>) -> Result<()> {
-    to.push(b'[');
+fn list<W: Write, T>(to: &mut W, items: &[T], mut item: impl FnMut(&mut W, &T) -> Result<()>) -> Result<()> {
+    to.write_all(b"[")?;
     for (at, of) in items.iter().enumerate() {
         if at > 0 {
-            to.push(b',');
+            to.write_all(b",")?;
         }
         item(to, of)?;
     }
-    to.push(b']');
-    Ok(())
+    to.write_all(b"]")
 }
 
 /// Writes a whole number. Most are small, and the general way to write numbers takes three times as long.
-fn whole(to: &mut Vec<u8>, number: u64) {
+fn whole(to: &mut impl Write, number: u64) -> Result<()> {
     let (mut digits, mut first, mut rest) = ([0; 20], 20, number);
     loop {
         first -= 1;
         digits[first] = b'0' + (rest % 10) as u8;
         rest /= 10;
         if rest == 0 {
-            return to.extend_from_slice(&digits[first..]);
+            return to.write_all(&digits[first..]);
         }
     }
 }

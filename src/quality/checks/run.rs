@@ -15,7 +15,7 @@ use crate::base::reason::Reason;
 use crate::base::text::listed;
 use crate::base::time::now;
 use crate::images::defect::Defect;
-use crate::quality::cells::{Cells, Rows};
+use crate::quality::cells::{Cells, KnownCells, Rows};
 use crate::quality::column::item_type;
 use crate::quality::distinct::mixed;
 use crate::quality::numbers::{Numbers, median, quantiles};
@@ -114,6 +114,7 @@ impl Checker {
     fn check_rows(&self, rows: &Rows<'_>, first_row: u64, origins: &RowOrigins) -> Result<()> {
         let State { checks, counts, asked_for, columns, quarantine } = &mut *self.lock();
         columns.get_or_insert_with(|| rows.column_names());
+        let known = KnownCells::new(rows);
         let mut blamed: BTreeMap<usize, Vec<String>> = BTreeMap::new();
         asked_for.retain(|name| rows.data_type(name).is_none());
         let is_missing = |check: &Check| {
@@ -154,7 +155,7 @@ impl Checker {
                     counts.data_type = rows.data_type(target)
                 }
                 (Rule::Row(rule), Some(target)) => {
-                    let cells = rows.cells(target)?;
+                    let cells = known.get(target)?;
                     counts.elements += rows.len() as u64;
                     // Most batches hold nothing to blame, which is seen faster of all their rows at once.
                     let nulls = cells.null_count();
@@ -183,7 +184,7 @@ impl Checker {
                     }
                 }
                 (Rule::Duplicates(columns), _) => {
-                    let cells = columns.iter().map(|name| rows.cells(name)).collect::<Result<Vec<_>>>()?;
+                    let cells = columns.iter().map(|name| known.get(name)).collect::<Result<Vec<_>>>()?;
                     counts.elements += rows.len() as u64;
                     for row in 0..rows.len() {
                         if cells.iter().all(|cells| cells.is_null(row)) {
@@ -201,7 +202,7 @@ impl Checker {
                         blame(row, &told);
                     }
                 }
-                (_, Some(target)) if !is_of_images(target) => drop(rows.cells(target)?),
+                (_, Some(target)) if !is_of_images(target) => drop(known.get(target)?),
                 _ => {}
             }
         }

@@ -226,9 +226,7 @@ impl Observer for LabelWatch {
     /// than 1,000 classes, or so many that a model of all features would have more than 2²⁰ weights.
     fn observe(&mut self, batch: &Observed<'_>) -> Result<()> {
         let labels = Labels::of(batch, &self.column)?;
-        let output = batch.output;
-        let from = output.num_columns() - batch.feature_columns;
-        let features = FeatureValues::of(batch, &output.columns()[from..], &output.schema_ref().fields()[from..])?;
+        let features = FeatureValues::of(batch)?;
         let state = &mut *self.lock();
         state.origins = batch.origins.clone();
         state.report = None;
