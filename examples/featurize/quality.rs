@@ -3,7 +3,7 @@
 use std::fs;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{Builder, JoinHandle};
 use std::time::SystemTime;
 
@@ -158,25 +158,37 @@ struct ProfileFile {
 
 enum ProfileState {
     Empty(io::OutputFile),
-    Written(JoinHandle<std::io::Result<io::OutputFile>>),
+    Written(JoinHandle<Result<io::OutputFile, Error>>),
     Taken,
 }
 
 impl ProfileFile {
-    fn take(&self) -> ProfileState {
-        std::mem::replace(&mut self.state.lock().unwrap_or_else(PoisonError::into_inner), ProfileState::Taken)
+    fn lock(&self) -> MutexGuard<'_, ProfileState> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    fn take(&self) -> ProfileState {
+        std::mem::replace(&mut self.lock(), ProfileState::Taken)
+    }
+
+    /// Starts the thread if it has not been.
     fn start(&self) -> Result<(), Error> {
-        let ProfileState::Empty(mut file) = self.take() else { return Ok(()) };
-        let profiler = self.profiler.clone();
+        let mut file = match self.take() {
+            ProfileState::Empty(file) => file,
+            other => {
+                *self.lock() = other;
+                return Ok(());
+            }
+        };
+        let (profiler, path) = (self.profiler.clone(), self.path.clone());
         let write = move || {
-            profiler.look(|profile| profile.write_json(&mut file))?;
-            writeln!(file)?;
+            let written = profiler.look(|profile| profile.write_json(&mut file)).and_then(|()| writeln!(file));
+            written.map_err(|source| Error::Io { action: "write", path, source })?;
+            file.sync()?;
             Ok(file)
         };
         let thread = Builder::new().name("profile".to_owned()).spawn(write).map_err(|e| self.failed(e))?;
-        *self.state.lock().unwrap_or_else(PoisonError::into_inner) = ProfileState::Written(thread);
+        *self.lock() = ProfileState::Written(thread);
         Ok(())
     }
 
@@ -184,8 +196,8 @@ impl ProfileFile {
     fn complete(&self) -> Result<(), Error> {
         self.start()?;
         let ProfileState::Written(thread) = self.take() else { return Ok(()) };
-        let written = thread.join().unwrap_or_else(|_| Err(std::io::Error::other("the profile has no text")));
-        written.map_err(|e| self.failed(e))?.finish().map(drop)
+        let written = thread.join().map_err(|_| self.failed(std::io::Error::other("the profile has no text")))?;
+        written?.finish().map(drop)
     }
 
     fn failed(&self, source: std::io::Error) -> Error {

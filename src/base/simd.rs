@@ -180,6 +180,9 @@ pub(crate) trait Simd: Copy {
     /// If there are fewer.
     fn store(self, bytes: Self::Bytes, out: &mut [u8]);
 
+    /// A bit for each byte that is not 0, the first one lowest.
+    fn not_zero(self, bytes: Self::Bytes) -> u64;
+
     /// Sums of bytes and of their squares, and how many bytes are 0.
     type Sums: Copy;
 
@@ -248,6 +251,15 @@ impl Simd for Portable {
     #[inline(always)]
     fn store(self, bytes: [u8; 16], out: &mut [u8]) {
         *out.first_chunk_mut().expect("room for a vector") = bytes;
+    }
+
+    #[inline(always)]
+    fn not_zero(self, bytes: [u8; 16]) -> u64 {
+        let mut bits = 0;
+        for (at, &byte) in bytes.iter().enumerate() {
+            bits |= u64::from(byte != 0) << at;
+        }
+        bits
     }
 
     type Sums = [u32; 3];
@@ -389,6 +401,13 @@ mod x86 {
             unsafe { _mm256_storeu_si256(out.as_mut_ptr().cast(), bytes) }
         }
 
+        #[inline(always)]
+        fn not_zero(self, bytes: __m256i) -> u64 {
+            // SAFETY: above.
+            let zeros = unsafe { _mm256_movemask_epi8(_mm256_cmpeq_epi8(bytes, _mm256_setzero_si256())) };
+            u64::from(!zeros as u32)
+        }
+
         /// Sums in 64 bits, squares in 32, and 255 for each zero in 64.
         type Sums = [__m256i; 3];
 
@@ -496,6 +515,12 @@ mod x86 {
             let out: &mut [u8; 64] = out.first_chunk_mut().expect("room for a vector");
             // SAFETY: above.
             unsafe { _mm512_storeu_si512(out.as_mut_ptr().cast(), bytes) }
+        }
+
+        #[inline(always)]
+        fn not_zero(self, bytes: __m512i) -> u64 {
+            // SAFETY: above.
+            unsafe { _mm512_test_epi8_mask(bytes, bytes) }
         }
 
         /// Sums in 64 bits, squares in 32, and zeros.

@@ -90,6 +90,19 @@ impl OutputFile {
         replaced.map_err(|e| Error::io("write", &self.path, e))
     }
 
+    /// Waits until what was written is on the disk. [`OutputFile::finish`] does so as well, and has less to wait for then.
+    ///
+    /// # Errors
+    /// [`Error::Io`] if the disk does not take it.
+    pub fn sync(&mut self) -> Result<()> {
+        let out = &mut self.out.inner;
+        let synced = out.flush().and_then(|()| match out.get_ref() {
+            Destination::Beside(file, _) => file.as_file().sync_all(),
+            Destination::Direct(_) => Ok(()),
+        });
+        synced.map_err(|e| Error::io("write", &self.path, e))
+    }
+
     /// Completes the file and gives it its name; returns its size in bytes.
     ///
     /// # Errors

@@ -92,8 +92,12 @@ impl Distinct {
     /// which needs no correction for small or large counts.
     pub fn estimate(&self) -> f64 {
         const BITS: usize = 64 - CHOOSING as usize;
-        let mut of_rank = [0u64; BITS + 2];
-        self.0.iter().for_each(|&rank| of_rank[usize::from(rank)] += 1);
+        // Counted in four tables: who counts the same rank again in one waits for the count before.
+        let mut tables = [[0u64; BITS + 2]; 4];
+        for ranks in self.0.as_chunks::<4>().0 {
+            tables.iter_mut().zip(ranks).for_each(|(table, &rank)| table[usize::from(rank)] += 1);
+        }
+        let of_rank: [u64; BITS + 2] = std::array::from_fn(|rank| tables.iter().map(|table| table[rank]).sum());
         let m = REGISTERS as f64;
         let mut z = m * tau(1.0 - of_rank[BITS + 1] as f64 / m);
         for count in of_rank[1..=BITS].iter().rev() {

@@ -184,6 +184,29 @@ impl FeatureValues {
         }
     }
 
+    /// The values of a row, if all rows have as many.
+    pub fn width(&self) -> Option<usize> {
+        self.ragged.is_empty().then_some(self.columns.len() + self.stride)
+    }
+
+    /// Where in a row the values of a unit are, if all rows have as many.
+    pub fn range(&self, unit: &Unit) -> Range<usize> {
+        match unit {
+            Unit::Column(at) => *at..at + 1,
+            Unit::Columns(range) => range.clone(),
+            Unit::Places(range) => self.columns.len() + range.start..self.columns.len() + range.end,
+            Unit::Block(_) => 0..0,
+        }
+    }
+
+    /// Appends all values of some rows, one row after another, if all have as many.
+    pub fn rows(&self, rows: &[usize], to: &mut Vec<f32>) {
+        for &row in rows {
+            to.extend(self.columns.iter().map(|column| column[row]));
+            to.extend_from_slice(&self.list[row * self.stride..][..self.stride]);
+        }
+    }
+
     /// Whether the blocks of a row are as long as those of the most common shape.
     pub fn is_usual(&self, row: usize) -> bool {
         self.ragged.get(row).copied().flatten().is_none_or(|(_, layout)| self.layouts.get(layout) == Some(&self.usual))

@@ -250,7 +250,7 @@ impl Grid {
     /// The cells in their order: the lower end of each and its count.
     pub fn cells(&self) -> Vec<(f64, u64)> {
         let mut cells: Vec<(f64, u64)> = self.cells.iter().map(|(bits, count)| (f64::from_bits(bits), count)).collect();
-        cells.sort_by(|a, b| a.0.total_cmp(&b.0));
+        cells.sort_unstable_by(|a, b| a.0.total_cmp(&b.0));
         cells
     }
 
@@ -262,9 +262,16 @@ impl Grid {
 
     /// The most common values, the most common first; of those that are as common, the lower ones first.
     pub fn most_common(&self, how_many: usize) -> Option<Vec<(f64, u64)>> {
-        let mut cells = self.is_exact.then(|| self.cells())?;
-        cells.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
-        cells.truncate(how_many);
+        if !self.is_exact {
+            return None;
+        }
+        let mut cells: Vec<(f64, u64)> = self.cells.iter().map(|(bits, count)| (f64::from_bits(bits), count)).collect();
+        let order = |a: &(f64, u64), b: &(f64, u64)| b.1.cmp(&a.1).then(a.0.total_cmp(&b.0));
+        if how_many < cells.len() {
+            cells.select_nth_unstable_by(how_many, order);
+            cells.truncate(how_many);
+        }
+        cells.sort_unstable_by(order);
         Some(cells)
     }
 

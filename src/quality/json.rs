@@ -177,7 +177,7 @@ fn distinct_state(distinct: &Distinct) -> Tree {
     let used = registers.iter().filter(|rank| **rank > 0).count();
     if used * 4 > REGISTERS {
         let digits = registers.iter().map(|&rank| DIGITS[usize::from(rank)]).collect();
-        return Value::from(String::from_utf8(digits).unwrap_or_default()).into();
+        return Tree::Plain(String::from_utf8(digits).unwrap_or_default());
     }
     let used = registers.iter().enumerate().filter(|(_, rank)| **rank > 0);
     Tree::Counts(used.flat_map(|(at, &rank)| [at as u64, u64::from(rank)]).collect())

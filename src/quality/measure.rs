@@ -32,24 +32,60 @@ impl ByteCounts {
             }
             return;
         }
-        let (words, rest) = bytes.as_chunks::<{ 2 * TABLES }>();
-        // Background is often 0.
-        let mut black = 0;
-        for word in words {
-            if u64::from_le_bytes(*word) == 0 {
-                black += 2;
-            } else {
-                (0..word.len()).for_each(|at| tables[at % TABLES][usize::from(word[at])] += 1);
-            }
+        if self.channels == 1 {
+            return run_simd(Level::detect(), CountBytes { bytes, tables });
         }
-        tables.iter_mut().for_each(|table| table[0] += black);
-        rest.iter().enumerate().for_each(|(at, &byte)| tables[at % TABLES][usize::from(byte)] += 1);
+        count(bytes, tables);
     }
 
     /// The tables, with the channel that each belongs to. A channel may have several.
     pub fn tables(&self) -> impl Iterator<Item = (usize, &[u32; 256])> {
         // Three channels use three tables, and the numbers of other channels divide four.
         self.tables.iter().enumerate().map(|(at, table)| (at % self.channels, table))
+    }
+}
+
+/// Counts bytes. Background is often 0, so what is not 0 is counted alone where there are zeros.
+struct CountBytes<'a> {
+    bytes: &'a [u8],
+    tables: &'a mut [[u32; 256]; TABLES],
+}
+
+impl SimdKernel for CountBytes<'_> {
+    #[inline(always)]
+    fn run<S: Simd>(self, simd: S) {
+        let Self { bytes, tables } = self;
+        let (mut counted, vectors) = (0, bytes.chunks_exact(S::LANES));
+        let rest = vectors.remainder();
+        for vector in vectors {
+            let mut bits = simd.not_zero(simd.load(vector));
+            if bits == u64::MAX >> (64 - S::LANES) {
+                count(vector, tables);
+                counted += S::LANES;
+            } else {
+                while bits != 0 {
+                    let at = bits.trailing_zeros() as usize;
+                    tables[at % TABLES][usize::from(vector[at % S::LANES])] += 1;
+                    counted += 1;
+                    bits &= bits - 1;
+                }
+            }
+        }
+        count(rest, tables);
+        tables[0][0] += (bytes.len() - rest.len() - counted) as u32;
+    }
+}
+
+#[inline(always)]
+fn count(bytes: &[u8], tables: &mut [[u32; 256]; TABLES]) {
+    let (groups, rest) = bytes.as_chunks::<TABLES>();
+    for group in groups {
+        for (table, &byte) in tables.iter_mut().zip(group) {
+            table[usize::from(byte)] += 1;
+        }
+    }
+    for (table, &byte) in tables.iter_mut().zip(rest) {
+        table[usize::from(byte)] += 1;
     }
 }
 

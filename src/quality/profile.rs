@@ -1,6 +1,7 @@
 //! The profile of a data set: a value that grows batch by batch, and that can be merged with others.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use arrow_array::RecordBatch;
@@ -9,7 +10,7 @@ use rayon::prelude::*;
 
 use super::classes::{Classes, Labels};
 use super::column::{AT_ONCE, ColumnProfile, Values};
-use super::features::{FeatureValues, Unit, valid_rows};
+use super::features::{FeatureValues, valid_rows};
 use super::images::{ImageProfile, MEASURES};
 use super::issue::IssueCounts;
 use crate::base::error::{Error, Result};
@@ -178,40 +179,55 @@ impl Profile {
                 names.with(row, |name| classes.add(name.unwrap_or_default(), is_valid.then_some(&values[..])));
             }
         }
-        pending.values += features.units.iter().map(Unit::width).sum::<usize>() * valid.len();
-        pending.batches.push((features, valid));
-        if pending.values >= PENDING {
-            self.add_pending(pending);
-        }
+        self.add_features(&features, &valid, pending);
         Ok(measures)
+    }
+
+    /// Adds the features of some rows of a batch. Those of small batches stay pending.
+    fn add_features(&mut self, features: &FeatureValues, rows: &[usize], pending: &mut Pending) {
+        if rows.is_empty() {
+            return;
+        }
+        if let Some(width) = features.width().filter(|width| width * rows.len() < PENDING) {
+            if pending.width != width {
+                self.add_pending(pending);
+                pending.width = width;
+            }
+            pending.ranges.clear();
+            pending.ranges.extend(features.units.iter().map(|unit| features.range(unit)));
+            features.rows(rows, &mut pending.values);
+            if pending.values.len() >= PENDING {
+                self.add_pending(pending);
+            }
+            return;
+        }
+        let units = self.features.par_iter_mut().zip(&features.units);
+        units.with_min_len(1 + AT_ONCE / (1 + rows.len())).for_each_init(Vec::new, |part, (profile, unit)| {
+            let Values::Number(to) = &mut profile.values else { return };
+            for rows in rows.chunks((AT_ONCE / unit.width().max(1)).max(1)) {
+                part.clear();
+                features.of_unit(unit, rows, part);
+                to.extend_f32(part);
+            }
+        });
     }
 
     /// Adds the features that are pending.
     fn add_pending(&mut self, pending: &mut Pending) {
-        let Pending { batches, values } = std::mem::take(pending);
-        let add = |part: &mut Vec<f32>, (at, profile): (usize, &mut ColumnProfile)| {
-            let Values::Number(to) = &mut profile.values else { return };
-            for (features, rows) in &batches {
-                let Some(unit) = features.units.get(at) else { continue };
-                for rows in rows.chunks((AT_ONCE / unit.width().max(1)).max(1)) {
-                    features.of_unit(unit, rows, part);
-                    if part.len() >= AT_ONCE {
-                        to.extend_f32(part);
-                        part.clear();
-                    }
-                }
-            }
-            to.extend_f32(part);
-            part.clear();
-        };
-        // Small batches come from readers that have work for all cores. Waking threads for them costs more than it gains.
-        if batches.len() > 1 || values < PENDING {
-            let mut part = Vec::new();
-            self.features.iter_mut().enumerate().for_each(|unit| add(&mut part, unit));
-        } else {
-            let together = 1 + AT_ONCE * self.features.len() / values;
-            self.features.par_iter_mut().enumerate().with_min_len(together).for_each_init(Vec::new, add);
+        if pending.values.is_empty() {
+            return;
         }
+        let mut part = Vec::new();
+        for (profile, range) in self.features.iter_mut().zip(&pending.ranges) {
+            let Values::Number(to) = &mut profile.values else { continue };
+            part.clear();
+            match range.len() {
+                1 => part.extend(pending.values[range.start..].iter().step_by(pending.width)),
+                _ => pending.values.chunks(pending.width).for_each(|row| part.extend_from_slice(&row[range.clone()])),
+            }
+            to.extend_f32(&mut part);
+        }
+        pending.values.clear();
     }
 
     /// Adds the rows of another profile.
@@ -258,12 +274,16 @@ fn of_field(schema: &Schema, at: usize) -> ColumnProfile {
 /// So many values of features are added together.
 const PENDING: usize = 1 << 17;
 
-/// The features of some batches, and the rows that have them, before they are in a profile. What a profile knows of one feature
-/// fills the fastest cache, so the features of a few rows would have to fetch it again and again.
+/// The features of some rows before they are in a profile. What a profile knows of one feature fills the fastest cache, so the
+/// features of a few rows would have to fetch it again and again; and waking threads for them costs more than it gains.
 #[derive(Debug, Default)]
 struct Pending {
-    batches: Vec<(FeatureValues, Vec<usize>)>,
-    values: usize,
+    /// One row after another.
+    values: Vec<f32>,
+    /// Values of a row.
+    width: usize,
+    /// Where in a row the values of each unit are.
+    ranges: Vec<Range<usize>>,
 }
 
 /// A profile that grows.

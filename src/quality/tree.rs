@@ -9,6 +9,8 @@ use serde_json::{Map, Value};
 /// JSON.
 pub(super) enum Tree {
     Value(Value),
+    /// A text without characters that JSON escapes.
+    Plain(String),
     /// A list of whole numbers.
     Counts(Vec<u64>),
     /// A list of pairs: a float as text that leads back to the same bits, and a count.
@@ -43,6 +45,7 @@ impl Tree {
     pub fn into_value(self) -> Value {
         match self {
             Self::Value(value) => value,
+            Self::Plain(text) => text.into(),
             Self::Counts(counts) => counts.into(),
             Self::Cells(cells) => {
                 cells.into_iter().map(|(value, count)| Value::from(vec![exact(value), count.into()])).collect()
@@ -56,6 +59,11 @@ impl Tree {
     pub fn write(&self, to: &mut impl Write) -> Result<()> {
         match self {
             Self::Value(value) => Ok(serde_json::to_writer(to, value)?),
+            Self::Plain(text) => {
+                to.write_all(b"\"")?;
+                to.write_all(text.as_bytes())?;
+                to.write_all(b"\"")
+            }
             Self::Counts(counts) => list(to, counts, |to, &count| whole(to, count)),
             Self::Cells(cells) => list(to, cells, |to, (value, count)| write!(to, "[\"{value:?}\",{count}]")),
             // Columns, each of which takes its time.
@@ -120,7 +128,8 @@ mod tests {
         let about = json!({ "z": null, "a \"b\"": [1.5, "é"] }).as_object().unwrap().clone();
         let cells = vec![(0.1, 3), (-1e300, u64::MAX), (f64::NAN, 0)];
         let counts = vec![0, 9, 10, 99, 100, u64::MAX];
-        let parts = [Tree::Cells(cells), Tree::Counts(counts), Tree::Counts(Vec::new()), about.clone().into()];
+        let plain = Tree::Plain("09azAZ-_".to_owned());
+        let parts = [Tree::Cells(cells), Tree::Counts(counts), Tree::Counts(Vec::new()), plain, about.clone().into()];
         let tree = with_state(about, object([("list", Tree::List(parts.into())), ("b", json!(-1).into())]));
         assert_eq!(String::from_utf8(tree.text().unwrap()).unwrap(), tree.into_value().to_string());
     }
