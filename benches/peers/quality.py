@@ -54,9 +54,9 @@ def make(folder):
     import data
 
     images, labels = data.digits(folder)
-    (folder / "png").mkdir(exist_ok=True)
+    (folder / "png-digits").mkdir(exist_ok=True)
     for row, image in enumerate(images):
-        Image.fromarray(image.reshape(28, 28)).save(folder / "png" / f"{row:05}.png")
+        Image.fromarray(image.reshape(28, 28)).save(folder / "png-digits" / f"{row:05}.png")
     # The comparison of features makes these two as well.
     if not (folder / "fixed-2m.parquet").exists():
         data.write_again_and_again(folder / "fixed-2m.parquet", data.fixed(images, labels), 2_000_000)
@@ -148,7 +148,7 @@ def cleanvision(folder):
     from cleanvision import Imagelab
 
     start = time.perf_counter()
-    lab = Imagelab(data_path=str(folder / "png"), verbose=False)
+    lab = Imagelab(data_path=str(folder / "png-digits"), verbose=False)
     # With small images, more processes only talk more.
     lab.find_issues(n_jobs=1, verbose=False)
     seconds = time.perf_counter() - start
