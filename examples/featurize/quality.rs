@@ -148,7 +148,7 @@ pub struct Quality<'a> {
     details: Vec<(&'static str, String)>,
 }
 
-/// Writes the profile on a thread of its own when the last batch was seen. The last features are written meanwhile.
+/// The file of the profile. A thread of its own writes it after the last batch, while the last features are written.
 #[derive(Clone)]
 struct ProfileFile {
     path: PathBuf,

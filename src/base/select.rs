@@ -1,5 +1,5 @@
-//! Rows of arrays: taken in any order, filtered, one array after another. What `arrow-select` does too, but that takes long to
-//! build well, and it copies lists item by item.
+//! Rows of arrays: taken in any order, filtered, one array after another. `arrow-select` does the same, but its optimised build takes
+//! long, and it copies lists item by item.
 
 use std::ops::Range;
 use std::sync::Arc;

@@ -79,9 +79,9 @@ impl NumberValues {
         self.grid.extend(&values[exact..]);
     }
 
-    /// Adds numbers, in less time than their 64-bit form takes. `values` are other ones afterwards.
+    /// Adds numbers of 32 bits, in less time than the same numbers of 64 bits take. Zeros are removed from `values`.
     pub fn extend_f32(&mut self, values: &mut Vec<f32>) {
-        // Margins of images have features that are often zero, and no branch foresees which.
+        // Features of the margins of images are often zero. The CPU cannot predict which, so they are removed without branches.
         let all = values.len();
         drop_zeros(values);
         self.add_times(0.0, (all - values.len()) as u64);

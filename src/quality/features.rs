@@ -214,7 +214,10 @@ impl FeatureValues {
 
     /// Appends all values of a row.
     pub fn row(&self, row: usize, to: &mut Vec<f32>) {
-        self.units.iter().for_each(|unit| self.of_unit(unit, &[row], to));
+        match self.width() {
+            Some(_) => self.rows(&[row], to),
+            None => self.units.iter().for_each(|unit| self.of_unit(unit, &[row], to)),
+        }
     }
 }
 

@@ -45,7 +45,7 @@ impl ByteCounts {
     }
 }
 
-/// Counts bytes. Background is often 0, so what is not 0 is counted alone where there are zeros.
+/// Counts bytes. The background of images is often 0. Where a vector holds zeros, only its other bytes are counted one by one.
 struct CountBytes<'a> {
     bytes: &'a [u8],
     tables: &'a mut [[u32; 256]; TABLES],

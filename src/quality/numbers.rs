@@ -174,7 +174,7 @@ impl Numbers {
         unknown
     }
 
-    /// Adds numbers of 32 bits, in less time than their form of 64 bits takes if few of them are zero.
+    /// Adds numbers of 32 bits. It takes less time than the same numbers of 64 bits, but zeros are slow.
     pub fn extend_f32(&mut self, values: &[f32]) {
         for part in values.chunks(ShortPages::MOST) {
             let (mut pages, mut rest) = (ShortPages::default(), part);

@@ -191,10 +191,11 @@ impl Profile {
         if let Some(width) = features.width().filter(|width| width * rows.len() < PENDING) {
             if pending.width != width {
                 self.add_pending(pending);
-                pending.width = width;
             }
-            pending.ranges.clear();
-            pending.ranges.extend(features.units.iter().map(|unit| features.range(unit)));
+            if pending.values.is_empty() {
+                pending.width = width;
+                pending.ranges = features.units.iter().map(|unit| features.range(unit)).collect();
+            }
             features.rows(rows, &mut pending.values);
             if pending.values.len() >= PENDING {
                 self.add_pending(pending);
@@ -274,8 +275,8 @@ fn of_field(schema: &Schema, at: usize) -> ColumnProfile {
 /// So many values of features are added together.
 const PENDING: usize = 1 << 17;
 
-/// The features of some rows before they are in a profile. What a profile knows of one feature fills the fastest cache, so the
-/// features of a few rows would have to fetch it again and again; and waking threads for them costs more than it gains.
+/// The features of some rows before they are in a profile. They wait until there are many of them, because what a profile knows of
+/// one feature fills the fastest cache. No thread is woken for them: that would cost more than it gains.
 #[derive(Debug, Default)]
 struct Pending {
     /// One row after another.
