@@ -10,7 +10,7 @@ use arrow_array::{Array, ArrayRef, GenericListArray, OffsetSizeTrait, PrimitiveA
 use arrow_schema::{DataType, TimeUnit};
 use serde_json::Value;
 
-use super::distinct::{COUNTED_BYTES, Counts, Distinct, hash_bytes, key, mixed};
+use super::distinct::{COUNTED_BYTES, Counts, Distinct, Hashed, hash_bytes, key, mixed};
 use super::grid::Grid;
 use super::measure::ByteCounts;
 use super::numbers::Numbers;
@@ -75,8 +75,7 @@ impl NumberValues {
     /// Adds numbers.
     pub fn extend(&mut self, values: &[f64]) {
         self.numbers.extend(values.iter().copied());
-        let exact = self.count_exactly(values);
-        self.grid.extend(&values[exact..]);
+        self.count(values);
     }
 
     /// Adds numbers of 32 bits, in less time than the same numbers of 64 bits take. Zeros are removed from `values`.
@@ -86,28 +85,25 @@ impl NumberValues {
         drop_zeros(values);
         self.add_times(0.0, (all - values.len()) as u64);
         self.numbers.extend_f32(values);
-        let exact = self.count_exactly(values);
-        if !self.grid.is_closed() {
-            values[exact..].iter().for_each(|&value| self.grid.add(value.into(), 1));
-        }
+        self.count(values);
     }
 
-    /// Adds numbers to the sketch, and to the grid as long as that is exact. Returns how many went into the grid.
-    fn count_exactly<T: Copy + Into<f64>>(&mut self, values: &[T]) -> usize {
-        let mut exact = 0;
-        while let Some(&value) = values.get(exact)
-            && self.grid.is_exact()
-        {
-            let key = key(value.into());
-            let hash = mixed(key);
-            // A value that is counted is in the sketch as well.
-            if self.grid.add_exact(key, hash) {
-                self.distinct.add(hash);
+    /// Adds numbers to the sketch and to the grid.
+    fn count<T: Copy + Into<f64>>(&mut self, values: &[T]) {
+        let mut hashed = Hashed::default();
+        for part in values.chunks(Hashed::MOST) {
+            let (keys, hashes) = hashed.of(part);
+            let mut exact = 0;
+            while exact < part.len() && self.grid.is_exact() {
+                // A value that is counted is in the sketch as well.
+                if self.grid.add_exact(keys[exact], hashes[exact]) {
+                    self.distinct.add(hashes[exact]);
+                }
+                exact += 1;
             }
-            exact += 1;
+            hashes[exact..].iter().for_each(|&hash| self.distinct.add(hash));
+            self.grid.extend(&part[exact..]);
         }
-        values[exact..].iter().for_each(|&value| self.distinct.add(mixed(key(value.into()))));
-        exact
     }
 
     /// Adds whole numbers. If they lie close together there are few different ones.

@@ -3,6 +3,8 @@
 use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hash, Hasher};
 
+use crate::base::simd::{Level, Simd, SimdKernel, run_simd};
+
 /// The bits of a hash that choose a register.
 const CHOOSING: u32 = 12;
 /// How many registers there are. The standard error of the estimate is 1.04/√registers = 1.6 %.
@@ -13,7 +15,7 @@ pub(super) const COUNTED: usize = 1_000;
 pub(super) const COUNTED_BYTES: usize = 128;
 
 /// Bits that look random and depend on `bits` alone (the finalizer of SplitMix64).
-#[inline]
+#[inline(always)]
 pub(super) fn mixed(bits: u64) -> u64 {
     let z = bits.wrapping_add(0x9e37_79b9_7f4a_7c15);
     let z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -22,9 +24,51 @@ pub(super) fn mixed(bits: u64) -> u64 {
 }
 
 /// A float as the bits by which it is counted: both zeros are one, and all that are no numbers.
-#[inline]
+#[inline(always)]
 pub(super) fn key(value: f64) -> u64 {
-    if value.is_nan() { f64::NAN.to_bits() } else { (value + 0.0).to_bits() }
+    (if value.is_nan() { f64::NAN } else { value + 0.0 }).to_bits()
+}
+
+/// The keys of numbers and their hashes, of many at once.
+pub(super) struct Hashed {
+    keys: [u64; Self::MOST],
+    hashes: [u64; Self::MOST],
+}
+
+impl Default for Hashed {
+    fn default() -> Self {
+        Self { keys: [0; Self::MOST], hashes: [0; Self::MOST] }
+    }
+}
+
+impl Hashed {
+    /// So many numbers are hashed at once.
+    pub const MOST: usize = 256;
+
+    /// The [`key`] of each number and the hash of that, of [`Hashed::MOST`] numbers at most.
+    pub fn of<T: Copy + Into<f64>>(&mut self, values: &[T]) -> (&[u64], &[u64]) {
+        let count = values.len().min(Self::MOST);
+        let (keys, hashes) = (&mut self.keys[..count], &mut self.hashes[..count]);
+        run_simd(Level::detect(), HashAll { values, keys, hashes });
+        (&self.keys[..count], &self.hashes[..count])
+    }
+}
+
+/// Hashes numbers. It has no vectors of its own: the compiler makes those of the level.
+struct HashAll<'a, T> {
+    values: &'a [T],
+    keys: &'a mut [u64],
+    hashes: &'a mut [u64],
+}
+
+impl<T: Copy + Into<f64>> SimdKernel for HashAll<'_, T> {
+    #[inline(always)]
+    fn run<S: Simd>(self, _: S) {
+        for ((&value, to_key), to_hash) in self.values.iter().zip(self.keys).zip(self.hashes) {
+            *to_key = key(value.into());
+            *to_hash = mixed(*to_key);
+        }
+    }
 }
 
 /// The hash of some bytes: the same on every machine and in every version.

@@ -3,17 +3,15 @@
 //! The width is a power of two: the least for which at most 1,000 cells are in use. It follows from the numbers alone, not
 //! from their order, since more numbers never need narrower cells. So parts can be merged, and merged parts equal the whole.
 
-use super::distinct::{COUNTED, key, mixed};
+use super::distinct::{COUNTED, key};
 use super::exact;
 use super::table::Table;
 
 /// The exponent of the least float: cells of this width hold one float each.
 const LEAST: i32 = -1074;
 
-/// So many cells are counted in a table, when many numbers are added at once.
-const TABLE: usize = 1 << 12;
-/// Fewer numbers than these are added one by one.
-const MANY: usize = 1 << 9;
+/// The most cells of a row.
+const MOST: f64 = 4096.0;
 /// Added to a number below 2⁵¹ and taken away again, it leaves the nearest whole number.
 const ROUNDS: f64 = 6_755_399_441_055_744.0;
 
@@ -26,13 +24,15 @@ pub(super) struct Grid {
     is_exact: bool,
     /// Whether numbers go into wider cells when there are too many for exact ones. If not, they are forgotten.
     widens: bool,
-    /// By the bits of the lower end of the cell.
-    cells: Table,
+    /// Most of the cells, if they are not exact.
+    row: Row,
+    /// The others, by the bits of their lower end.
+    others: Table,
 }
 
 impl Default for Grid {
     fn default() -> Self {
-        Self { level: LEAST, is_exact: true, widens: true, cells: Table::default() }
+        Self { level: LEAST, is_exact: true, widens: true, row: Row::default(), others: Table::default() }
     }
 }
 
@@ -66,6 +66,73 @@ fn cell(value: f64, level: i32) -> u64 {
     }
 }
 
+/// Neighbouring cells: an array, in which a cell is found in less time than in a table.
+#[derive(Debug, Clone, Default)]
+struct Row {
+    /// Cells in a unit of the numbers.
+    per_unit: f64,
+    /// How many cells lie between 0 and the first.
+    first: f64,
+    counts: Vec<u64>,
+    /// How many cells have a count.
+    used: usize,
+}
+
+impl Row {
+    /// A row with room for most of these numbers, and for some beside them. None of them is counted.
+    fn around(numbers: &[(f64, u64)], level: i32) -> Self {
+        if numbers.is_empty() || !(-1000..900).contains(&level) {
+            return Self::default();
+        }
+        let per_unit = power(-level);
+        let mut cells: Vec<f64> = numbers.iter().map(|(value, _)| (value * per_unit).floor()).collect();
+        let (mut low, mut high) =
+            cells.iter().fold((f64::MAX, f64::MIN), |(low, high), &cell| (low.min(cell), high.max(cell)));
+        let spare = ((high - low) / 4.0).floor();
+        (low, high) = (low - spare, high + spare + 1.0);
+        if high - low > MOST {
+            let middle = cells.len() / 2;
+            let (_, median, _) = cells.select_nth_unstable_by(middle, f64::total_cmp);
+            (low, high) = (*median - MOST / 2.0, *median + MOST / 2.0);
+        }
+        // Beyond, not every whole number is a float.
+        if low.abs().max(high.abs()) >= (1u64 << 50) as f64 {
+            return Self::default();
+        }
+        Self { per_unit, first: low, counts: vec![0; (high - low) as usize], used: 0 }
+    }
+
+    /// Where the cell of a number is. It is beyond the end if the row does not have this cell, or the number is none.
+    #[inline]
+    fn place(&self, value: f64) -> usize {
+        let cells = floor(value * self.per_unit) - self.first;
+        (cells + ROUNDS).to_bits().wrapping_sub(ROUNDS.to_bits()) as usize
+    }
+
+    /// Adds a number so many times. `None` if the row does not have its cell, else whether that was empty.
+    #[inline]
+    fn add(&mut self, value: f64, times: u64) -> Option<bool> {
+        let place = self.place(value);
+        let count = self.counts.get_mut(place)?;
+        let is_new = *count == 0;
+        self.used += usize::from(is_new);
+        *count += times;
+        Some(is_new)
+    }
+
+    /// Adds numbers until the row does not have the cell of one. Returns this one and those behind it.
+    fn take<'a, T: Copy + Into<f64>>(&mut self, values: &'a [T]) -> &'a [T] {
+        let known = values.iter().position(|&value| self.add(value.into(), 1).is_none());
+        &values[known.unwrap_or(values.len())..]
+    }
+
+    /// The lower ends of the cells that are in use and their counts, in order.
+    fn cells(&self) -> impl Iterator<Item = (f64, u64)> {
+        let used = self.counts.iter().enumerate().filter(|(_, count)| **count > 0);
+        used.map(|(at, &count)| ((self.first + at as f64) / self.per_unit + 0.0, count))
+    }
+}
+
 impl Grid {
     /// One that knows few numbers or none.
     pub fn exact_only() -> Self {
@@ -74,8 +141,26 @@ impl Grid {
 
     /// One of these parts.
     pub fn restore(level: i32, is_exact: bool, widens: bool, cells: Vec<(f64, u64)>) -> Self {
-        let cells = cells.into_iter().map(|(value, count)| (key(value), count)).collect();
-        Self { level: level.clamp(LEAST, 1023), is_exact, widens, cells }
+        let mut grid = Self { is_exact, widens, ..Self::default() };
+        match is_exact {
+            true => grid.others = cells.into_iter().map(|(value, count)| (key(value), count)).collect(),
+            false => grid.fill(level.clamp(LEAST, 1023), &cells),
+        }
+        grid
+    }
+
+    /// Takes these cells, or numbers, into empty ones of this level.
+    fn fill(&mut self, level: i32, cells: &[(f64, u64)]) {
+        (self.level, self.row, self.others) = (level, Row::around(cells, level), Table::default());
+        for &(value, count) in cells {
+            self.put(value, count);
+        }
+    }
+
+    /// Adds a finite number to cells that are not exact. Returns whether the cell was empty.
+    #[inline]
+    fn put(&mut self, value: f64, times: u64) -> bool {
+        self.row.add(value, times).unwrap_or_else(|| self.others.add(cell(value, self.level), times))
     }
 
     /// Its width as a power of two, whether it is exact, and whether its cells widen.
@@ -101,67 +186,36 @@ impl Grid {
         if self.is_closed() || times == 0 || !self.is_exact && !value.is_finite() {
             return;
         }
-        let cell = if self.is_exact { key(value) } else { cell(value, self.level) };
-        self.insert(cell, mixed(cell), times);
+        let is_new = if self.is_exact { self.others.add(key(value), times) } else { self.put(value, times) };
+        self.widen_if(is_new);
     }
 
     /// Adds a number to exact cells, by its [`key`] and the hash of that. Returns whether it is a new one.
     #[inline]
     pub fn add_exact(&mut self, key: u64, hash: u64) -> bool {
-        self.insert(key, hash, 1)
-    }
-
-    #[inline]
-    fn insert(&mut self, cell: u64, hash: u64, times: u64) -> bool {
-        let is_new = self.cells.add_hashed(cell, hash, times);
-        if is_new && self.cells.len() > COUNTED {
-            self.widen();
-        }
+        let is_new = self.others.add_hashed(key, hash, 1);
+        self.widen_if(is_new);
         is_new
     }
 
-    /// Adds numbers.
-    pub fn extend(&mut self, values: &[f64]) {
-        let first = if values.len() < MANY { None } else { self.table_start() };
-        let Some(first) = first else {
-            for &value in values {
-                if self.is_closed() {
-                    return;
-                }
-                self.add(value, 1);
-            }
-            return;
-        };
-        let (width, per_unit) = (power(self.level), power(-self.level));
-        let (mut table, mut others) = ([0u32; TABLE], Vec::new());
-        for &value in values {
-            // A number that is no cell of the table is none here either: its difference is too large, or it is no number.
-            let at = (floor(value * per_unit) - first + ROUNDS).to_bits().wrapping_sub(ROUNDS.to_bits());
-            match table.get_mut(at as usize) {
-                Some(count) => *count += 1,
-                None => others.push(value),
-            }
-        }
-        for (at, &count) in table.iter().enumerate().filter(|(_, count)| **count > 0) {
-            self.cells.add(key((first + at as f64) * width), u64::from(count));
-        }
-        if self.cells.len() > COUNTED {
+    #[inline]
+    fn widen_if(&mut self, is_new: bool) {
+        if is_new && self.used() > COUNTED {
             self.widen();
         }
-        others.iter().for_each(|&value| self.add(value, 1));
     }
 
-    /// The first of the cells around the median of those that are in use, as a number of cells from 0. `None` if there are none, or
-    /// they are too narrow or too wide.
-    fn table_start(&self) -> Option<f64> {
-        if self.is_exact || !(-1000..1000).contains(&self.level) {
-            return None;
+    /// Adds numbers.
+    pub fn extend<T: Copy + Into<f64>>(&mut self, values: &[T]) {
+        let mut rest = values;
+        while !self.is_closed() {
+            // It does not matter when cells are widened.
+            rest = self.row.take(rest);
+            self.widen_if(true);
+            let Some((&value, others)) = rest.split_first() else { return };
+            self.add(value.into(), 1);
+            rest = others;
         }
-        let mut cells: Vec<f64> = self.cells.iter().map(|(bits, _)| f64::from_bits(bits)).collect();
-        let middle = cells.len() / 2;
-        let (_, median, _) = (!cells.is_empty()).then(|| cells.select_nth_unstable_by(middle, f64::total_cmp))?;
-        let first = (*median * power(-self.level)).floor() - (TABLE / 2) as f64;
-        (first.abs() < (1u64 << 50) as f64).then_some(first)
     }
 
     /// Says that different values look the same here.
@@ -173,11 +227,8 @@ impl Grid {
 
     fn leave_exact(&mut self) {
         self.is_exact = false;
-        if self.widens {
-            self.cells = self.cells.iter().filter(|(bits, _)| f64::from_bits(*bits).is_finite()).collect();
-        } else {
-            self.cells = Table::default();
-        }
+        let is_kept = |(bits, _): &(u64, u64)| self.widens && f64::from_bits(*bits).is_finite();
+        self.others = self.others.iter().filter(is_kept).collect();
     }
 
     /// Takes the least width for which there are few enough cells.
@@ -185,11 +236,11 @@ impl Grid {
         if self.is_exact {
             self.leave_exact();
         }
-        if self.cells.len() <= COUNTED {
+        if self.used() <= COUNTED {
             return;
         }
         // Narrower cells than the last bit of the least number change nothing.
-        let mut numbers: Vec<f64> = self.cells.iter().map(|(bits, _)| f64::from_bits(bits)).collect();
+        let mut numbers: Vec<f64> = self.unsorted().into_iter().map(|(value, _)| value).collect();
         let last_bits =
             numbers.iter().filter(|value| **value != 0.0).map(|value| exact::parts(*value).2 as i32 + LEAST);
         let finest = last_bits.min().unwrap_or(LEAST);
@@ -219,15 +270,14 @@ impl Grid {
     }
 
     fn set_level(&mut self, level: i32) {
-        self.cells = self.cells.iter().map(|(bits, count)| (cell(f64::from_bits(bits), level), count)).collect();
-        self.level = level;
+        let cells = self.unsorted();
+        self.fill(level, &cells);
     }
 
     pub fn merge(&mut self, other: &Self) {
         if self.is_closed() || other.is_closed() {
-            self.is_exact = false;
-            self.widens = false;
-            self.cells = Table::default();
+            (self.is_exact, self.widens) = (false, false);
+            (self.row, self.others) = (Row::default(), Table::default());
             return;
         }
         if !other.is_exact {
@@ -236,21 +286,27 @@ impl Grid {
         if other.level > self.level {
             self.set_level(other.level);
         }
-        for (bits, count) in other.cells.iter() {
-            let value = f64::from_bits(bits);
-            if self.is_exact || value.is_finite() {
-                self.cells.add(if self.is_exact { bits } else { cell(value, self.level) }, count);
+        for (value, count) in other.unsorted() {
+            if self.is_exact {
+                self.others.add(key(value), count);
+            } else if value.is_finite() {
+                self.put(value, count);
             }
         }
-        if self.cells.len() > COUNTED {
-            self.widen();
-        }
+        self.widen_if(true);
+    }
+
+    /// The lower ends of the cells and their counts.
+    fn unsorted(&self) -> Vec<(f64, u64)> {
+        let others = self.others.iter().map(|(bits, count)| (f64::from_bits(bits), count));
+        self.row.cells().chain(others).collect()
     }
 
     /// The cells in their order: the lower end of each and its count.
     pub fn cells(&self) -> Vec<(f64, u64)> {
-        let mut cells: Vec<(f64, u64)> = self.cells.iter().map(|(bits, count)| (f64::from_bits(bits), count)).collect();
-        cells.sort_unstable_by(|a, b| a.0.total_cmp(&b.0));
+        let mut cells = self.unsorted();
+        // Those of the row are in order, and few others or none come behind them.
+        cells.sort_by(|a, b| a.0.total_cmp(&b.0));
         cells
     }
 
@@ -265,7 +321,7 @@ impl Grid {
         if !self.is_exact {
             return None;
         }
-        let mut cells: Vec<(f64, u64)> = self.cells.iter().map(|(bits, count)| (f64::from_bits(bits), count)).collect();
+        let mut cells = self.unsorted();
         let order = |a: &(f64, u64), b: &(f64, u64)| b.1.cmp(&a.1).then(a.0.total_cmp(&b.0));
         if how_many < cells.len() {
             cells.select_nth_unstable_by(how_many, order);
@@ -277,24 +333,28 @@ impl Grid {
 
     /// How many different values there are, if all are known.
     pub fn len(&self) -> Option<usize> {
-        self.is_exact.then_some(self.cells.len())
+        self.is_exact.then_some(self.used())
     }
 
     /// How many cells are in use.
     pub fn used(&self) -> usize {
-        self.cells.len()
+        self.row.used + self.others.len()
     }
 
     /// The middles of the cells in their order and their counts, with cells of this width, which must not be less than its own.
     pub fn middles(&self, level: i32) -> Vec<(f64, u64)> {
-        let mut wider = self.clone();
-        if level > self.level {
-            wider.set_level(level);
-        }
+        let cells = match level > self.level {
+            true => {
+                let mut wider = self.clone();
+                wider.set_level(level);
+                wider.cells()
+            }
+            false => self.cells(),
+        };
         let half = if level < -1000 { 0.0 } else { exact::scaled(0.5, level) };
         // A value that is finer than its cell stands for itself.
         let middle = |low: f64| if low + half < low + 2.0 * half { low + half } else { low };
-        wider.cells().into_iter().map(|(low, count)| (middle(low), count)).collect()
+        cells.into_iter().map(|(low, count)| (middle(low), count)).collect()
     }
 
     pub fn level(&self) -> i32 {

@@ -3,7 +3,6 @@
 use std::fmt::Write as _;
 use std::io::{self, Write as _};
 
-use rayon::prelude::*;
 use serde_json::{Map, Value, json};
 
 use super::classes::{Class, Classes};
@@ -15,7 +14,7 @@ use super::images::{ImageProfile, MEASURES, PixelCounts};
 use super::issue::{IssueCounts, IssueOptions};
 use super::numbers::{Numbers, Page, Restored, histogram, quantiles};
 use super::profile::Profile;
-use super::tree::{Tree, exact, object, with_state};
+use super::tree::{Tree, exact, object};
 use crate::base::error::{Error, Result};
 use crate::base::shape::PixelType;
 use crate::base::time::instant;
@@ -54,14 +53,13 @@ impl Profile {
         to.flush()
     }
 
-    fn tree(&self) -> Tree {
-        let columns = |of: &[ColumnProfile]| Tree::List(of.par_iter().map(column).collect());
+    fn tree(&self) -> Tree<'_> {
         object([
             ("version", VERSION.into()),
             ("rows", self.rows.into()),
             ("invalid", json!(self.invalid).into()),
-            ("columns", columns(&self.columns)),
-            ("features", columns(&self.features)),
+            ("columns", Tree::Columns(&self.columns, column)),
+            ("features", Tree::Columns(&self.features, column)),
             ("images", self.images.as_ref().map_or(Value::Null.into(), images)),
             ("classes", self.classes.as_ref().map_or(Value::Null, |of| classes(of, &self.features)).into()),
         ])
@@ -116,28 +114,31 @@ fn to_counts(value: &Value) -> Option<Vec<u64>> {
 
 /// A finite number, or null.
 fn number(value: Option<f64>) -> Value {
-    value.filter(|value| value.is_finite()).map_or(Value::Null, |value| json!(value))
+    value.filter(|value| value.is_finite()).map_or(Value::Null, Value::from)
 }
 
-fn summary(numbers: &Numbers, sorted: &[(f64, u64)], about: &mut Map<String, Value>) {
-    let mut set = |name: &str, value: Value| drop(about.insert(name.to_owned(), value));
-    set("not_finite", numbers.not_finite().into());
-    set("min", number(numbers.min()));
-    set("max", number(numbers.max()));
-    set("mean", number(numbers.mean()));
-    set("std", number(numbers.std()));
-    let found = quantiles(sorted, &SHARES.map(|(_, share)| share));
-    set(
-        "quantiles",
-        found.map_or(Value::Null, |values| {
-            SHARES.iter().zip(values).map(|((name, _), value)| ((*name).to_owned(), json!(value))).collect()
-        }),
-    );
-    let found = histogram(sorted, numbers.min().zip(numbers.max()), STEPS);
-    set("histogram", found.map_or(Value::Null, |(edges, counts)| json!({ "edges": edges, "counts": counts })));
+/// Members of an object.
+type Members<'a> = Vec<(&'static str, Tree<'a>)>;
+
+fn summary<'a>(numbers: &Numbers, sorted: &[(f64, u64)]) -> Members<'a> {
+    let found = quantiles(sorted, &SHARES.map(|(_, share)| share)).map(|values| {
+        object(SHARES.iter().zip(values).map(|((name, _), value)| (*name, value.into())).collect::<Members<'_>>())
+    });
+    let range = numbers.min().zip(numbers.max());
+    let steps = histogram(sorted, range, STEPS)
+        .map(|(edges, counts)| object([("edges", Tree::Floats(edges)), ("counts", Tree::Counts(counts))]));
+    vec![
+        ("not_finite", numbers.not_finite().into()),
+        ("min", number(numbers.min()).into()),
+        ("max", number(numbers.max()).into()),
+        ("mean", number(numbers.mean()).into()),
+        ("std", number(numbers.std()).into()),
+        ("quantiles", found.unwrap_or(Value::Null.into())),
+        ("histogram", steps.unwrap_or(Value::Null.into())),
+    ]
 }
 
-fn numbers_state(numbers: &Numbers) -> Tree {
+fn numbers_state<'a>(numbers: &Numbers) -> Tree<'a> {
     let page = |(of, page): (usize, &Page)| {
         let counts = page.counts.iter().enumerate().filter(|(_, count)| **count > 0);
         let counts = counts.flat_map(|(bin, &count)| [bin as u64, count]).collect();
@@ -171,7 +172,7 @@ fn to_numbers(value: &Value) -> Option<Numbers> {
     Numbers::restore(pages.into_iter(), &Restored { nan: value["nan"].as_u64()?, infinite, range })
 }
 
-fn distinct_state(distinct: &Distinct) -> Tree {
+fn distinct_state<'a>(distinct: &Distinct) -> Tree<'a> {
     // Most columns have few different values, so most registers are empty.
     let registers = distinct.registers();
     let used = registers.iter().filter(|rank| **rank > 0).count();
@@ -200,7 +201,7 @@ fn to_distinct(value: &Value) -> Option<Distinct> {
     Distinct::from_registers(registers)
 }
 
-fn grid_state(grid: &Grid) -> Tree {
+fn grid_state<'a>(grid: &Grid) -> Tree<'a> {
     let (level, is_exact, widens) = grid.about();
     let cells = Tree::Cells(grid.cells());
     object([("level", level.into()), ("exact", is_exact.into()), ("widens", widens.into()), ("cells", cells)])
@@ -225,65 +226,60 @@ fn to_text_counts(value: &Value) -> Option<Counts<String>> {
     Some(Counts::from_sorted(Some(value.as_array()?.iter().map(pair).collect::<Option<_>>()?)))
 }
 
-fn column(column: &ColumnProfile) -> Tree {
-    let mut about = Map::new();
-    let mut set = |name: &str, value: Value| drop(about.insert(name.to_owned(), value));
-    set("name", column.name.clone().into());
-    set("type", column.data_type.clone().into());
-    set("count", column.rows.into());
-    set("nulls", column.nulls.into());
-    set("distinct", column.distinct_count().into());
-    let state = match &column.values {
+fn column(column: &ColumnProfile) -> Tree<'_> {
+    let mut about: Members<'_> = vec![
+        ("name", column.name.as_str().into()),
+        ("type", column.data_type.as_str().into()),
+        ("count", column.rows.into()),
+        ("nulls", column.nulls.into()),
+        ("distinct", column.distinct_count().into()),
+    ];
+    let (kind, state) = match &column.values {
         Values::Number(of) | Values::Time(of) => {
-            let kind = if matches!(column.values, Values::Time(_)) { "time" } else { "number" };
-            set("kind", kind.into());
             let common = of.grid.most_common(MOST_COMMON);
             let pair = |(value, count)| json!([number(Some(value)), count]);
-            set("most_common", common.map_or(Value::Null, |common| common.into_iter().map(pair).collect()));
-            summary(&of.numbers, &of.sorted(), &mut about);
-            if kind == "time" {
+            let common = common.map_or(Value::Null, |common| common.into_iter().map(pair).collect());
+            about.push(("most_common", common.into()));
+            about.append(&mut summary(&of.numbers, &of.sorted()));
+            let is_time = matches!(column.values, Values::Time(_));
+            if is_time {
                 let ends = [of.numbers.min(), of.numbers.max()].map(|end| end.map(instant));
-                about.insert("range".to_owned(), json!(ends));
+                about.push(("range", json!(ends).into()));
             }
-            object([
+            let state = object([
                 ("numbers", numbers_state(&of.numbers)),
                 ("distinct", distinct_state(&of.distinct)),
                 ("grid", grid_state(&of.grid)),
-            ])
+            ]);
+            (if is_time { "time" } else { "number" }, state)
         }
         Values::Text(of) => {
-            set("kind", "text".into());
             let common = of.counts.most_common(MOST_COMMON);
-            set("most_common", common.map_or(Value::Null, |common| json!(common)));
-            let mut lengths = Map::new();
-            summary(&of.lengths, &of.lengths.bins(), &mut lengths);
-            set("lengths", lengths.into());
-            object([
+            about.push(("most_common", common.map_or(Value::Null, |common| json!(common)).into()));
+            about.push(("lengths", object(summary(&of.lengths, &of.lengths.bins()))));
+            let state = object([
                 ("lengths", numbers_state(&of.lengths)),
                 ("distinct", distinct_state(&of.distinct)),
                 ("counts", text_counts(&of.counts).into()),
-            ])
+            ]);
+            ("text", state)
         }
         Values::List(of) => {
-            set("kind", "list".into());
-            let (mut lengths, mut items) = (Map::new(), Map::new());
-            summary(&of.lengths, &of.lengths.bins(), &mut lengths);
-            summary(&of.items, &of.items.bins(), &mut items);
-            items.insert("nulls".to_owned(), of.null_items.into());
-            set("lengths", lengths.into());
-            set("items", items.into());
-            object([
+            let mut items = summary(&of.items, &of.items.bins());
+            items.push(("nulls", of.null_items.into()));
+            about.push(("lengths", object(summary(&of.lengths, &of.lengths.bins()))));
+            about.push(("items", object(items)));
+            let state = object([
                 ("lengths", numbers_state(&of.lengths)),
                 ("items", numbers_state(&of.items)),
                 ("null_items", of.null_items.into()),
-            ])
+            ]);
+            ("list", state)
         }
-        Values::Other => {
-            set("kind", "other".into());
-            Value::Null.into()
-        }
+        Values::Other => ("other", Value::Null.into()),
     };
-    with_state(about, state)
+    about.extend([("kind", kind.into()), ("state", state)]);
+    object(about)
 }
 
 fn to_column(value: &Value) -> Option<ColumnProfile> {
@@ -320,12 +316,10 @@ fn to_column(value: &Value) -> Option<ColumnProfile> {
     })
 }
 
-fn images(images: &ImageProfile) -> Tree {
+fn images(images: &ImageProfile) -> Tree<'_> {
     let channel = |counts: &PixelCounts| {
-        let mut about = Map::new();
         let numbers = counts.numbers();
-        summary(&numbers, &counts.sorted(), &mut about);
-        about.insert("count".to_owned(), numbers.count().into());
+        let mut about = summary(&numbers, &counts.sorted());
         let state = match counts {
             // Runs of values from the first to the last that occurs.
             PixelCounts::Integers(counts) => {
@@ -335,12 +329,13 @@ fn images(images: &ImageProfile) -> Tree {
             }
             PixelCounts::Floats(numbers) => numbers_state(numbers),
         };
-        with_state(about, state)
+        about.extend([("count", numbers.count().into()), ("state", state)]);
+        object(about)
     };
     let measures = MEASURES.iter().zip(&images.measures).map(|(name, numbers)| {
-        let mut about = Map::new();
-        summary(numbers, &numbers.bins(), &mut about);
-        ((*name).to_owned(), with_state(about, numbers_state(numbers)))
+        let mut about = summary(numbers, &numbers.bins());
+        about.push(("state", numbers_state(numbers)));
+        (*name, object(about))
     });
     let issues = images.issues().map(|issues| {
         issues.into_iter().map(|(issue, images)| (issue.to_string(), json!(images))).collect::<Map<_, _>>()
@@ -351,7 +346,7 @@ fn images(images: &ImageProfile) -> Tree {
         ("pixel_type", images.pixel_type.to_string().into()),
         ("shapes", json!(images.shapes.most_common(MOST_COMMON)).into()),
         ("channels", Tree::List(images.channels.iter().map(channel).collect())),
-        ("measures", Tree::Object(measures.collect())),
+        ("measures", object(measures.collect::<Members<'_>>())),
         ("issues", json!(issues).into()),
         ("state", json!({ "shapes": text_counts(&images.shapes), "issues": issues_state }).into()),
     ])

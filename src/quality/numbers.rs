@@ -114,8 +114,8 @@ pub struct Numbers {
     pub(super) infinite: [u64; 2],
     min: f64,
     max: f64,
-    /// For each sign and exponent which page it has, or one that is not there.
-    index: Box<[u16; SIGNS_AND_EXPONENTS]>,
+    /// For each sign and exponent which page it has, or one that is not there. It is empty until numbers of 64 bits come.
+    index: Vec<u16>,
     pages: Vec<Page>,
     /// The sign and exponent of each page.
     of: Vec<u16>,
@@ -129,7 +129,7 @@ impl Default for Numbers {
             infinite: [0; 2],
             min: f64::INFINITY,
             max: f64::NEG_INFINITY,
-            index: Box::new([u16::MAX; SIGNS_AND_EXPONENTS]),
+            index: Vec::new(),
             pages: Vec::new(),
             of: Vec::new(),
         }
@@ -146,6 +146,9 @@ impl Numbers {
     /// Adds numbers.
     #[inline]
     pub fn extend(&mut self, values: impl IntoIterator<Item = f64>) {
+        if self.index.is_empty() {
+            self.make_index();
+        }
         let mut values = values.into_iter();
         // What is rare is done outside of the loop, which is faster without calls.
         while let Some(value) = self.extend_known(&mut values) {
@@ -153,15 +156,22 @@ impl Numbers {
         }
     }
 
+    #[cold]
+    fn make_index(&mut self) {
+        self.index = vec![u16::MAX; SIGNS_AND_EXPONENTS];
+        self.of.iter().zip(0..).for_each(|(of, place)| self.index[usize::from(*of)] = place);
+    }
+
     /// Adds numbers until one has no page, which it returns.
     #[inline]
     fn extend_known(&mut self, values: &mut impl Iterator<Item = f64>) -> Option<f64> {
         let (mut finite, mut min, mut max) = (0, self.min, self.max);
+        let Ok(index): Result<&[u16; SIGNS_AND_EXPONENTS], _> = self.index[..].try_into() else { return values.next() };
         let unknown = values.find_map(|value| {
             // Both zeros are one.
             let value = value + 0.0;
             let bits = value.to_bits();
-            let Some(page) = self.pages.get_mut(usize::from(self.index[(bits >> 52) as usize])) else {
+            let Some(page) = self.pages.get_mut(usize::from(index[(bits >> 52) as usize])) else {
                 return Some(value);
             };
             page.add(bits);
@@ -236,15 +246,25 @@ impl Numbers {
         }
     }
 
-    fn page(&mut self, of: usize) -> &mut Page {
-        let place = usize::from(self.index[of]);
-        if place < self.pages.len() {
-            return &mut self.pages[place];
+    /// Where the page of a sign and exponent is, if it is there.
+    fn place(&self, of: usize) -> Option<usize> {
+        match self.index.get(of) {
+            Some(&place) => Some(usize::from(place)).filter(|place| *place < self.pages.len()),
+            // There are few.
+            None => self.of.iter().position(|own| usize::from(*own) == of),
         }
-        let place = self.pages.len();
-        self.index[of] = place as u16;
-        self.of.push(of as u16);
-        self.pages.push(Page::default());
+    }
+
+    fn page(&mut self, of: usize) -> &mut Page {
+        let place = self.place(of).unwrap_or_else(|| {
+            let place = self.pages.len();
+            if let Some(to) = self.index.get_mut(of) {
+                *to = place as u16;
+            }
+            self.of.push(of as u16);
+            self.pages.push(Page::default());
+            place
+        });
         &mut self.pages[place]
     }
 
@@ -271,7 +291,7 @@ impl Numbers {
     pub(super) fn restore(parts: impl Iterator<Item = (usize, Page)>, about: &Restored) -> Option<Self> {
         let mut numbers = Self { nan: about.nan, infinite: about.infinite, ..Self::default() };
         for (of, page) in parts {
-            if of >= SIGNS_AND_EXPONENTS || of % (1 << 11) == 0x7ff || numbers.index[of] != u16::MAX {
+            if of >= SIGNS_AND_EXPONENTS || of % (1 << 11) == 0x7ff || numbers.place(of).is_some() {
                 return None;
             }
             numbers.finite += page.counts.iter().sum::<u64>();

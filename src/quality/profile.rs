@@ -218,15 +218,28 @@ impl Profile {
         if pending.values.is_empty() {
             return;
         }
-        let mut part = Vec::new();
-        for (profile, range) in self.features.iter_mut().zip(&pending.ranges) {
-            let Values::Number(to) = &mut profile.values else { continue };
-            part.clear();
-            match range.len() {
-                1 => part.extend(pending.values[range.start..].iter().step_by(pending.width)),
-                _ => pending.values.chunks(pending.width).for_each(|row| part.extend_from_slice(&row[range.clone()])),
+        let rows = pending.values.len() / pending.width.max(1);
+        let mut parts: [Vec<f32>; BESIDE] = Default::default();
+        for (profiles, ranges) in self.features.chunks_mut(BESIDE).zip(pending.ranges.chunks(BESIDE)) {
+            // Neighbouring values lie in the same line of the cache, which is fetched once for all of them if rows are few.
+            let parts = &mut parts[..profiles.len()];
+            for (part, range) in parts.iter_mut().zip(ranges) {
+                part.clear();
+                part.reserve(range.len() * rows);
             }
-            to.extend_f32(&mut part);
+            for block in pending.values.chunks(pending.width * TOGETHER) {
+                for (part, range) in parts.iter_mut().zip(ranges) {
+                    match range.len() {
+                        1 => part.extend(block[range.start..].iter().step_by(pending.width)),
+                        _ => block.chunks(pending.width).for_each(|row| part.extend_from_slice(&row[range.clone()])),
+                    }
+                }
+            }
+            for (profile, part) in profiles.iter_mut().zip(parts) {
+                if let Values::Number(to) = &mut profile.values {
+                    to.extend_f32(part);
+                }
+            }
         }
         pending.values.clear();
     }
@@ -274,6 +287,10 @@ fn of_field(schema: &Schema, at: usize) -> ColumnProfile {
 
 /// So many values of features are added together.
 const PENDING: usize = 1 << 17;
+/// So many features of a row lie in a line of the cache.
+const BESIDE: usize = 16;
+/// These lines of so many rows fit the fastest cache.
+const TOGETHER: usize = 256;
 
 /// The features of some rows before they are in a profile. They wait until there are many of them, because what a profile knows of
 /// one feature fills the fastest cache. No thread is woken for them: that would cost more than it gains.

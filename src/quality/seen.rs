@@ -2,6 +2,8 @@
 
 /// The upper bits of a hash tell its segment. Segments grow on their own, so little is there twice when one does.
 const SEGMENTS: u32 = 8;
+/// The least slots of a segment in use.
+const LEAST: usize = 64;
 
 /// How often a hash has been added.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -63,7 +65,7 @@ impl Segment {
     }
 
     fn grow(&mut self) {
-        let slots = vec![0; self.slots.len() + (self.slots.len() / 4).max(16)];
+        let slots = vec![0; (self.slots.len() / 4 * 5).max(LEAST)];
         for slot in std::mem::replace(&mut self.slots, slots).into_iter().filter(|slot| *slot != 0) {
             let at = self.place(slot & !1);
             self.slots[at] = slot;

@@ -186,12 +186,17 @@ impl Checker {
                 (Rule::Duplicates(columns), _) => {
                     let cells = columns.iter().map(|name| known.get(name)).collect::<Result<Vec<_>>>()?;
                     counts.elements += rows.len() as u64;
-                    for row in 0..rows.len() {
-                        if cells.iter().all(|cells| cells.is_null(row)) {
+                    // All are hashed first, so that looking up one does not wait for the hash of another.
+                    let hash = |row| {
+                        let is_there = cells.iter().any(|cells| !cells.is_null(row));
+                        is_there.then(|| cells.iter().fold(0, |all, cells| mixed(all ^ cells.hash(row))))
+                    };
+                    let hashes: Vec<Option<u64>> = (0..rows.len()).map(hash).collect();
+                    for (row, hash) in hashes.into_iter().enumerate() {
+                        let Some(hash) = hash else {
                             counts.missing += 1;
                             continue;
-                        }
-                        let hash = cells.iter().fold(0, |all, cells| mixed(all ^ cells.hash(row)));
+                        };
                         // The second tells on the first as well: every copy counts.
                         counts.unexpected += match counts.seen.get_or_insert_default().add(hash) {
                             Times::Once => continue,
@@ -256,12 +261,12 @@ enum Verdict {
 
 fn judge(rule: &RowRule, cells: &Cells<'_>, row: usize, target: &str) -> Result<Verdict> {
     let is_null = cells.is_null(row);
-    let within = |set: &Set| match (cells.number(row), cells.text(row)) {
-        (Some(value), _) => {
-            Ok(cells.large(row).map_or_else(|| set.has_number(value), |text| set.large.contains(&text)))
-        }
-        (None, Some(text)) => Ok(set.texts.contains(&*text)),
-        (None, None) => Err(cells.unsupported(target, "numbers or text")),
+    let within = |set: &Set| match cells.number(row) {
+        Some(value) => Ok(cells.large(row).map_or_else(|| set.has_number(value), |text| set.large.contains(&text))),
+        None => match cells.text(row) {
+            Some(text) => Ok(set.texts.contains(&*text)),
+            None => Err(cells.unsupported(target, "numbers or text")),
+        },
     };
     let expected = match rule {
         RowRule::Null => !is_null,
