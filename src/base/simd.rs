@@ -13,9 +13,9 @@ use super::text::choose;
 pub enum Level {
     /// What every CPU of the target has.
     Portable,
-    /// x86-64 with AVX2.
+    /// x86-64 with AVX2, BMI, LZCNT and POPCNT: Haswell, Zen and later.
     Avx2,
-    /// x86-64 with AVX-512 F, BW, DQ, VL, VBMI and VNNI: Ice Lake, Zen 4 and later.
+    /// That and AVX-512 F, BW, DQ, VL, VBMI, VBMI2 and VNNI: Ice Lake, Zen 4 and later.
     Avx512,
 }
 
@@ -71,33 +71,48 @@ impl FromStr for Level {
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Portable;
 
-/// Proof that the CPU has AVX2.
+/// Proof that the CPU has the instructions of [`Level::Avx2`].
 #[cfg(target_arch = "x86_64")]
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Avx2(());
 
 #[cfg(target_arch = "x86_64")]
 impl Avx2 {
+    #[inline]
     pub fn detect() -> Option<Self> {
-        is_x86_feature_detected!("avx2").then_some(Self(()))
+        static HAS: OnceLock<bool> = OnceLock::new();
+        let has_all = || {
+            is_x86_feature_detected!("avx2")
+                && is_x86_feature_detected!("bmi1")
+                && is_x86_feature_detected!("bmi2")
+                && is_x86_feature_detected!("lzcnt")
+                && is_x86_feature_detected!("popcnt")
+        };
+        HAS.get_or_init(has_all).then_some(Self(()))
     }
 }
 
-/// Proof that the CPU has AVX-512 F, BW, DQ, VL, VBMI and VNNI.
+/// Proof that the CPU has the instructions of [`Level::Avx512`].
 #[cfg(target_arch = "x86_64")]
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Avx512(());
 
 #[cfg(target_arch = "x86_64")]
 impl Avx512 {
+    #[inline]
     pub fn detect() -> Option<Self> {
-        let all = is_x86_feature_detected!("avx512f")
-            && is_x86_feature_detected!("avx512bw")
-            && is_x86_feature_detected!("avx512dq")
-            && is_x86_feature_detected!("avx512vl")
-            && is_x86_feature_detected!("avx512vbmi")
-            && is_x86_feature_detected!("avx512vnni");
-        all.then_some(Self(()))
+        static HAS: OnceLock<bool> = OnceLock::new();
+        let has_all = || {
+            Avx2::detect().is_some()
+                && is_x86_feature_detected!("avx512f")
+                && is_x86_feature_detected!("avx512bw")
+                && is_x86_feature_detected!("avx512dq")
+                && is_x86_feature_detected!("avx512vl")
+                && is_x86_feature_detected!("avx512vbmi")
+                && is_x86_feature_detected!("avx512vbmi2")
+                && is_x86_feature_detected!("avx512vnni")
+        };
+        HAS.get_or_init(has_all).then_some(Self(()))
     }
 }
 
@@ -120,18 +135,19 @@ macro_rules! run_at_level {
                 #[cfg(target_arch = "x86_64")]
                 Level::Avx2 => {
                     if let Some(avx2) = Avx2::detect() {
-                        #[target_feature(enable = "avx2")]
+                        #[target_feature(enable = "avx2,bmi1,bmi2,lzcnt,popcnt")]
                         fn run(avx2: Avx2, kernel: impl $Kernel) {
                             kernel.run(avx2);
                         }
-                        // SAFETY: `avx2` proves that the CPU has AVX2.
+                        // SAFETY: `avx2` proves that the CPU has these instructions.
                         return unsafe { run(avx2, kernel) };
                     }
                 }
                 #[cfg(target_arch = "x86_64")]
                 Level::Avx512 => {
                     if let Some(avx512) = Avx512::detect() {
-                        #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vbmi,avx512vnni")]
+                        #[target_feature(enable = "avx2,bmi1,bmi2,lzcnt,popcnt")]
+                        #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vbmi,avx512vbmi2,avx512vnni")]
                         fn run(avx512: Avx512, kernel: impl $Kernel) {
                             kernel.run(avx512);
                         }
@@ -180,8 +196,12 @@ pub(crate) trait Simd: Copy {
     /// If there are fewer.
     fn store(self, bytes: Self::Bytes, out: &mut [u8]);
 
-    /// A bit for each byte that is not 0, the first one lowest.
-    fn not_zero(self, bytes: Self::Bytes) -> u64;
+    /// Writes the bytes that are not 0 to the start of `out`, in order. Returns how many they are. What stands behind them
+    /// among the first [`Simd::LANES`] of `out` may change.
+    ///
+    /// # Panics
+    /// If `out` has no room for a vector.
+    fn store_not_zero(self, bytes: Self::Bytes, out: &mut [u8]) -> usize;
 
     /// Sums of bytes and of their squares, and how many bytes are 0.
     type Sums: Copy;
@@ -254,12 +274,14 @@ impl Simd for Portable {
     }
 
     #[inline(always)]
-    fn not_zero(self, bytes: [u8; 16]) -> u64 {
-        let mut bits = 0;
-        for (at, &byte) in bytes.iter().enumerate() {
-            bits |= u64::from(byte != 0) << at;
+    fn store_not_zero(self, bytes: [u8; 16], out: &mut [u8]) -> usize {
+        let out: &mut [u8; 16] = out.first_chunk_mut().expect("room for a vector");
+        let mut count = 0;
+        for byte in bytes {
+            out[count % 16] = byte;
+            count += usize::from(byte != 0);
         }
-        bits
+        count
     }
 
     type Sums = [u32; 3];
@@ -402,10 +424,22 @@ mod x86 {
         }
 
         #[inline(always)]
-        fn not_zero(self, bytes: __m256i) -> u64 {
+        fn store_not_zero(self, bytes: __m256i, out: &mut [u8]) -> usize {
+            let (out, mut all): (&mut [u8; 32], _) = (out.first_chunk_mut().expect("room for a vector"), [0; 32]);
+            self.store(bytes, &mut all);
             // SAFETY: above.
             let zeros = unsafe { _mm256_movemask_epi8(_mm256_cmpeq_epi8(bytes, _mm256_setzero_si256())) };
-            u64::from(!zeros as u32)
+            let (mut bits, mut count) = (!zeros as u32, 0);
+            if bits == u32::MAX {
+                *out = all;
+                return 32;
+            }
+            while bits != 0 {
+                out[count % 32] = all[bits.trailing_zeros() as usize % 32];
+                count += 1;
+                bits &= bits - 1;
+            }
+            count
         }
 
         /// Sums in 64 bits, squares in 32, and 255 for each zero in 64.
@@ -518,9 +552,14 @@ mod x86 {
         }
 
         #[inline(always)]
-        fn not_zero(self, bytes: __m512i) -> u64 {
+        fn store_not_zero(self, bytes: __m512i, out: &mut [u8]) -> usize {
             // SAFETY: above.
-            unsafe { _mm512_test_epi8_mask(bytes, bytes) }
+            let (bits, kept) = unsafe {
+                let bits = _mm512_test_epi8_mask(bytes, bytes);
+                (bits, _mm512_maskz_compress_epi8(bits, bytes))
+            };
+            self.store(kept, out);
+            bits.count_ones() as usize
         }
 
         /// Sums in 64 bits, squares in 32, and zeros.

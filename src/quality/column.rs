@@ -11,7 +11,7 @@ use arrow_schema::{DataType, TimeUnit};
 use serde_json::Value;
 
 use super::distinct::{COUNTED_BYTES, Counts, Distinct, Hashed, hash_bytes, key, mixed};
-use super::grid::Grid;
+use super::grid::{self, Grid};
 use super::measure::ByteCounts;
 use super::numbers::Numbers;
 use crate::base::error::{Error, Result};
@@ -78,11 +78,11 @@ impl NumberValues {
         self.count(values);
     }
 
-    /// Adds numbers of 32 bits, in less time than the same numbers of 64 bits take. Zeros are removed from `values`.
-    pub fn extend_f32(&mut self, values: &mut Vec<f32>) {
+    /// Adds numbers of 32 bits, in less time than the same numbers of 64 bits take. `values` is not the same afterwards.
+    pub fn extend_f32(&mut self, values: &mut [f32]) {
         // Features of the margins of images are often zero. The CPU cannot predict which, so they are removed without branches.
         let all = values.len();
-        drop_zeros(values);
+        let values = without_zeros(values);
         self.add_times(0.0, (all - values.len()) as u64);
         self.numbers.extend_f32(values);
         self.count(values);
@@ -150,15 +150,20 @@ impl NumberValues {
     /// Finite values in their order and their counts: exact ones if they are counted one by one, else the middles of cells or of
     /// bins.
     pub fn sorted(&self) -> Vec<(f64, u64)> {
-        if let Some(values) = self.grid.sorted() {
-            return values;
+        self.sorted_of(&self.grid.cells())
+    }
+
+    /// As [`NumberValues::sorted`], from the cells of the grid in their order.
+    pub fn sorted_of(&self, cells: &[(f64, u64)]) -> Vec<(f64, u64)> {
+        if self.grid.is_exact() {
+            return cells.iter().copied().filter(|(value, _)| value.is_finite()).collect();
         }
         if !self.prefers_grid() {
             return self.numbers.bins();
         }
         let (min, max) = (self.numbers.min().unwrap_or(0.0), self.numbers.max().unwrap_or(0.0));
-        let middles = self.grid.middles(self.grid.level()).into_iter();
-        middles.map(|(middle, count)| (middle.clamp(min, max), count)).collect()
+        let middle = grid::middle(self.grid.level());
+        cells.iter().map(|&(low, count)| (middle(low).clamp(min, max), count)).collect()
     }
 
     /// Whether cells of equal width tell more than bins, whose width grows with the value: so it is if values differ by little
@@ -173,15 +178,15 @@ impl NumberValues {
     }
 }
 
-/// Leaves the numbers that are not zero, without a branch for each.
-fn drop_zeros(values: &mut Vec<f32>) {
+/// Moves the numbers that are not zero to the start, without a branch for each, and returns them.
+fn without_zeros(values: &mut [f32]) -> &[f32] {
     let mut kept = 0;
     for at in 0..values.len() {
         let value = values[at];
         values[kept] = value;
         kept += usize::from(value != 0.0);
     }
-    values.truncate(kept);
+    &values[..kept]
 }
 
 impl TextValues {

@@ -162,17 +162,12 @@ impl FeatureValues {
     /// Appends the values of a unit in these rows.
     pub fn of_unit(&self, unit: &Unit, rows: &[usize], to: &mut Vec<f32>) {
         match unit {
-            Unit::Column(at) => {
-                let column = &self.columns[*at];
-                to.extend(rows.iter().map(|&row| column[row]));
-            }
+            Unit::Column(at) => append_each(&self.columns[*at], 1, rows, to),
             Unit::Columns(range) => {
                 let columns = &self.columns[range.clone()];
                 rows.iter().for_each(|&row| to.extend(columns.iter().map(|column| column[row])));
             }
-            Unit::Places(range) if range.len() == 1 => {
-                to.extend(rows.iter().map(|&row| self.list[row * self.stride + range.start]));
-            }
+            Unit::Places(range) if range.len() == 1 => append_each(&self.list[range.start..], self.stride, rows, to),
             Unit::Places(range) => {
                 rows.iter().for_each(|&row| to.extend_from_slice(&self.list[row * self.stride..][range.clone()]));
             }
@@ -189,24 +184,6 @@ impl FeatureValues {
         self.ragged.is_empty().then_some(self.columns.len() + self.stride)
     }
 
-    /// Where in a row the values of a unit are, if all rows have as many.
-    pub fn range(&self, unit: &Unit) -> Range<usize> {
-        match unit {
-            Unit::Column(at) => *at..at + 1,
-            Unit::Columns(range) => range.clone(),
-            Unit::Places(range) => self.columns.len() + range.start..self.columns.len() + range.end,
-            Unit::Block(_) => 0..0,
-        }
-    }
-
-    /// Appends all values of some rows, one row after another, if all have as many.
-    pub fn rows(&self, rows: &[usize], to: &mut Vec<f32>) {
-        for &row in rows {
-            to.extend(self.columns.iter().map(|column| column[row]));
-            to.extend_from_slice(&self.list[row * self.stride..][..self.stride]);
-        }
-    }
-
     /// Whether the blocks of a row are as long as those of the most common shape.
     pub fn is_usual(&self, row: usize) -> bool {
         self.ragged.get(row).copied().flatten().is_none_or(|(_, layout)| self.layouts.get(layout) == Some(&self.usual))
@@ -215,9 +192,22 @@ impl FeatureValues {
     /// Appends all values of a row.
     pub fn row(&self, row: usize, to: &mut Vec<f32>) {
         match self.width() {
-            Some(_) => self.rows(&[row], to),
+            Some(_) => {
+                to.extend(self.columns.iter().map(|column| column[row]));
+                to.extend_from_slice(&self.list[row * self.stride..][..self.stride]);
+            }
             None => self.units.iter().for_each(|unit| self.of_unit(unit, &[row], to)),
         }
+    }
+}
+
+/// Appends the values of some rows, which lie `stride` apart.
+fn append_each(values: &[f32], stride: usize, rows: &[usize], to: &mut Vec<f32>) {
+    // Mostly every row is valid.
+    if rows.last().is_some_and(|last| last + 1 == rows.len()) {
+        to.extend(values.iter().step_by(stride).take(rows.len()));
+    } else {
+        to.extend(rows.iter().map(|row| values[row * stride]));
     }
 }
 

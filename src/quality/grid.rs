@@ -99,7 +99,10 @@ impl Row {
         if low.abs().max(high.abs()) >= (1u64 << 50) as f64 {
             return Self::default();
         }
-        Self { per_unit, first: low, counts: vec![0; (high - low) as usize], used: 0 }
+        let mut counts = Vec::new();
+        // Written at once, as those of `Table`.
+        counts.resize((high - low) as usize, 0);
+        Self { per_unit, first: low, counts, used: 0 }
     }
 
     /// Where the cell of a number is. It is beyond the end if the row does not have this cell, or the number is none.
@@ -131,6 +134,13 @@ impl Row {
         let used = self.counts.iter().enumerate().filter(|(_, count)| **count > 0);
         used.map(|(at, &count)| ((self.first + at as f64) / self.per_unit + 0.0, count))
     }
+}
+
+/// What makes the middle of a cell of its lower end.
+pub(super) fn middle(level: i32) -> impl Fn(f64) -> f64 {
+    let half = if level < -1000 { 0.0 } else { exact::scaled(0.5, level) };
+    // A value that is finer than its cell stands for itself.
+    move |low| if low + half < low + 2.0 * half { low + half } else { low }
 }
 
 impl Grid {
@@ -221,26 +231,22 @@ impl Grid {
     /// Says that different values look the same here.
     pub fn blur(&mut self) {
         if self.is_exact {
-            self.leave_exact();
+            self.widen();
         }
     }
 
-    fn leave_exact(&mut self) {
-        self.is_exact = false;
-        let is_kept = |(bits, _): &(u64, u64)| self.widens && f64::from_bits(*bits).is_finite();
-        self.others = self.others.iter().filter(is_kept).collect();
-    }
-
-    /// Takes the least width for which there are few enough cells.
+    /// Leaves exact cells, and takes the least width for which there are few enough cells.
     fn widen(&mut self) {
+        let mut cells = self.unsorted();
         if self.is_exact {
-            self.leave_exact();
+            self.is_exact = false;
+            cells.retain(|(value, _)| self.widens && value.is_finite());
         }
-        if self.used() <= COUNTED {
-            return;
+        if cells.len() <= COUNTED {
+            return self.fill(self.level, &cells);
         }
         // Narrower cells than the last bit of the least number change nothing.
-        let mut numbers: Vec<f64> = self.unsorted().into_iter().map(|(value, _)| value).collect();
+        let mut numbers: Vec<f64> = cells.iter().map(|(value, _)| *value).collect();
         let last_bits =
             numbers.iter().filter(|value| **value != 0.0).map(|value| exact::parts(*value).2 as i32 + LEAST);
         let finest = last_bits.min().unwrap_or(LEAST);
@@ -266,7 +272,7 @@ impl Grid {
             let middle = narrow + (wide - narrow) / 2;
             if fits(middle) { wide = middle } else { narrow = middle }
         }
-        self.set_level(wide);
+        self.fill(wide, &cells);
     }
 
     fn set_level(&mut self, level: i32) {
@@ -351,9 +357,7 @@ impl Grid {
             }
             false => self.cells(),
         };
-        let half = if level < -1000 { 0.0 } else { exact::scaled(0.5, level) };
-        // A value that is finer than its cell stands for itself.
-        let middle = |low: f64| if low + half < low + 2.0 * half { low + half } else { low };
+        let middle = middle(level);
         cells.into_iter().map(|(low, count)| (middle(low), count)).collect()
     }
 

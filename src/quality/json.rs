@@ -28,8 +28,6 @@ const SHARES: [(&str, f64); 7] =
 const STEPS: usize = 20;
 /// How many of the most common values are told.
 const MOST_COMMON: usize = 10;
-/// A register is one of these characters, by its value.
-const DIGITS: &[u8; 64] = b"0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ-_";
 
 impl Profile {
     /// The profile as JSON. Equal profiles give the same text.
@@ -140,8 +138,9 @@ fn summary<'a>(numbers: &Numbers, sorted: &[(f64, u64)]) -> Members<'a> {
 
 fn numbers_state<'a>(numbers: &Numbers) -> Tree<'a> {
     let page = |(of, page): (usize, &Page)| {
-        let counts = page.counts.iter().enumerate().filter(|(_, count)| **count > 0);
-        let counts = counts.flat_map(|(bin, &count)| [bin as u64, count]).collect();
+        let mut counts = Vec::with_capacity(2 * page.counts.len());
+        let used = page.counts.iter().enumerate().filter(|(_, count)| **count > 0);
+        used.for_each(|(bin, &count)| counts.extend([bin as u64, count]));
         let sum = Value::from(page.sum.to_string());
         Tree::List(vec![of.into(), sum.into(), Tree::Counts(page.squares.into()), Tree::Counts(counts)])
     };
@@ -172,12 +171,25 @@ fn to_numbers(value: &Value) -> Option<Numbers> {
     Numbers::restore(pages.into_iter(), &Restored { nan: value["nan"].as_u64()?, infinite, range })
 }
 
+/// More than the highest rank.
+const RANKS: u8 = 62;
+
+/// The character of a register.
+#[inline]
+fn digit(rank: u8) -> u8 {
+    match rank {
+        0..10 => b'0' + rank,
+        10..36 => b'a' + (rank - 10),
+        _ => b'A' + (rank - 36) % 26,
+    }
+}
+
 fn distinct_state<'a>(distinct: &Distinct) -> Tree<'a> {
     // Most columns have few different values, so most registers are empty.
     let registers = distinct.registers();
     let used = registers.iter().filter(|rank| **rank > 0).count();
     if used * 4 > REGISTERS {
-        let digits = registers.iter().map(|&rank| DIGITS[usize::from(rank)]).collect();
+        let digits = registers.iter().map(|&rank| digit(rank)).collect();
         return Tree::Plain(String::from_utf8(digits).unwrap_or_default());
     }
     let used = registers.iter().enumerate().filter(|(_, rank)| **rank > 0);
@@ -187,8 +199,7 @@ fn distinct_state<'a>(distinct: &Distinct) -> Tree<'a> {
 fn to_distinct(value: &Value) -> Option<Distinct> {
     let registers = match value {
         Value::String(text) => {
-            let rank = |byte: u8| DIGITS.iter().position(|digit| *digit == byte).map(|rank| rank as u8);
-            text.bytes().map(rank).collect::<Option<Vec<u8>>>()?
+            text.bytes().map(|byte| (0..RANKS).find(|&rank| digit(rank) == byte)).collect::<Option<Vec<u8>>>()?
         }
         pairs => {
             let mut registers = vec![0; REGISTERS];
@@ -201,10 +212,10 @@ fn to_distinct(value: &Value) -> Option<Distinct> {
     Distinct::from_registers(registers)
 }
 
-fn grid_state<'a>(grid: &Grid) -> Tree<'a> {
+fn grid_state<'a>(grid: &Grid, cells: Vec<(f64, u64)>) -> Tree<'a> {
     let (level, is_exact, widens) = grid.about();
-    let cells = Tree::Cells(grid.cells());
-    object([("level", level.into()), ("exact", is_exact.into()), ("widens", widens.into()), ("cells", cells)])
+    let cells = ("cells", Tree::Cells(cells));
+    object([("level", level.into()), ("exact", is_exact.into()), ("widens", widens.into()), cells])
 }
 
 fn to_grid(value: &Value) -> Option<Grid> {
@@ -240,7 +251,8 @@ fn column(column: &ColumnProfile) -> Tree<'_> {
             let pair = |(value, count)| json!([number(Some(value)), count]);
             let common = common.map_or(Value::Null, |common| common.into_iter().map(pair).collect());
             about.push(("most_common", common.into()));
-            about.append(&mut summary(&of.numbers, &of.sorted()));
+            let cells = of.grid.cells();
+            about.append(&mut summary(&of.numbers, &of.sorted_of(&cells)));
             let is_time = matches!(column.values, Values::Time(_));
             if is_time {
                 let ends = [of.numbers.min(), of.numbers.max()].map(|end| end.map(instant));
@@ -249,7 +261,7 @@ fn column(column: &ColumnProfile) -> Tree<'_> {
             let state = object([
                 ("numbers", numbers_state(&of.numbers)),
                 ("distinct", distinct_state(&of.distinct)),
-                ("grid", grid_state(&of.grid)),
+                ("grid", grid_state(&of.grid, cells)),
             ]);
             (if is_time { "time" } else { "number" }, state)
         }

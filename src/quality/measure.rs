@@ -45,7 +45,7 @@ impl ByteCounts {
     }
 }
 
-/// Counts bytes. The background of images is often 0. Where a vector holds zeros, only its other bytes are counted one by one.
+/// Counts bytes. The background of images is often 0, so zeros are not counted one by one.
 struct CountBytes<'a> {
     bytes: &'a [u8],
     tables: &'a mut [[u32; 256]; TABLES],
@@ -54,25 +54,19 @@ struct CountBytes<'a> {
 impl SimdKernel for CountBytes<'_> {
     #[inline(always)]
     fn run<S: Simd>(self, simd: S) {
+        const PART: usize = 1 << 10;
         let Self { bytes, tables } = self;
-        let (mut counted, vectors) = (0, bytes.chunks_exact(S::LANES));
-        let rest = vectors.remainder();
-        for vector in vectors {
-            let mut bits = simd.not_zero(simd.load(vector));
-            if bits == u64::MAX >> (64 - S::LANES) {
-                count(vector, tables);
-                counted += S::LANES;
-            } else {
-                while bits != 0 {
-                    let at = bits.trailing_zeros() as usize;
-                    tables[at % TABLES][usize::from(vector[at % S::LANES])] += 1;
-                    counted += 1;
-                    bits &= bits - 1;
-                }
+        let mut others = [0; PART + BLOCK];
+        for part in bytes.chunks(PART) {
+            let (vectors, mut found) = (part.chunks_exact(S::LANES), 0);
+            let rest = vectors.remainder();
+            for vector in vectors {
+                found += simd.store_not_zero(simd.load(vector), &mut others[found..]);
             }
+            count(&others[..found], tables);
+            count(rest, tables);
+            tables[0][0] += (part.len() - rest.len() - found) as u32;
         }
-        count(rest, tables);
-        tables[0][0] += (bytes.len() - rest.len() - counted) as u32;
     }
 }
 

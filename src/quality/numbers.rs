@@ -50,8 +50,8 @@ impl Default for Page {
 /// The numbers of 32 bits of one sign and exponent. Their mantissas have 24 bits, so the sums of many fit 64.
 struct ShortPage {
     counts: [u32; BINS],
-    sum: u64,
-    squares: u64,
+    /// The sum of mantissas and that of their squares, in parts: who adds to the same one again waits for the addition before.
+    sums: [[u64; 2]; 4],
 }
 
 /// Some numbers of 32 bits.
@@ -86,8 +86,8 @@ impl ShortPages {
             };
             page.counts[(bits >> 16) as usize % BINS] += 1;
             let mantissa = u64::from(bits & 0x7f_ffff | 0x80_0000);
-            page.sum += mantissa;
-            page.squares += mantissa * mantissa;
+            let [sum, squares] = &mut page.sums[at % 4];
+            (*sum, *squares) = (*sum + mantissa, *squares + mantissa * mantissa);
             min = if value < min { value } else { min };
             max = if value > max { value } else { max };
         }
@@ -100,7 +100,7 @@ impl ShortPages {
         if value.is_normal() {
             self.index[(value.to_bits() >> 23) as usize] = self.pages.len() as u16;
             let of = (f64::from(value).to_bits() >> 52) as usize;
-            self.pages.push((of, ShortPage { counts: [0; BINS], sum: 0, squares: 0 }));
+            self.pages.push((of, ShortPage { counts: [0; BINS], sums: [[0; 2]; 4] }));
         }
         value.is_normal()
     }
@@ -207,8 +207,10 @@ impl Numbers {
         for (of, page) in &pages.pages {
             let own = self.page(*of);
             own.counts.iter_mut().zip(&page.counts).for_each(|(own, more)| *own += u64::from(*more));
-            own.sum += u128::from(page.sum) << SHORT;
-            exact::add(&mut own.squares, page.squares.into(), 2 * SHORT as usize);
+            for [sum, squares] in page.sums {
+                own.sum += u128::from(sum) << SHORT;
+                exact::add(&mut own.squares, squares.into(), 2 * SHORT as usize);
+            }
             self.finite += page.counts.iter().map(|count| u64::from(*count)).sum::<u64>();
         }
     }

@@ -1,7 +1,6 @@
 //! The profile of a data set: a value that grows batch by batch, and that can be merged with others.
 
 use std::collections::BTreeMap;
-use std::ops::Range;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use arrow_array::RecordBatch;
@@ -10,7 +9,7 @@ use rayon::prelude::*;
 
 use super::classes::{Classes, Labels};
 use super::column::{AT_ONCE, ColumnProfile, Values};
-use super::features::{FeatureValues, valid_rows};
+use super::features::{FeatureValues, Unit, valid_rows};
 use super::images::{ImageProfile, MEASURES};
 use super::issue::IssueCounts;
 use crate::base::error::{Error, Result};
@@ -189,16 +188,16 @@ impl Profile {
             return;
         }
         if let Some(width) = features.width().filter(|width| width * rows.len() < PENDING) {
-            if pending.width != width {
+            if pending.len() != features.units.len() {
                 self.add_pending(pending);
+                *pending = Waiting::of_units(features, PENDING / width.max(1));
             }
-            if pending.values.is_empty() {
-                pending.width = width;
-                pending.ranges = features.units.iter().map(|unit| features.range(unit)).collect();
-            }
-            features.rows(rows, &mut pending.values);
-            if pending.values.len() >= PENDING {
-                self.add_pending(pending);
+            for ((profile, unit), waiting) in self.features.iter_mut().zip(&features.units).zip(pending) {
+                if waiting.values.len() + unit.width() * rows.len() > waiting.most {
+                    waiting.add_to(profile);
+                    waiting.most = waiting.values.capacity();
+                }
+                features.of_unit(unit, rows, &mut waiting.values);
             }
             return;
         }
@@ -215,33 +214,9 @@ impl Profile {
 
     /// Adds the features that are pending.
     fn add_pending(&mut self, pending: &mut Pending) {
-        if pending.values.is_empty() {
-            return;
-        }
-        let rows = pending.values.len() / pending.width.max(1);
-        let mut parts: [Vec<f32>; BESIDE] = Default::default();
-        for (profiles, ranges) in self.features.chunks_mut(BESIDE).zip(pending.ranges.chunks(BESIDE)) {
-            // Neighbouring values lie in the same line of the cache, which is fetched once for all of them if rows are few.
-            let parts = &mut parts[..profiles.len()];
-            for (part, range) in parts.iter_mut().zip(ranges) {
-                part.clear();
-                part.reserve(range.len() * rows);
-            }
-            for block in pending.values.chunks(pending.width * TOGETHER) {
-                for (part, range) in parts.iter_mut().zip(ranges) {
-                    match range.len() {
-                        1 => part.extend(block[range.start..].iter().step_by(pending.width)),
-                        _ => block.chunks(pending.width).for_each(|row| part.extend_from_slice(&row[range.clone()])),
-                    }
-                }
-            }
-            for (profile, part) in profiles.iter_mut().zip(parts) {
-                if let Values::Number(to) = &mut profile.values {
-                    to.extend_f32(part);
-                }
-            }
-        }
-        pending.values.clear();
+        let few = 1 + AT_ONCE / (1 + pending.iter().map(|waiting| waiting.values.len()).max().unwrap_or(0));
+        let units = self.features.par_iter_mut().zip(pending).with_min_len(few);
+        units.for_each(|(profile, waiting)| waiting.add_to(profile));
     }
 
     /// Adds the rows of another profile.
@@ -287,22 +262,38 @@ fn of_field(schema: &Schema, at: usize) -> ColumnProfile {
 
 /// So many values of features are added together.
 const PENDING: usize = 1 << 17;
-/// So many features of a row lie in a line of the cache.
-const BESIDE: usize = 16;
-/// These lines of so many rows fit the fastest cache.
-const TOGETHER: usize = 256;
 
-/// The features of some rows before they are in a profile. They wait until there are many of them, because what a profile knows of
-/// one feature fills the fastest cache. No thread is woken for them: that would cost more than it gains.
-#[derive(Debug, Default)]
-struct Pending {
-    /// One row after another.
+/// The values of a unit before they are in its profile. They wait until there are many of them, because what a profile knows of
+/// one feature fills the fastest cache.
+#[derive(Debug)]
+struct Waiting {
     values: Vec<f32>,
-    /// Values of a row.
-    width: usize,
-    /// Where in a row the values of each unit are.
-    ranges: Vec<Range<usize>>,
+    /// With more values they are added.
+    most: usize,
 }
+
+impl Waiting {
+    /// For each unit, room for its values in so many rows.
+    fn of_units(features: &FeatureValues, rows: usize) -> Pending {
+        let count = features.units.len();
+        let waiting = |(at, unit): (usize, &Unit)| {
+            let room = unit.width() * rows;
+            // Units have their turns in different batches, so that no batch takes much longer than others.
+            Self { values: Vec::with_capacity(room), most: room * (at + 1) / count }
+        };
+        features.units.iter().enumerate().map(waiting).collect()
+    }
+
+    fn add_to(&mut self, profile: &mut ColumnProfile) {
+        if let Values::Number(to) = &mut profile.values {
+            to.extend_f32(&mut self.values);
+        }
+        self.values.clear();
+    }
+}
+
+/// The values of all units.
+type Pending = Vec<Waiting>;
 
 /// A profile that grows.
 #[derive(Debug, Default)]

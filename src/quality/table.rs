@@ -52,7 +52,10 @@ impl Table {
 
     /// Makes the table twice as large. Returns the free slot for a hash.
     fn grow(&mut self, hash: u64) -> usize {
-        let slots = vec![(0, 0); (self.slots.len() * 2).max(LEAST)];
+        let mut slots = Vec::new();
+        // All are written at once. Where memory of the system is read before it is written, it must be mapped twice, and the second
+        // time interrupts the other cores.
+        slots.resize((self.slots.len() * 2).max(LEAST), (0, 0));
         for (key, count) in std::mem::replace(&mut self.slots, slots).into_iter().filter(|(_, count)| *count > 0) {
             let at = self.free(mixed(key));
             self.slots[at] = (key, count);
