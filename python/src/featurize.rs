@@ -104,7 +104,7 @@ fn of_images(py: Python<'_>, featurizer: &Featurizer, images: &ArrayRef, field: 
     let names = blocks.iter().filter(|block| block.is_column).map(|block| block.name.clone());
     let columns = names.filter_map(|name| Some((name.clone(), Arc::new(features.column(&name)?.clone()) as ArrayRef)));
     let (columns, defects) = (columns.collect(), features.defects().to_vec());
-    Features::new(py, Arc::new(features.list().clone()), columns, features.layout().list_names(), defects)
+    Features::new(py, Arc::new(features.list().clone()), columns, features.layout().list_names().to_vec(), defects)
 }
 
 /// Features of arrays that follow one another. What the rows tell, the first 1,000 of all tell, whatever the chunks.
@@ -130,7 +130,7 @@ fn of_chunks(py: Python<'_>, featurizer: &Featurizer, source: Source) -> PyResul
     }
     let list = list.ok_or_else(|| refused("features", "they have no list of values"))?;
     let defects = std::mem::take(&mut *found.lock().unwrap_or_else(PoisonError::into_inner));
-    Features::new(py, list, columns, layout.list_names(), defects)
+    Features::new(py, list, columns, layout.list_names().to_vec(), defects)
 }
 
 /// All batches of a run as one.
@@ -152,5 +152,5 @@ pub fn one_batch(py: Python<'_>, stream: FeatureStream) -> PyResult<RecordBatch>
 #[pyfunction(signature = (features, shape))]
 pub fn feature_names(features: &Bound<'_, PyAny>, shape: &Bound<'_, PyAny>) -> PyResult<Vec<String>> {
     let (set, shape) = (read_list::<FeatureSet>("features", features)?, read_sides::<ImageShape>("shape", shape)?);
-    Ok(set.layout(shape, 1.0).map_err(raised)?.list_names())
+    Ok(set.layout(shape, 1.0).map_err(raised)?.list_names().to_vec())
 }

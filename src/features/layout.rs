@@ -1,7 +1,7 @@
 //! Where the values of a feature set are in a row.
 
 use std::ops::Range;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use super::family::ImageSpec;
 use super::{Feature, FeatureSet};
@@ -12,13 +12,22 @@ use crate::base::shape::ImageShape;
 ///
 /// A row holds the values of each feature, in the order of the set: first its blocks, which go into the feature list,
 /// then those that are columns of their own (`pixel_mean`, `pixel_std`).
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone)]
 pub struct FeatureLayout {
     set: FeatureSet,
     shape: ImageShape,
     scale: f64,
     /// The values of each feature of the set.
     ranges: Arc<[Range<usize>]>,
+    /// The names of the values of the feature list, once they have been asked for.
+    list_names: Arc<OnceLock<Vec<String>>>,
+}
+
+impl PartialEq for FeatureLayout {
+    fn eq(&self, other: &Self) -> bool {
+        // All else follows from these.
+        (&self.set, self.shape, self.scale) == (&other.set, other.shape, other.scale)
+    }
 }
 
 /// Values of a feature that belong together.
@@ -53,7 +62,7 @@ impl FeatureLayout {
             let why = format!("`{set}` of {shape} images has {start} values, more than a list can hold");
             return Err(Error::InvalidOption { option: "features", why });
         }
-        Ok(Self { set, shape, scale, ranges: ranges.into() })
+        Ok(Self { set, shape, scale, ranges: ranges.into(), list_names: Arc::default() })
     }
 
     /// The feature set.
@@ -103,8 +112,10 @@ impl FeatureLayout {
     }
 
     /// The names of the values in the feature list, in order.
-    pub fn list_names(&self) -> Vec<String> {
-        self.blocks().into_iter().filter(|block| !block.is_column).flat_map(|block| block.values).collect()
+    pub fn list_names(&self) -> &[String] {
+        let names =
+            || self.blocks().into_iter().filter(|block| !block.is_column).flat_map(|block| block.values).collect();
+        self.list_names.get_or_init(names)
     }
 
     /// The columns that hold one value of a row each: their names and places.

@@ -48,7 +48,7 @@ pub fn feature_fields(features: &FeatureLayout, layout: Layout) -> Vec<Field> {
             fields.push(as_tensor(Field::new(FEATURES, list_type(values, layout), true), &[("feature", values)]));
         }
         Layout::Columns => {
-            fields.extend(features.list_names().into_iter().map(|name| Field::new(name, DataType::Float32, true)));
+            fields.extend(features.list_names().iter().map(|name| Field::new(name, DataType::Float32, true)));
         }
     }
     fields

@@ -94,7 +94,7 @@ impl<'a> Rows<'a> {
             if let Some(of) = self.observed {
                 available.extend(MEASURES.map(|name| format!("image.{name}")));
                 available.extend(of.layout.columns().map(|(name, _)| name.to_owned()));
-                available.extend(of.layout.list_names());
+                available.extend_from_slice(of.layout.list_names());
             }
             Error::NoSuchColumn { column: name.to_owned(), available }
         })

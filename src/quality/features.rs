@@ -205,7 +205,7 @@ impl FeatureValues {
 fn append_each(values: &[f32], stride: usize, rows: &[usize], to: &mut Vec<f32>) {
     // Mostly every row is valid.
     if rows.last().is_some_and(|last| last + 1 == rows.len()) {
-        to.extend(values.iter().step_by(stride).take(rows.len()));
+        to.extend(values.chunks(stride).take(rows.len()).map(|values| values[0]));
     } else {
         to.extend(rows.iter().map(|row| values[row * stride]));
     }

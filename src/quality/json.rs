@@ -174,14 +174,12 @@ fn to_numbers(value: &Value) -> Option<Numbers> {
 /// More than the highest rank.
 const RANKS: u8 = 62;
 
-/// The character of a register.
+/// The character of a register: 0 to 9, a to z, A to Z.
 #[inline]
 fn digit(rank: u8) -> u8 {
-    match rank {
-        0..10 => b'0' + rank,
-        10..36 => b'a' + (rank - 10),
-        _ => b'A' + (rank - 36) % 26,
-    }
+    // Without branches the compiler makes vectors of it.
+    let (letters, large) = (u8::from(rank > 9), u8::from(rank > 35));
+    b'0' + rank + letters * (b'a' - b'9' - 1) - large * (b'z' + 1 - b'A')
 }
 
 fn distinct_state<'a>(distinct: &Distinct) -> Tree<'a> {

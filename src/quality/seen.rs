@@ -1,5 +1,7 @@
 //! Which hashes came before, in little more than the bytes of the hashes.
 
+use std::hint::black_box;
+
 /// The upper bits of a hash tell its segment. Segments grow on their own, so little is there twice when one does.
 const SEGMENTS: u32 = 8;
 /// The least slots of a segment in use.
@@ -33,9 +35,19 @@ impl Default for Seen {
 }
 
 impl Seen {
+    /// Brings what [`Seen::add`] will look at into the cache, for many hashes together: then they do not wait for memory one
+    /// after another.
+    pub fn fetch(&self, hashes: impl Iterator<Item = u64>) {
+        let slot = |hash: u64| {
+            let segment = &self.segments[segment_of(hash)];
+            segment.slots.get(segment.start(hash)).copied().unwrap_or_default()
+        };
+        black_box(hashes.fold(0, |all, hash| all ^ slot(hash)));
+    }
+
     /// Adds a hash, all of whose bits look random.
     pub fn add(&mut self, hash: u64) -> Times {
-        let segment = &mut self.segments[(hash >> (64 - SEGMENTS)) as usize];
+        let segment = &mut self.segments[segment_of(hash)];
         if segment.used * 5 >= segment.slots.len() * 4 {
             segment.grow();
         }
@@ -53,11 +65,20 @@ impl Seen {
     }
 }
 
+fn segment_of(hash: u64) -> usize {
+    (hash >> (64 - SEGMENTS)) as usize
+}
+
 impl Segment {
+    /// The first slot in which a hash may be.
+    fn start(&self, hash: u64) -> usize {
+        let share = u128::from(hash << SEGMENTS) * self.slots.len() as u128;
+        (share >> 64) as usize
+    }
+
     /// Where a hash is, or the free slot for it.
     fn place(&self, hash: u64) -> usize {
-        let share = u128::from(hash << SEGMENTS) * self.slots.len() as u128;
-        let mut at = (share >> 64) as usize;
+        let mut at = self.start(hash);
         while self.slots[at] != 0 && self.slots[at] & !1 != hash {
             at = if at + 1 == self.slots.len() { 0 } else { at + 1 };
         }

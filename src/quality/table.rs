@@ -4,7 +4,7 @@
 use super::distinct::mixed;
 
 /// The least slots of a table in use.
-const LEAST: usize = 64;
+const LEAST: usize = 128;
 
 /// Counts by number, in an open table.
 #[derive(Debug, Clone, Default)]
@@ -50,12 +50,12 @@ impl Table {
         self.used += 1;
     }
 
-    /// Makes the table twice as large. Returns the free slot for a hash.
+    /// Makes the table four times as large. Returns the free slot for a hash.
     fn grow(&mut self, hash: u64) -> usize {
         let mut slots = Vec::new();
         // All are written at once. Where memory of the system is read before it is written, it must be mapped twice, and the second
         // time interrupts the other cores.
-        slots.resize((self.slots.len() * 2).max(LEAST), (0, 0));
+        slots.resize((self.slots.len() * 4).max(LEAST), (0, 0));
         for (key, count) in std::mem::replace(&mut self.slots, slots).into_iter().filter(|(_, count)| *count > 0) {
             let at = self.free(mixed(key));
             self.slots[at] = (key, count);

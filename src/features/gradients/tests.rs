@@ -76,7 +76,8 @@ fn values_are_zero_to_one_and_named() {
     let pixels: Vec<u8> = (0..shape.values()).map(|i| 255 * ((i / 3 / 28 / 2 + i / 3 % 28 / 2) % 2) as u8).collect();
     let values = expected(shape, &pixels);
     assert!(values.iter().all(|value| (0.0..=1.0).contains(value)) && values.iter().any(|&value| value > 0.4));
-    let names = FeatureSet::new([Gradients.into()]).unwrap().layout(shape, 255.0).unwrap().list_names();
+    let layout = FeatureSet::new([Gradients.into()]).unwrap().layout(shape, 255.0).unwrap();
+    let names = layout.list_names();
     assert_eq!(names.len(), 3 * VALUES);
     assert_eq!([&names[0], &names[VALUES + 87]], ["c0_gradient_r0c0_d0", "c1_gradient_r2c2_d7"]);
     assert_eq!(Gradients.blocks(ImageShape::gray(1, 1).unwrap())[0].values[2 * 32 + 3 * 8 + 5], "gradient_r2c3_d5");

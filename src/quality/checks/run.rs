@@ -1,5 +1,6 @@
 //! Checks at work: batch after batch, and the verdict at the end.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -186,19 +187,20 @@ impl Checker {
                 (Rule::Duplicates(columns), _) => {
                     let cells = columns.iter().map(|name| known.get(name)).collect::<Result<Vec<_>>>()?;
                     counts.elements += rows.len() as u64;
-                    // All are hashed first, so that looking up one does not wait for the hash of another.
                     let hash = |row| {
                         let is_there = cells.iter().any(|cells| !cells.is_null(row));
                         is_there.then(|| cells.iter().fold(0, |all, cells| mixed(all ^ cells.hash(row))))
                     };
                     let hashes: Vec<Option<u64>> = (0..rows.len()).map(hash).collect();
+                    let seen = counts.seen.get_or_insert_default();
+                    seen.fetch(hashes.iter().copied().flatten());
                     for (row, hash) in hashes.into_iter().enumerate() {
                         let Some(hash) = hash else {
                             counts.missing += 1;
                             continue;
                         };
                         // The second tells on the first as well: every copy counts.
-                        counts.unexpected += match counts.seen.get_or_insert_default().add(hash) {
+                        counts.unexpected += match seen.add(hash) {
                             Times::Once => continue,
                             Times::Twice => 2,
                             Times::More => 1,
@@ -370,11 +372,10 @@ fn told(conditions: &[Condition], what: &str) -> String {
     format!("{} {what}", conditions.join(" and ")).trim().to_owned()
 }
 
-/// Numbers of a target: themselves, and their values in order with counts.
-fn numbers(target: &str, profile: &Profile) -> Option<(Numbers, Vec<(f64, u64)>)> {
+/// The numbers of a target.
+fn numbers<'a>(target: &str, profile: &'a Profile) -> Option<Cow<'a, Numbers>> {
     if let Some(measure) = target.strip_prefix("image.") {
-        let numbers = profile.images()?.measure(measure)?;
-        return Some((numbers.clone(), numbers.bins()));
+        return profile.images()?.measure(measure).map(Cow::Borrowed);
     }
     if is_of_images(target) {
         let channels = profile.images()?.pixels();
@@ -385,11 +386,17 @@ fn numbers(target: &str, profile: &Profile) -> Option<(Numbers, Vec<(f64, u64)>)
                 all
             })?,
         };
-        let bins = numbers.bins();
-        return Some((numbers, bins));
+        return Some(Cow::Owned(numbers));
     }
-    let column = profile.column(target)?;
-    Some((column.numbers()?.clone(), column.sorted_numbers()?))
+    profile.column(target)?.numbers().map(Cow::Borrowed)
+}
+
+/// The values of a target in order, with counts.
+fn sorted(target: &str, numbers: &Numbers, profile: &Profile) -> Option<Vec<(f64, u64)>> {
+    match profile.column(target) {
+        Some(column) if !is_of_images(target) => column.sorted_numbers(),
+        _ => Some(numbers.bins()),
+    }
 }
 
 fn observed_number(
@@ -408,7 +415,8 @@ fn observed_number(
             column.distinct_count().filter(|_| values > 0).map(|count| count as f64 / values as f64)
         }
         (statistic, Some(target)) => {
-            let (numbers, sorted) = numbers(target, profile)?;
+            let numbers = numbers(target, profile)?;
+            let sorted = || sorted(target, &numbers, profile);
             match statistic {
                 Statistic::Mean => numbers.mean(),
                 Statistic::Std => numbers.std(),
@@ -417,8 +425,8 @@ fn observed_number(
                 Statistic::Sum => Some(numbers.sum()),
                 Statistic::Newest => Some(now() - numbers.max()?),
                 Statistic::Oldest => Some(now() - numbers.min()?),
-                Statistic::Median => median(&sorted),
-                Statistic::Quantile(share) => quantiles(&sorted, &[share]).map(|found| found[0]),
+                Statistic::Median => median(&sorted()?),
+                Statistic::Quantile(share) => quantiles(&sorted()?, &[share]).map(|found| found[0]),
                 Statistic::Rows | Statistic::Columns | Statistic::Distinct | Statistic::DistinctShare => None,
             }
         }
