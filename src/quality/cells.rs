@@ -153,6 +153,18 @@ impl<'a> Cells<'a> {
         (min <= max).then_some((min, max))
     }
 
+    /// Whether each row has a number, which no other integer has as a float, and this holds for all of them.
+    pub fn are_numbers(&self, mut hold: impl FnMut(f64) -> bool) -> bool {
+        let mut fits = |number: &Option<f64>| number.is_some_and(|value| value.abs() < WHOLE && hold(value));
+        self.numbers.as_ref().is_some_and(|numbers| numbers.iter().all(&mut fits))
+    }
+
+    /// Whether the items of the lists are bytes.
+    pub fn has_bytes(&self) -> bool {
+        let items = self.array.as_ref().and_then(|array| inner_values(array));
+        items.is_some_and(|items| items.data_type() == &DataType::UInt8)
+    }
+
     pub fn number(&self, row: usize) -> Option<f64> {
         self.numbers.as_ref()?[row]
     }

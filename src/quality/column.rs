@@ -10,7 +10,7 @@ use arrow_array::{Array, ArrayRef, GenericListArray, OffsetSizeTrait, PrimitiveA
 use arrow_schema::{DataType, TimeUnit};
 use serde_json::Value;
 
-use super::distinct::{COUNTED_BYTES, Counts, Distinct, Hashed, hash_bytes, key, mixed};
+use super::distinct::{COUNTED, COUNTED_BYTES, Counts, Distinct, Hashed, hash_bytes, key, mixed};
 use super::grid::{self, Grid};
 use super::measure::ByteCounts;
 use super::numbers::Numbers;
@@ -91,17 +91,29 @@ impl NumberValues {
     /// Adds numbers to the sketch and to the grid.
     fn count<T: Copy + Into<f64>>(&mut self, values: &[T]) {
         let mut hashed = Hashed::default();
-        for part in values.chunks(Hashed::MOST) {
-            let (keys, hashes) = hashed.of(part);
-            let mut exact = 0;
-            while exact < part.len() && self.grid.is_exact() {
-                // A value that is counted is in the sketch as well.
-                if self.grid.add_exact(keys[exact], hashes[exact]) {
-                    self.distinct.add(hashes[exact]);
-                }
-                exact += 1;
+        // Counting values one by one takes more time than the sketch does, and is in vain if there are too many. The sketch proves
+        // that there are if it uses more registers than values are counted. If few values are known so far, few will come.
+        let few = 1..COUNTED / 2;
+        let sketch_first = self.grid.is_exact() && !few.contains(&self.grid.used());
+        if sketch_first {
+            values.chunks(Hashed::MOST).for_each(|part| self.distinct.add_all(hashed.of(part).1));
+            if self.distinct.used() > COUNTED {
+                self.grid.blur();
             }
-            hashes[exact..].iter().for_each(|&hash| self.distinct.add(hash));
+        }
+        for part in values.chunks(Hashed::MOST) {
+            let mut exact = 0;
+            if self.grid.is_exact() || !sketch_first {
+                let (keys, hashes) = hashed.of(part);
+                while exact < part.len() && self.grid.is_exact() {
+                    // A value that is counted is in the sketch as well.
+                    if self.grid.add_exact(keys[exact], hashes[exact]) {
+                        self.distinct.add(hashes[exact]);
+                    }
+                    exact += 1;
+                }
+                self.distinct.add_all(&hashes[exact..]);
+            }
             self.grid.extend(&part[exact..]);
         }
     }

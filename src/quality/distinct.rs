@@ -127,6 +127,16 @@ impl Distinct {
         *register = rank.max(*register);
     }
 
+    /// Adds values by their hashes.
+    pub(super) fn add_all(&mut self, hashes: &[u64]) {
+        hashes.iter().for_each(|&hash| self.add(hash));
+    }
+
+    /// How many registers are in use. There are at least as many different values.
+    pub(super) fn used(&self) -> usize {
+        self.0.iter().filter(|rank| **rank > 0).count()
+    }
+
     /// Adds the values of the other.
     pub fn merge(&mut self, other: &Self) {
         self.0.iter_mut().zip(&*other.0).for_each(|(own, other)| *own = (*other).max(*own));

@@ -205,7 +205,9 @@ impl FeatureValues {
 fn append_each(values: &[f32], stride: usize, rows: &[usize], to: &mut Vec<f32>) {
     // Mostly every row is valid.
     if rows.last().is_some_and(|last| last + 1 == rows.len()) {
-        to.extend(values.chunks(stride).take(rows.len()).map(|values| values[0]));
+        let start = to.len();
+        to.resize(start + rows.len(), 0.0);
+        to[start..].iter_mut().zip((0..).step_by(stride)).for_each(|(to, at)| *to = values[at]);
     } else {
         to.extend(rows.iter().map(|row| values[row * stride]));
     }

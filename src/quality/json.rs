@@ -185,8 +185,7 @@ fn digit(rank: u8) -> u8 {
 fn distinct_state<'a>(distinct: &Distinct) -> Tree<'a> {
     // Most columns have few different values, so most registers are empty.
     let registers = distinct.registers();
-    let used = registers.iter().filter(|rank| **rank > 0).count();
-    if used * 4 > REGISTERS {
+    if distinct.used() * 4 > REGISTERS {
         let digits = registers.iter().map(|&rank| digit(rank)).collect();
         return Tree::Plain(String::from_utf8(digits).unwrap_or_default());
     }

@@ -8,6 +8,8 @@ const BLOCK: usize = 64;
 const AT_ONCE: usize = 1 << 14;
 /// So many pixels of the edges of an image are kept at a time, so that they stay in the cache: whole rows, at least one.
 const EDGES: usize = 1 << 12;
+/// So many bytes are counted at a time.
+const PART: usize = 1 << 10;
 /// How many tables bytes are counted in.
 const TABLES: usize = 4;
 
@@ -15,11 +17,13 @@ const TABLES: usize = 4;
 pub(super) struct ByteCounts {
     tables: [[u32; 256]; TABLES],
     channels: usize,
+    /// The bytes of a part that are not 0, and what is written behind them.
+    others: [u8; PART + BLOCK],
 }
 
 impl ByteCounts {
     pub fn new(channels: usize) -> Self {
-        Self { tables: [[0; 256]; TABLES], channels }
+        Self { tables: [[0; 256]; TABLES], channels, others: [0; PART + BLOCK] }
     }
 
     /// Adds the bytes of an image. There may be no more than 2³² in all.
@@ -33,7 +37,7 @@ impl ByteCounts {
             return;
         }
         if self.channels == 1 {
-            return run_simd(Level::detect(), CountBytes { bytes, tables });
+            return run_simd(Level::detect(), CountBytes { bytes, tables, others: &mut self.others });
         }
         count(bytes, tables);
     }
@@ -49,14 +53,13 @@ impl ByteCounts {
 struct CountBytes<'a> {
     bytes: &'a [u8],
     tables: &'a mut [[u32; 256]; TABLES],
+    others: &'a mut [u8; PART + BLOCK],
 }
 
 impl SimdKernel for CountBytes<'_> {
     #[inline(always)]
     fn run<S: Simd>(self, simd: S) {
-        const PART: usize = 1 << 10;
-        let Self { bytes, tables } = self;
-        let mut others = [0; PART + BLOCK];
+        let Self { bytes, tables, others } = self;
         for part in bytes.chunks(PART) {
             let (vectors, mut found) = (part.chunks_exact(S::LANES), 0);
             let rest = vectors.remainder();

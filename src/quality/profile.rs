@@ -279,7 +279,7 @@ impl Waiting {
         let waiting = |(at, unit): (usize, &Unit)| {
             let room = unit.width() * rows;
             // Units have their turns in different batches, so that no batch takes much longer than others.
-            Self { values: Vec::with_capacity(room), most: room * (at + 1) / count }
+            Self { values: Vec::with_capacity(room), most: room / 2 + room / 2 * (at + 1) / count }
         };
         features.units.iter().enumerate().map(waiting).collect()
     }

@@ -165,8 +165,12 @@ impl Checker {
                     };
                     let (is_fine, missing) = match rule {
                         RowRule::Null => (nulls == 0, 0),
+                        RowRule::Items(bounds) if cells.has_bytes() && bounds.hold(0.0) && bounds.hold(255.0) => {
+                            (true, nulls)
+                        }
                         RowRule::Items(bounds) => within(bounds, cells.item_range()),
                         RowRule::Outside(bounds) => within(bounds, cells.range()),
+                        RowRule::NotIn(set) => (cells.are_numbers(|value| set.has_number(value)), 0),
                         _ => (false, 0),
                     };
                     if is_fine {
