@@ -592,3 +592,41 @@ fn add_items(to: &mut ListValues, items: &ArrayRef) {
     }
     by_number_type!(items.data_type(), items, add, to, ());
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parts_of_any_length_are_counted_alike() {
+        // Around the limit; 1,500 values use more registers than are counted, 1,030 do not.
+        for different in [3u32, 900, 1_000, 1_001, 1_030, 1_500, 5_000] {
+            // Zeros of both signs are among them, and numbers that are not finite.
+            let value = |i: u32| match i {
+                5_000 => f32::NAN,
+                5_001 => f32::NEG_INFINITY,
+                5_002 => -0.0,
+                _ => (i * 7_919 % different) as f32 * 0.37 - 5.0 * 0.37,
+            };
+            let values: Vec<f32> = (0..6_000).map(value).collect();
+            for grid in [Grid::default(), Grid::exact_only()] {
+                let of = |part: usize| {
+                    let mut short = NumberValues { grid: grid.clone(), ..NumberValues::default() };
+                    let mut long = short.clone();
+                    for part in values.chunks(part) {
+                        short.extend_f32(&mut part.to_vec());
+                        long.extend(&part.iter().copied().map(f64::from).collect::<Vec<_>>());
+                    }
+                    [short, long].map(|of| (of.grid.about(), of.grid.cells(), of.distinct, of.numbers.bins()))
+                };
+                // As text, because NaN is among the cells.
+                let told = |of: &dyn std::fmt::Debug| format!("{of:?}");
+                let one_by_one = of(1);
+                assert_eq!(told(&one_by_one[0]), told(&one_by_one[1]), "{different}");
+                for part in [37, 700, 2_600, 6_000] {
+                    assert_eq!(told(&of(part)), told(&one_by_one), "{different} in parts of {part}");
+                }
+            }
+        }
+    }
+}

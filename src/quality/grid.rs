@@ -105,18 +105,13 @@ impl Row {
         Self { per_unit, first: low, counts, used: 0 }
     }
 
-    /// Where the cell of a number is. It is beyond the end if the row does not have this cell, or the number is none.
-    #[inline]
-    fn place(&self, value: f64) -> usize {
-        let cells = floor(value * self.per_unit) - self.first;
-        (cells + ROUNDS).to_bits().wrapping_sub(ROUNDS.to_bits()) as usize
-    }
-
     /// Adds a number so many times. `None` if the row does not have its cell, else whether that was empty.
     #[inline]
     fn add(&mut self, value: f64, times: u64) -> Option<bool> {
-        let place = self.place(value);
-        let count = self.counts.get_mut(place)?;
+        let cells = floor(value * self.per_unit) - self.first;
+        // Beyond the end if the row does not have this cell, or the number is none.
+        let place = (cells + ROUNDS).to_bits().wrapping_sub(ROUNDS.to_bits());
+        let count = self.counts.get_mut(usize::try_from(place).ok()?)?;
         let is_new = *count == 0;
         self.used += usize::from(is_new);
         *count += times;
