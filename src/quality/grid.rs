@@ -99,10 +99,7 @@ impl Row {
         if low.abs().max(high.abs()) >= (1u64 << 50) as f64 {
             return Self::default();
         }
-        let mut counts = Vec::new();
-        // Written at once, as those of `Table`.
-        counts.resize((high - low) as usize, 0);
-        Self { per_unit, first: low, counts, used: 0 }
+        Self { per_unit, first: low, counts: vec![0; (high - low) as usize], used: 0 }
     }
 
     /// Adds a number so many times. `None` if the row does not have its cell, else whether that was empty.
