@@ -342,6 +342,24 @@ mod x86 {
 
     use super::{Avx2, Avx512, Simd};
 
+    /// For each choice of eight bytes the places of those that are chosen, one after another.
+    static PACKED: [[u8; 8]; 256] = {
+        let mut all = [[0; 8]; 256];
+        let mut choice = 0;
+        while choice < 256 {
+            let (mut place, mut count) = (0, 0);
+            while place < 8 {
+                if choice >> place & 1 == 1 {
+                    all[choice][count] = place as u8;
+                    count += 1;
+                }
+                place += 1;
+            }
+            choice += 1;
+        }
+        all
+    };
+
     /// Four sums in a vector of 128 bits, which both levels have.
     macro_rules! four_sums {
         () => {
@@ -425,19 +443,25 @@ mod x86 {
 
         #[inline(always)]
         fn store_not_zero(self, bytes: __m256i, out: &mut [u8]) -> usize {
-            let (out, mut all): (&mut [u8; 32], _) = (out.first_chunk_mut().expect("room for a vector"), [0; 32]);
-            self.store(bytes, &mut all);
+            let out: &mut [u8; 32] = out.first_chunk_mut().expect("room for a vector");
             // SAFETY: above.
             let zeros = unsafe { _mm256_movemask_epi8(_mm256_cmpeq_epi8(bytes, _mm256_setzero_si256())) };
-            let (mut bits, mut count) = (!zeros as u32, 0);
-            if bits == u32::MAX {
-                *out = all;
-                return 32;
+            let (mut all, mut count) = ([0; 32], 0);
+            if zeros == -1 {
+                return 0;
             }
-            while bits != 0 {
-                out[count % 32] = all[bits.trailing_zeros() as usize % 32];
-                count += 1;
-                bits &= bits - 1;
+            self.store(bytes, &mut all);
+            let (eights, _) = all.as_chunks::<8>();
+            for (eight, kept) in eights.iter().zip((!zeros).to_le_bytes()) {
+                let places = PACKED[usize::from(kept)];
+                // SAFETY: above.
+                let packed = unsafe {
+                    let eight = _mm_cvtsi64_si128(i64::from_le_bytes(*eight));
+                    _mm_cvtsi128_si64(_mm_shuffle_epi8(eight, _mm_cvtsi64_si128(i64::from_le_bytes(places))))
+                };
+                // Of those before at most 24 were kept.
+                out[count..count + 8].copy_from_slice(&packed.to_le_bytes());
+                count += kept.count_ones() as usize;
             }
             count
         }

@@ -177,7 +177,8 @@ fn find_edges<S: Simd>(simd: S, [above, middle, below]: [&[u8]; 3], to: &mut [u8
         return;
     }
     for x in (0..n - S::LANES).step_by(S::LANES).chain([n - S::LANES]) {
-        let (above, middle, below) = (&above[x..], &middle[x..], &below[x..]);
+        // Checked here once, so that no load is.
+        let [above, middle, below] = [above, middle, below].map(|row| &row[x..x + S::LANES + 2]);
         let around = [
             simd.load(above),
             simd.load(&above[1..]),
