@@ -259,6 +259,22 @@ mod tests {
     }
 
     #[test]
+    fn bytes_are_counted_at_every_level() {
+        // Every choice of eight neighbours, vectors of zeros and of none, several parts, and a rest.
+        let choices = (0..=255u8).flat_map(|choice| (0..8).map(move |bit| (choice >> bit & 1) * (choice | 1)));
+        let bytes: Vec<u8> = choices.chain([0; 300]).chain((0..333).map(|i| (i % 255 + 1) as u8)).collect();
+        let mut expected = [0; 256];
+        bytes.iter().for_each(|&byte| expected[usize::from(byte)] += 1);
+        for level in Level::ALL {
+            let mut counts = ByteCounts::new(1);
+            let ByteCounts { tables, others, .. } = &mut counts;
+            run_simd(level, CountBytes { bytes: &bytes, tables, others });
+            let found: [u32; 256] = std::array::from_fn(|byte| counts.tables().map(|(_, table)| table[byte]).sum());
+            assert_eq!(found, expected, "{level}");
+        }
+    }
+
+    #[test]
     fn measures_of_a_chequered_image() {
         let [brightness, contrast, black, _] = measure(&[0, 255, 255, 0], 2, &mut Vec::new());
         assert_eq!((brightness, contrast, black), (0.5, 0.5, 0.5));
