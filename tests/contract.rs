@@ -133,19 +133,25 @@ fn every_part_of_a_contract_is_enforced() {
     assert_eq!(failing(&place, &same, &contract(properties, pair)), ["duplicateValues"]);
 }
 
-#[test]
-fn times_must_be_fresh_and_within_the_retention() {
+/// Writes a table whose column `at` has times of so many hours ago.
+fn write_times(place: &Place, name: &str, hours: &[i64]) {
     use arrow_array::{ArrayRef, RecordBatch, RecordBatchIterator, TimestampSecondArray};
     use std::sync::Arc;
     use std::time::SystemTime;
 
     let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap().as_secs() as i64;
-    let place = Place::new();
-    let times: ArrayRef = Arc::new(TimestampSecondArray::from(vec![now - 40 * 86_400, now - 7_200]));
+    let times: Vec<i64> = hours.iter().map(|hours| now - 3_600 * hours).collect();
+    let times: ArrayRef = Arc::new(TimestampSecondArray::from(times));
     let batch = RecordBatch::try_from_iter([("at", times)]).unwrap();
     let schema = batch.schema();
     let reader = RecordBatchIterator::new([Ok(batch)], schema);
-    pixelfeat::io::write(place.path("times.parquet"), reader, &Default::default()).unwrap();
+    pixelfeat::io::write(place.path(name), reader, &Default::default()).unwrap();
+}
+
+#[test]
+fn times_must_be_fresh_and_within_the_retention() {
+    let place = Place::new();
+    write_times(&place, "times.parquet", &[40 * 24, 2]);
     for (level, holds) in [
         ("{property: freshness, value: 3, unit: h, element: digits.at}", true),
         ("{property: latency, value: 1, unit: h, element: digits.at}", false),
@@ -348,7 +354,7 @@ fn a_proposed_contract_takes_good_data_and_catches_what_goes_bad() {
     place.file("digits.ndjson", ndjson(&good));
     let run =
         |file: &str, more: &[&str]| example("check").arg(file).args(more).current_dir(place.path("")).output().unwrap();
-    let proposed = run("digits.ndjson", &["--write-contract", "digits.yaml", "-q"]);
+    let proposed = run("digits.ndjson", &["--write-contract", "digits.yaml", "--label", "label", "-q"]);
     assert!(proposed.status.success(), "{}", text(&proposed.stderr));
     let contract: Contract = fs::read_to_string(place.path("digits.yaml")).unwrap().parse().unwrap();
     assert!(contract.not_enforced().is_empty() && contract.shape().unwrap().to_string() == "28x28");
@@ -368,12 +374,40 @@ fn a_proposed_contract_takes_good_data_and_catches_what_goes_bad() {
             missed.push(*what);
         }
     }
-    println!(
-        "{} of {} ways in which data go bad are caught; not: {}",
-        all.len() - missed.len(),
-        all.len(),
-        missed.join(", ")
-    );
-    // No statistic of one column changes: what the images and labels say together would.
-    assert_eq!(missed, ["images are transposed", "labels are of the next row"]);
+    // Data of other kinds: good ones, others of their kind, and what is made of these.
+    write_times(&place, "times.parquet", &[30, 20, 10, 3]);
+    write_times(&place, "new-times.parquet", &[28, 15, 5]);
+    write_times(&place, "bad-times.parquet", &[30 * 24, 29 * 24 + 10]);
+    let colours = |seed: u32, is_exchanged: bool| {
+        let row = |row: u32| {
+            let pixel = |at: u32| [90 + (at * 7 + row * (seed + 5)) % 120, 60 + (at + row) % 70, (at * row) % 60];
+            let image: Vec<u32> = (0..64)
+                .flat_map(|at| {
+                    let [r, g, b] = pixel(at);
+                    if is_exchanged { [b, g, r] } else { [r, g, b] }
+                })
+                .collect();
+            json!({ "image": image })
+        };
+        ndjson(&(0..400).map(row).collect::<Vec<_>>())
+    };
+    place.file("colours.ndjson", colours(1, false));
+    place.file("new-colours.ndjson", colours(2, false));
+    place.file("bad-colours.ndjson", colours(2, true));
+    let others = [
+        ("a partition is stale", "times.parquet", &[][..]),
+        ("two channels are exchanged", "colours.ndjson", &["--shape", "8x8x3"]),
+    ];
+    for (what, good, options) in others {
+        let proposed = run(good, &[options, &["--write-contract", "other.yaml", "-q"]].concat());
+        assert!(proposed.status.success(), "{what}: {}", text(&proposed.stderr));
+        let is_held = |file: &str| run(file, &["--contract", "other.yaml"]).status.success();
+        assert!(is_held(good) && is_held(&format!("new-{good}")), "{what}");
+        if is_held(&format!("bad-{good}")) {
+            missed.push(what);
+        }
+    }
+    let all = all.len() + others.len();
+    println!("{} of {all} ways in which data go bad are caught; not: [{}]", all - missed.len(), missed.join(", "));
+    assert_eq!(missed, [""; 0]);
 }

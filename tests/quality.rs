@@ -227,7 +227,7 @@ fn damaged_and_foreign_profiles_are_refused() {
     let good = profile_of("table.parquet", 1_500, 1).to_json();
     let refused = |value: &Value| Profile::from_json(value).unwrap_err().to_string();
     assert_eq!(refused(&json!({})), "profile: it is not the JSON of a profile: it has no version");
-    assert_eq!(refused(&json!({ "version": 7 })), "profile: its version is 7, not 1");
+    assert_eq!(refused(&json!({ "version": 7 })), "profile: its version is 7, not 2");
     for (path, told) in [
         ("/columns/0/state/numbers/pages/0/2", "column `normal` is damaged"),
         ("/columns/6/state/distinct", "column `kind` is damaged"),

@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use arrow_array::RecordBatchReader;
 use arrow_schema::{DataType, Field};
 use clap::Parser;
-use pixelfeat::quality::{CheckReport, Contract, ImageSet, Severity};
+use pixelfeat::quality::{CheckReport, Contract, ImageSet, Profiler, Severity};
 use pixelfeat::{
     Engine, EngineOptions, Error, FeatureSet, FeatureSpec, Featurizer, ImageShape, Observer, StreamOptions, io,
 };
@@ -62,6 +62,8 @@ struct Args {
     #[arg(long, value_name = "FILE")]
     quarantine: Option<PathBuf>,
     /// Propose a data contract for rows like these, and write it to this file, as YAML.
+    ///
+    /// With --label it also asks that the labels belong to the images.
     #[arg(long, value_name = "FILE")]
     write_contract: Option<PathBuf>,
     #[command(flatten)]
@@ -101,7 +103,7 @@ fn run(args: &Args) -> Result<(), Error> {
     let proposal = args.write_contract.as_ref().map(io::OutputFile::create).transpose()?;
     let mut quality = Quality::new(&args.quality, quarantine.as_ref(), &args.image)?;
     if proposal.is_some() {
-        quality.profiler.get_or_insert_default();
+        quality.profiler.get_or_insert_with(|| Profiler::new(args.quality.label.as_deref()));
     }
     let against = args.against.iter().map(|path| ("Compared with", path.display().to_string()));
     quality.describe(&args.inputs, against.chain([("Features", args.features.to_string())]).collect());

@@ -212,6 +212,9 @@ pub(crate) trait Simd: Copy {
     /// `sums`, and those of `bytes`. Sums of 2¹⁴ bytes fit.
     fn add_sums(self, sums: Self::Sums, bytes: Self::Bytes) -> Self::Sums;
 
+    /// `sums`, and the differences of `a` and `b` without their signs added to the sum.
+    fn add_differences(self, sums: Self::Sums, a: Self::Bytes, b: Self::Bytes) -> Self::Sums;
+
     /// The sum, the sum of squares, and the zeros.
     fn totals(self, sums: Self::Sums) -> [u64; 3];
 
@@ -298,6 +301,12 @@ impl Simd for Portable {
             (sum, squares, zeros) = (sum + value, squares + value * value, zeros + u32::from(byte == 0));
         }
         [sum, squares, zeros]
+    }
+
+    #[inline(always)]
+    fn add_differences(self, [sum, squares, zeros]: [u32; 3], a: [u8; 16], b: [u8; 16]) -> [u32; 3] {
+        let differences = a.iter().zip(b).map(|(&a, b)| u32::from(a.abs_diff(b)));
+        [sum + differences.sum::<u32>(), squares, zeros]
     }
 
     #[inline(always)]
@@ -492,6 +501,12 @@ mod x86 {
         }
 
         #[inline(always)]
+        fn add_differences(self, [sum, squares, zeros]: [__m256i; 3], a: __m256i, b: __m256i) -> [__m256i; 3] {
+            // SAFETY: above.
+            [unsafe { _mm256_add_epi64(sum, _mm256_sad_epu8(a, b)) }, squares, zeros]
+        }
+
+        #[inline(always)]
         fn totals(self, [sum, squares, zeros]: [__m256i; 3]) -> [u64; 3] {
             let (mut wide, mut narrow) = ([[0u64; 4]; 2], [0u32; 8]);
             // SAFETY: above; the arrays have the size of a vector each.
@@ -609,6 +624,17 @@ mod x86 {
                     zeros + u64::from(_mm512_testn_epi8_mask(bytes, bytes).count_ones()),
                 )
             }
+        }
+
+        #[inline(always)]
+        fn add_differences(
+            self,
+            (sum, squares, zeros): (__m512i, __m512i, u64),
+            a: __m512i,
+            b: __m512i,
+        ) -> (__m512i, __m512i, u64) {
+            // SAFETY: above.
+            (unsafe { _mm512_add_epi64(sum, _mm512_sad_epu8(a, b)) }, squares, zeros)
         }
 
         #[inline(always)]

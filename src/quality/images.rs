@@ -31,7 +31,9 @@ pub struct ImageProfile {
 /// - `black`: the share of pixels that are 0.
 /// - `sharpness`: the population standard deviation of `clip(8·p − sum of the 8 neighbours, 0, 255)`, 0 to 255; pixels at the
 ///   border count as they are.
-pub const MEASURES: [&str; 4] = ["brightness", "contrast", "black", "sharpness"];
+/// - `vertical_edges`: how much neighbours in a row of pixels differ, as a share of that and how much neighbours in a column do,
+///   0 to 1. It is 0.5 where all pixels are equal. Images that are transposed have one minus it.
+pub const MEASURES: [&str; 5] = ["brightness", "contrast", "black", "sharpness", "vertical_edges"];
 
 /// How often each pixel value occurs.
 #[derive(Debug, Clone)]

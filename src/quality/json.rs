@@ -20,7 +20,7 @@ use crate::base::shape::PixelType;
 use crate::base::time::instant;
 
 /// The version of the file. Files of other versions are refused.
-const VERSION: u64 = 1;
+const VERSION: u64 = 2;
 /// The shares at which quantiles are told.
 const SHARES: [(&str, f64); 7] =
     [("1%", 0.01), ("5%", 0.05), ("25%", 0.25), ("50%", 0.5), ("75%", 0.75), ("95%", 0.95), ("99%", 0.99)];

@@ -87,13 +87,22 @@ fn count(bytes: &[u8], tables: &mut [[u32; 256]; TABLES]) {
 }
 
 /// [`MEASURES`](super::MEASURES) of a gray image. `edges` is a buffer.
-pub(super) fn measure(gray: &[u8], width: usize, edges: &mut Vec<u8>) -> [f64; 4] {
+pub(super) fn measure(gray: &[u8], width: usize, edges: &mut Vec<u8>) -> [f64; 5] {
     let n = gray.len() as f64;
     let mut sums = [0; 3];
     run_simd(Level::detect(), Sums { gray, sums: &mut sums });
     let [sum, squares, black] = sums;
     let contrast = deviation(gray.len(), sum, squares);
-    [sum as f64 / n / 255.0, contrast / 255.0, black as f64 / n, edge_deviation(gray, width, edges)]
+    let sharpness = edge_deviation(gray, width, edges);
+    [sum as f64 / n / 255.0, contrast / 255.0, black as f64 / n, sharpness, vertical_edges(gray, width)]
+}
+
+/// The measure `vertical_edges` of a gray image.
+fn vertical_edges(gray: &[u8], width: usize) -> f64 {
+    let mut sums = [0; 2];
+    run_simd(Level::detect(), Differences { gray, width, sums: &mut sums });
+    let [across, down] = sums;
+    if across + down == 0 { 0.5 } else { across as f64 / (across + down) as f64 }
 }
 
 /// The measure `contrast` of a gray image.
@@ -160,6 +169,43 @@ impl SimdKernel for EdgeSums<'_> {
             add_sums(simd, edges, sums);
         }
     }
+}
+
+/// Adds how much neighbours in a row of pixels differ, and neighbours in a column.
+struct Differences<'a> {
+    gray: &'a [u8],
+    width: usize,
+    sums: &'a mut [u64; 2],
+}
+
+impl SimdKernel for Differences<'_> {
+    #[inline(always)]
+    fn run<S: Simd>(self, simd: S) {
+        let Self { gray, width, sums } = self;
+        // As if all rows were one; the end of a row and the start of the next one are no neighbours.
+        let mut across = add_differences(simd, &gray[..gray.len() - 1], &gray[1..]);
+        for start in (width..gray.len()).step_by(width) {
+            across -= u64::from(gray[start - 1].abs_diff(gray[start]));
+        }
+        *sums = [across, add_differences(simd, &gray[..gray.len() - width], &gray[width..])];
+    }
+}
+
+/// Adds the differences of two runs of bytes of one length, without their signs.
+#[inline(always)]
+fn add_differences<S: Simd>(simd: S, a: &[u8], b: &[u8]) -> u64 {
+    let mut sum = 0;
+    for (a, b) in a.chunks(AT_ONCE).zip(b.chunks(AT_ONCE)) {
+        let (a, b, mut last) = (a.chunks_exact(S::LANES), b.chunks_exact(S::LANES), [[0; BLOCK]; 2]);
+        last[0][..a.remainder().len()].copy_from_slice(a.remainder());
+        last[1][..b.remainder().len()].copy_from_slice(b.remainder());
+        let mut found = simd.add_differences(simd.no_sums(), simd.load(&last[0]), simd.load(&last[1]));
+        for (a, b) in a.zip(b) {
+            found = simd.add_differences(found, simd.load(a), simd.load(b));
+        }
+        sum += simd.totals(found)[0];
+    }
+    sum
 }
 
 /// Finds the edges of the pixels between the first and the last one of the middle row.
@@ -276,7 +322,30 @@ mod tests {
 
     #[test]
     fn measures_of_a_chequered_image() {
-        let [brightness, contrast, black, _] = measure(&[0, 255, 255, 0], 2, &mut Vec::new());
-        assert_eq!((brightness, contrast, black), (0.5, 0.5, 0.5));
+        let [brightness, contrast, black, _, vertical] = measure(&[0, 255, 255, 0], 2, &mut Vec::new());
+        assert_eq!((brightness, contrast, black, vertical), (0.5, 0.5, 0.5, 0.5));
+    }
+
+    #[test]
+    fn edges_have_a_direction() {
+        // Rows that end inside a vector, several parts, one row or column, one pixel, and equal pixels.
+        for (width, height) in [(28, 28), (7, 5), (300, 170), (1, 9), (9, 1), (1, 1)] {
+            let gray: Vec<u8> = (0..width * height).map(|i| ((i * 37 + i * i * 11) % 256) as u8).collect();
+            let at = |x: usize, y: usize| i64::from(gray[y * width + x]);
+            let (mut across, mut down) = (0, 0);
+            for (x, y) in (0..height).flat_map(|y| (0..width).map(move |x| (x, y))) {
+                across += if x > 0 { (at(x, y) - at(x - 1, y)).unsigned_abs() } else { 0 };
+                down += if y > 0 { (at(x, y) - at(x, y - 1)).unsigned_abs() } else { 0 };
+            }
+            for level in Level::ALL {
+                let mut sums = [0; 2];
+                run_simd(level, Differences { gray: &gray, width, sums: &mut sums });
+                assert_eq!(sums, [across, down], "{level} {width}x{height}");
+            }
+        }
+        // Stripes, and no edges at all.
+        assert_eq!(vertical_edges(&[9, 200, 9, 9, 200, 9], 3), 1.0);
+        assert_eq!(vertical_edges(&[9, 9, 200, 200], 2), 0.0);
+        assert_eq!(vertical_edges(&[9; 6], 3), 0.5);
     }
 }

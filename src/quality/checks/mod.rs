@@ -1,5 +1,6 @@
 //! Checks of a data set while a run goes over it: what must hold, what was observed, and which rows are to blame.
 
+mod groups;
 pub(super) mod parse;
 mod report;
 pub(super) mod rule;

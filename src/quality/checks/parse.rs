@@ -43,6 +43,7 @@ rules! {
     "median", None, Some("column_median_to_be_between");
     "quantile", None, None;
     "sum", None, Some("column_sum_to_be_between");
+    "variance_explained", None, None;
     "distinct_count", None, Some("column_unique_value_count_to_be_between");
     "distinct_share", None, Some("column_proportion_of_unique_values_to_be_between");
     "distinct_in_set", None, Some("column_distinct_values_to_be_in_set");
@@ -94,6 +95,7 @@ impl Checks {
                 rule,
                 Rule::Row(_)
                     | Rule::Duplicates(_)
+                    | Rule::Explained(_)
                     | Rule::Present
                     | Rule::Type(_)
                     | Rule::ItemType(_)
@@ -110,7 +112,7 @@ impl Checks {
     ///   values of all channels or of one.
     /// - What the rule needs: `min` and `max` (`min_value`, `max_value`) with `strict_min` and `strict_max`; `values`
     ///   (`value_set`, `validValues`, `missingValues`); `pattern` (`regex`); `columns` (`column_list`, `column_set`);
-    ///   `quantile`.
+    ///   `quantile`; `by`, the column whose values explain the variance.
     /// - How many rows may be otherwise: `mostly`, a share of the rows that are not null; or one of `mustBe`, `mustNotBe`,
     ///   `mustBeGreaterThan`, `mustBeGreaterOrEqualTo`, `mustBeLessThan`, `mustBeLessOrEqualTo`, `mustBeBetween` and
     ///   `mustNotBeBetween`, for the number of unexpected rows, or their share of all rows with `"unit": "percent"`. The ends
@@ -344,6 +346,7 @@ fn rule(name: &str, members: &Members<'_>) -> Result<Rule, String> {
             _ => return Err("`quantile` is not a number from 0 to 1".to_owned()),
         },
         "sum" => Rule::Number(Statistic::Sum),
+        "variance_explained" => Rule::Explained(members.text(&["by"])?.ok_or("`by` is missing")?.to_owned()),
         "distinct_count" => Rule::Number(Statistic::Distinct),
         "distinct_share" => Rule::Number(Statistic::DistinctShare),
         "distinct_in_set" => Rule::Values(SetRule::Within, members.set(VALUES)?),
@@ -373,7 +376,7 @@ fn require(name: &str, rule: &Rule, members: &Members<'_>) -> Result<Require, St
                 (None, false) => Ok(Require::Unexpected(conditions, is_percent)),
             }
         }
-        Rule::Number(_) => {
+        Rule::Number(_) | Rule::Explained(_) => {
             let exact = members.number(&["value"])?;
             match (exact, conditions.is_empty()) {
                 (Some(value), true) => Ok(Require::Number(vec![Condition::Be(value)])),
@@ -411,6 +414,7 @@ mod tests {
                 "not_null" | "unique" => "",
                 "compound_unique" | "columns_match_set" => r#", "columns": ["a", "b"]"#,
                 "quantile" => r#", "quantile": 0.9, "max": 3"#,
+                "variance_explained" => r#", "by": "b", "min": 0.5"#,
                 _ => r#", "min": 1"#,
             };
             let table = matches!(rule.name, "row_count" | "column_count" | "columns_match_set" | "compound_unique");

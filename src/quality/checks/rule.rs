@@ -46,6 +46,8 @@ pub(in crate::quality) enum Rule {
     Duplicates(Vec<String>),
     /// A number that the profile tells.
     Number(Statistic),
+    /// The share of the variance of a column that the values of this one explain.
+    Explained(String),
     /// The different values.
     Values(SetRule, Set),
     /// The names of the columns.
@@ -73,6 +75,7 @@ impl Rule {
             }
             Rule::Duplicates(_) | Rule::Number(Statistic::Distinct | Statistic::DistinctShare) => Dimension::Uniqueness,
             Rule::Number(Statistic::Newest | Statistic::Oldest) => Dimension::Freshness,
+            Rule::Explained(_) => Dimension::Accuracy,
             Rule::Number(
                 Statistic::Mean | Statistic::Median | Statistic::Std | Statistic::Sum | Statistic::Quantile(_),
             )

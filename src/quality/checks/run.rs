@@ -8,6 +8,7 @@ use arrow_array::RecordBatch;
 use arrow_schema::DataType;
 use serde_json::{Value, json};
 
+use super::groups::Groups;
 use super::parse::{Checks, is_of_images};
 use super::report::{CheckReport, CheckResult, FailedRow};
 use super::rule::{Bounds, Check, Condition, Require, RowRule, Rule, Set, SetRule, Statistic};
@@ -63,6 +64,8 @@ struct RowCounts {
     data_type: Option<DataType>,
     /// The hashes of values, of checks for duplicates.
     seen: Option<Seen>,
+    /// Numbers by the values of another column.
+    groups: Groups,
 }
 
 impl std::fmt::Debug for Checker {
@@ -123,7 +126,8 @@ impl Checker {
                 Rule::Duplicates(columns) => columns.as_slice(),
                 _ => check.target.as_slice(),
             };
-            targets.iter().any(|target| asked_for.contains(target))
+            let by = if let Rule::Explained(by) = &check.rule { Some(by) } else { None };
+            targets.iter().chain(by).any(|target| asked_for.contains(target))
         };
         for (check, counts) in checks.iter().zip(counts).filter(|(check, _)| !is_missing(check)) {
             let mut blame = |row: usize, told: &dyn Fn() -> String| {
@@ -211,6 +215,18 @@ impl Checker {
                         };
                         let told = || cells.iter().map(|cells| cells.told(row)).collect::<Vec<_>>().join(", ");
                         blame(row, &told);
+                    }
+                }
+                (Rule::Explained(by), Some(target)) => {
+                    let (numbers, values) = (known.get(target)?, known.get(by)?);
+                    counts.elements += rows.len() as u64;
+                    for row in 0..rows.len() {
+                        if numbers.is_null(row) || values.is_null(row) {
+                            counts.missing += 1;
+                            continue;
+                        }
+                        let number = numbers.number(row).ok_or_else(|| numbers.unsupported(target, "numbers"))?;
+                        counts.groups.add(values.hash(row), number);
                     }
                 }
                 (_, Some(target)) if !is_of_images(target) => drop(known.get(target)?),
@@ -332,6 +348,12 @@ fn result(check: &Check, counts: &RowCounts, profile: &Profile, columns: &Option
         }
         (Rule::Number(statistic), Require::Number(conditions)) => {
             let observed = observed_number(*statistic, check.target.as_deref(), profile, columns);
+            result.observed = json!(observed);
+            result.expected = told(conditions, "");
+            result.passed = observed.is_some_and(|value| conditions.iter().all(|condition| condition.holds(value)));
+        }
+        (Rule::Explained(_), Require::Number(conditions)) => {
+            let observed = counts.groups.explained();
             result.observed = json!(observed);
             result.expected = told(conditions, "");
             result.passed = observed.is_some_and(|value| conditions.iter().all(|condition| condition.holds(value)));

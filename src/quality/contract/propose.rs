@@ -8,6 +8,8 @@ use serde_json::{Value, json};
 use super::Contract;
 use crate::base::reason::Reason;
 use crate::base::shape::PixelType;
+use crate::base::time::now;
+use crate::quality::classes::{Class, Classes};
 use crate::quality::column::{ColumnProfile, Values, item_type};
 use crate::quality::images::{ImageProfile, MEASURES};
 use crate::quality::numbers::Numbers;
@@ -19,24 +21,33 @@ const FEW: usize = 20;
 const OFTEN: u64 = 50;
 /// How far a mean may move, in standard deviations of the values.
 const MEAN_SHIFT: f64 = 0.25;
+/// Labels that explain less of the variance of brightness are not held to it.
+const LEAST_EXPLAINED: f64 = 0.05;
+/// Seconds.
+const HOUR: f64 = 3_600.0;
+const DAY: f64 = 24.0 * HOUR;
 
 impl Contract {
-    /// Proposes a contract for data like those of a profile, as YAML of the standard's version 3.1.0. `table` is its name, and `image`
+    /// Proposes a contract for data like those of a profile, as YAML of the standard's version 3.1.0. `name` is that of the table, and `image`
     /// the image column.
     ///
     /// - Every column is there and of its type; it is `required` if it has no nulls, and `unique` if it has more than 20 values, all
     ///   different and counted one by one.
     /// - A column of up to 20 different values has no others, and all of them if each stands for 50 rows. Other numbers and text lengths may go beyond what was seen by
     ///   half of its range, but not below zero if nothing did. Unique numbers may be any.
-    /// - The image column has the shape of all images. Brightness, contrast, share of black and
-    ///   sharpness keep their means within a quarter of a standard deviation, by rules of the engine `pixelfeat`, which other
-    ///   programs pass over.
+    /// - The image column has the shape of all images. Brightness, contrast, share of black, sharpness and the share of vertical
+    ///   edges keep their means within a quarter of a standard deviation, by rules of the engine `pixelfeat`, which other programs
+    ///   pass over.
+    /// - If the profile tells classes apart, their labels explain at least half as much of the variance of brightness as here. Labels
+    ///   that belong to other rows do not. Labels that explain less than 5 % are not held to it.
     /// - The table has rows.
+    /// - If the newest time of a column is no older than the times are apart, or than a day, new data must be fresh: their newest
+    ///   time may be twice as old as that or as the times are apart, whichever is more.
     ///
     /// A proposal is a beginning: whoever knows the data should read it.
-    pub fn propose(profile: &Profile, table: &str, image: &Field) -> String {
+    pub fn propose(profile: &Profile, name: &str, image: &Field) -> String {
         let mut text = String::from("apiVersion: v3.1.0\nkind: DataContract\n");
-        let table = quoted(table);
+        let table = quoted(name);
         let _ =
             write!(text, "id: {table}\nversion: 1.0.0\nstatus: draft\nschema:\n  - name: {table}\n    properties:\n");
         for column in profile.columns() {
@@ -56,12 +67,28 @@ impl Contract {
                 );
             }
         }
-        let Some(images) = images else { return text };
         for measure in MEASURES {
-            if let Some(bounds) = images.measure(measure).and_then(mean_bounds) {
+            if let Some(bounds) = images.and_then(|images| images.measure(measure)).and_then(mean_bounds) {
                 let target = format!("image.{measure}");
                 own_rule(&mut text, &json!({ "rule": "mean", "column": target, "min": bounds.0, "max": bounds.1 }));
             }
+        }
+        if let Some((label, least)) =
+            profile.classes().zip(images).and_then(|(classes, images)| explained(classes, images))
+        {
+            let rule = "variance_explained";
+            own_rule(&mut text, &json!({ "rule": rule, "column": "image.brightness", "by": label, "min": least }));
+        }
+        // A dot in a name would be taken for the one behind the table.
+        let columns = profile.columns().iter().filter(|column| !column.name().contains('.'));
+        let ages: Vec<(&str, f64)> =
+            columns.filter_map(|column| Some((column.name(), oldest_newest(column)?))).collect();
+        if !ages.is_empty() {
+            text.push_str("slaProperties:\n");
+        }
+        for (column, seconds) in ages {
+            let (hours, element) = ((seconds / HOUR).ceil(), quoted(&format!("{name}.{column}")));
+            let _ = writeln!(text, "  - {{property: freshness, value: {hours}, unit: h, element: {element}}}");
         }
         text
     }
@@ -201,6 +228,29 @@ fn widened(numbers: &Numbers, is_integer: bool) -> Option<(f64, f64)> {
     let low = if min >= 0.0 { (min - more).max(0.0) } else { min - more };
     let (low, high) = if is_integer { (low.floor(), (max + more).ceil()) } else { (low, max + more) };
     (low.is_finite() && high.is_finite()).then_some((low, high))
+}
+
+/// The label column, and how much of the variance of brightness it should at least explain: half of what it does, if that is clearly more
+/// than labels explain by chance.
+fn explained<'a>(classes: &'a Classes, images: &ImageProfile) -> Option<(&'a str, f64)> {
+    let brightness = images.measure(MEASURES[0])?;
+    let (mean, std, all) = (brightness.mean()?, brightness.std()?, classes.classes.as_ref()?);
+    let of_class = |class: &Class| Some(class.featurized as f64 * (class.mean(0)? - mean).powi(2));
+    let between: f64 = all.values().filter_map(of_class).sum();
+    let rows = brightness.count() as f64;
+    let share = between / ((rows - 1.0) * std * std);
+    // The mean of what labels at random explain.
+    let by_chance = (all.len() as f64 - 1.0) / (rows - 1.0);
+    (share.is_finite() && share > LEAST_EXPLAINED.max(5.0 * by_chance)).then(|| (classes.label(), share / 2.0))
+}
+
+/// How many seconds old the newest time of other rows may be, if those of a column tell.
+fn oldest_newest(column: &ColumnProfile) -> Option<f64> {
+    let Values::Time(of) = &column.values else { return None };
+    let (min, max) = (of.numbers.min()?, of.numbers.max()?);
+    let (age, apart) = (now() - max, max - min);
+    // Old data have no newer ones to come, and times of the future are no times at which rows were made.
+    (-DAY..=apart.max(DAY)).contains(&age).then(|| 2.0 * age.max(apart).max(HOUR))
 }
 
 fn mean_bounds(numbers: &Numbers) -> Option<(f64, f64)> {
