@@ -15,6 +15,8 @@ mod numbers;
 mod pixel;
 mod pixels;
 mod plan;
+#[cfg(test)]
+mod random_tests;
 mod scan;
 #[cfg(test)]
 mod tests;
