@@ -153,7 +153,7 @@ impl<'a> Cells<'a> {
         (min <= max).then_some((min, max))
     }
 
-    /// Whether each row has a number, which no other integer has as a float, and this holds for all of them.
+    /// Whether every row has a number that is exact as a float, and `hold` is true of all of them.
     pub fn are_numbers(&self, mut hold: impl FnMut(f64) -> bool) -> bool {
         let mut fits = |number: &Option<f64>| number.is_some_and(|value| value.abs() < WHOLE && hold(value));
         self.numbers.as_ref().is_some_and(|numbers| numbers.iter().all(&mut fits))

@@ -196,10 +196,9 @@ impl SimdKernel for Differences<'_> {
 fn add_differences<S: Simd>(simd: S, a: &[u8], b: &[u8]) -> u64 {
     let mut sum = 0;
     for (a, b) in a.chunks(AT_ONCE).zip(b.chunks(AT_ONCE)) {
-        let (a, b, mut last) = (a.chunks_exact(S::LANES), b.chunks_exact(S::LANES), [[0; BLOCK]; 2]);
-        last[0][..a.remainder().len()].copy_from_slice(a.remainder());
-        last[1][..b.remainder().len()].copy_from_slice(b.remainder());
-        let mut found = simd.add_differences(simd.no_sums(), simd.load(&last[0]), simd.load(&last[1]));
+        let (a, b) = (a.chunks_exact(S::LANES), b.chunks_exact(S::LANES));
+        let last = [a.remainder(), b.remainder()].map(|rest| load_rest(simd, rest));
+        let mut found = simd.add_differences(simd.no_sums(), last[0], last[1]);
         for (a, b) in a.zip(b) {
             found = simd.add_differences(found, simd.load(a), simd.load(b));
         }
@@ -239,13 +238,20 @@ fn find_edges<S: Simd>(simd: S, [above, middle, below]: [&[u8]; 3], to: &mut [u8
     }
 }
 
+/// Less than a vector, with zeros behind.
+#[inline(always)]
+fn load_rest<S: Simd>(simd: S, rest: &[u8]) -> S::Bytes {
+    let mut last = [0; BLOCK];
+    last[..rest.len()].copy_from_slice(rest);
+    simd.load(&last)
+}
+
 #[inline(always)]
 fn add_sums<S: Simd>(simd: S, gray: &[u8], sums: &mut [u64; 3]) {
     for part in gray.chunks(AT_ONCE) {
-        let (vectors, mut last) = (part.chunks_exact(S::LANES), [0; BLOCK]);
+        let vectors = part.chunks_exact(S::LANES);
         let rest = vectors.remainder();
-        last[..rest.len()].copy_from_slice(rest);
-        let mut found = simd.add_sums(simd.no_sums(), simd.load(&last));
+        let mut found = simd.add_sums(simd.no_sums(), load_rest(simd, rest));
         for vector in vectors {
             found = simd.add_sums(found, simd.load(vector));
         }

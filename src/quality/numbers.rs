@@ -114,8 +114,8 @@ pub struct Numbers {
     pub(super) infinite: [u64; 2],
     min: f64,
     max: f64,
-    /// For each sign and exponent which page it has, or one that is not there. It is empty until numbers of 64 bits come.
-    index: Vec<u16>,
+    /// For each sign and exponent which page it has, or one that is not there. It is made when numbers of 64 bits come.
+    index: Option<Box<[u16; SIGNS_AND_EXPONENTS]>>,
     pages: Vec<Page>,
     /// The sign and exponent of each page.
     of: Vec<u16>,
@@ -129,11 +129,19 @@ impl Default for Numbers {
             infinite: [0; 2],
             min: f64::INFINITY,
             max: f64::NEG_INFINITY,
-            index: Vec::new(),
+            index: None,
             pages: Vec::new(),
             of: Vec::new(),
         }
     }
+}
+
+/// The place of each of these signs and exponents.
+#[cold]
+fn index(of: &[u16]) -> Box<[u16; SIGNS_AND_EXPONENTS]> {
+    let mut index = Box::new([u16::MAX; SIGNS_AND_EXPONENTS]);
+    of.iter().zip(0..).for_each(|(of, place)| index[usize::from(*of)] = place);
+    index
 }
 
 impl Numbers {
@@ -146,9 +154,6 @@ impl Numbers {
     /// Adds numbers.
     #[inline]
     pub fn extend(&mut self, values: impl IntoIterator<Item = f64>) {
-        if self.index.is_empty() {
-            self.make_index();
-        }
         let mut values = values.into_iter();
         // What is rare is done outside of the loop, which is faster without calls.
         while let Some(value) = self.extend_known(&mut values) {
@@ -156,17 +161,11 @@ impl Numbers {
         }
     }
 
-    #[cold]
-    fn make_index(&mut self) {
-        self.index = vec![u16::MAX; SIGNS_AND_EXPONENTS];
-        self.of.iter().zip(0..).for_each(|(of, place)| self.index[usize::from(*of)] = place);
-    }
-
     /// Adds numbers until one has no page, which it returns.
     #[inline]
     fn extend_known(&mut self, values: &mut impl Iterator<Item = f64>) -> Option<f64> {
         let (mut finite, mut min, mut max) = (0, self.min, self.max);
-        let Ok(index): Result<&[u16; SIGNS_AND_EXPONENTS], _> = self.index[..].try_into() else { return values.next() };
+        let index = self.index.get_or_insert_with(|| index(&self.of));
         let unknown = values.find_map(|value| {
             // Both zeros are one.
             let value = value + 0.0;
@@ -250,8 +249,8 @@ impl Numbers {
 
     /// Where the page of a sign and exponent is, if it is there.
     fn place(&self, of: usize) -> Option<usize> {
-        match self.index.get(of) {
-            Some(&place) => Some(usize::from(place)).filter(|place| *place < self.pages.len()),
+        match &self.index {
+            Some(index) => Some(usize::from(index[of])).filter(|place| *place < self.pages.len()),
             // There are few.
             None => self.of.iter().position(|own| usize::from(*own) == of),
         }
@@ -260,8 +259,8 @@ impl Numbers {
     fn page(&mut self, of: usize) -> &mut Page {
         let place = self.place(of).unwrap_or_else(|| {
             let place = self.pages.len();
-            if let Some(to) = self.index.get_mut(of) {
-                *to = place as u16;
+            if let Some(index) = &mut self.index {
+                index[of] = place as u16;
             }
             self.of.push(of as u16);
             self.pages.push(Page::default());

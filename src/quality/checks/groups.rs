@@ -1,15 +1,16 @@
 //! How much of the variance of some numbers the groups that they belong to explain.
 
 use std::collections::HashMap;
+use std::hash::BuildHasherDefault;
 
-/// With more groups than these nothing is known.
-const GROUPS: usize = 1_000;
+use crate::quality::classes::CLASSES;
+use crate::quality::distinct::Quick;
 
 /// Sums of numbers, by the hash of what names their group.
 #[derive(Default)]
 pub(super) struct Groups {
     /// How many numbers a group has, and their sum.
-    sums: HashMap<u64, (f64, f64)>,
+    sums: HashMap<u64, (f64, f64), BuildHasherDefault<Quick>>,
     /// Sums are those of the differences to the first number, so that few digits are lost.
     first: Option<f64>,
     count: f64,
@@ -22,7 +23,7 @@ impl Groups {
     pub fn add(&mut self, group: u64, number: f64) {
         let number = number - *self.first.get_or_insert(number);
         (self.count, self.sum, self.squares) = (self.count + 1.0, self.sum + number, self.squares + number * number);
-        if self.sums.len() <= GROUPS {
+        if self.sums.len() <= CLASSES {
             let (count, sum) = self.sums.entry(group).or_default();
             (*count, *sum) = (*count + 1.0, *sum + number);
         }
@@ -31,7 +32,7 @@ impl Groups {
     /// The correlation ratio η²: the sum of squares between the groups as a share of all, from 0 to 1. `None` without groups, or with
     /// more than 1,000 of them, or if all numbers are equal or one is not finite.
     pub fn explained(&self) -> Option<f64> {
-        if self.sums.len() > GROUPS {
+        if self.sums.len() > CLASSES {
             return None;
         }
         let of_mean = self.sum * self.sum / self.count;

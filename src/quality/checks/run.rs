@@ -346,14 +346,11 @@ fn result(check: &Check, counts: &RowCounts, profile: &Profile, columns: &Option
             result.expected = told(conditions, if *is_percent { "percent unexpected" } else { "unexpected rows" });
             result.passed = conditions.iter().all(|condition| condition.holds(observed));
         }
-        (Rule::Number(statistic), Require::Number(conditions)) => {
-            let observed = observed_number(*statistic, check.target.as_deref(), profile, columns);
-            result.observed = json!(observed);
-            result.expected = told(conditions, "");
-            result.passed = observed.is_some_and(|value| conditions.iter().all(|condition| condition.holds(value)));
-        }
-        (Rule::Explained(_), Require::Number(conditions)) => {
-            let observed = counts.groups.explained();
+        (rule, Require::Number(conditions)) => {
+            let observed = match rule {
+                Rule::Number(statistic) => observed_number(*statistic, check.target.as_deref(), profile, columns),
+                _ => counts.groups.explained(),
+            };
             result.observed = json!(observed);
             result.expected = told(conditions, "");
             result.passed = observed.is_some_and(|value| conditions.iter().all(|condition| condition.holds(value)));

@@ -28,21 +28,21 @@ const HOUR: f64 = 3_600.0;
 const DAY: f64 = 24.0 * HOUR;
 
 impl Contract {
-    /// Proposes a contract for data like those of a profile, as YAML of the standard's version 3.1.0. `name` is that of the table, and `image`
-    /// the image column.
+    /// Proposes a contract for data like those of a profile, as YAML of the standard's version 3.1.0. `name` is the name of the
+    /// table, and `image` is the image column.
     ///
     /// - Every column is there and of its type; it is `required` if it has no nulls, and `unique` if it has more than 20 values, all
     ///   different and counted one by one.
-    /// - A column of up to 20 different values has no others, and all of them if each stands for 50 rows. Other numbers and text lengths may go beyond what was seen by
-    ///   half of its range, but not below zero if nothing did. Unique numbers may be any.
+    /// - A column of up to 20 different values has no others, and all of them if each stands for 50 rows. Other numbers and text
+    ///   lengths may go beyond what was seen by half of its range, but not below zero if nothing did. Unique numbers may be any.
     /// - The image column has the shape of all images. Brightness, contrast, share of black, sharpness and the share of vertical
     ///   edges keep their means within a quarter of a standard deviation, by rules of the engine `pixelfeat`, which other programs
     ///   pass over.
     /// - If the profile tells classes apart, their labels explain at least half as much of the variance of brightness as here. Labels
     ///   that belong to other rows do not. Labels that explain less than 5 % are not held to it.
     /// - The table has rows.
-    /// - If the newest time of a column is no older than the times are apart, or than a day, new data must be fresh: their newest
-    ///   time may be twice as old as that or as the times are apart, whichever is more.
+    /// - A column of times must be fresh if its newest time is at most a day old, or if its age is at most the span of all times. The
+    ///   newest time of new data may then be twice that age, twice that span or two hours old, whichever is most.
     ///
     /// A proposal is a beginning: whoever knows the data should read it.
     pub fn propose(profile: &Profile, name: &str, image: &Field) -> String {
@@ -81,8 +81,7 @@ impl Contract {
         }
         // A dot in a name would be taken for the one behind the table.
         let columns = profile.columns().iter().filter(|column| !column.name().contains('.'));
-        let ages: Vec<(&str, f64)> =
-            columns.filter_map(|column| Some((column.name(), oldest_newest(column)?))).collect();
+        let ages: Vec<(&str, f64)> = columns.filter_map(|column| Some((column.name(), freshness(column)?))).collect();
         if !ages.is_empty() {
             text.push_str("slaProperties:\n");
         }
@@ -230,8 +229,8 @@ fn widened(numbers: &Numbers, is_integer: bool) -> Option<(f64, f64)> {
     (low.is_finite() && high.is_finite()).then_some((low, high))
 }
 
-/// The label column, and how much of the variance of brightness it should at least explain: half of what it does, if that is clearly more
-/// than labels explain by chance.
+/// The label column, and the least share of the variance of brightness that it should explain: half of what it explains here. `None`
+/// if labels could explain as much by chance, or explain little.
 fn explained<'a>(classes: &'a Classes, images: &ImageProfile) -> Option<(&'a str, f64)> {
     let brightness = images.measure(MEASURES[0])?;
     let (mean, std, all) = (brightness.mean()?, brightness.std()?, classes.classes.as_ref()?);
@@ -244,12 +243,12 @@ fn explained<'a>(classes: &'a Classes, images: &ImageProfile) -> Option<(&'a str
     (share.is_finite() && share > LEAST_EXPLAINED.max(5.0 * by_chance)).then(|| (classes.label(), share / 2.0))
 }
 
-/// How many seconds old the newest time of other rows may be, if those of a column tell.
-fn oldest_newest(column: &ColumnProfile) -> Option<f64> {
+/// How many seconds old the newest time of new data may be. `None` if the column has no times, or no recent ones.
+fn freshness(column: &ColumnProfile) -> Option<f64> {
     let Values::Time(of) = &column.values else { return None };
     let (min, max) = (of.numbers.min()?, of.numbers.max()?);
     let (age, apart) = (now() - max, max - min);
-    // Old data have no newer ones to come, and times of the future are no times at which rows were made.
+    // Old data tell nothing of how often new ones come. Times in the future are not those at which rows were made.
     (-DAY..=apart.max(DAY)).contains(&age).then(|| 2.0 * age.max(apart).max(HOUR))
 }
 
