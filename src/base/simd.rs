@@ -203,6 +203,18 @@ pub(crate) trait Simd: Copy {
     /// If `out` has no room for a vector.
     fn store_not_zero(self, bytes: Self::Bytes, out: &mut [u8]) -> usize;
 
+    /// Moves the numbers that are not 0 to the start, in order. Returns how many they are.
+    #[inline(always)]
+    fn move_not_zero(self, values: &mut [f32]) -> usize {
+        let mut kept = 0;
+        for at in 0..values.len() {
+            // Without a branch: where numbers are often 0, the CPU cannot predict which.
+            values[kept] = values[at];
+            kept += usize::from(values[at] != 0.0);
+        }
+        kept
+    }
+
     /// Sums of bytes and of their squares, and how many bytes are 0.
     type Sums: Copy;
 
@@ -218,8 +230,15 @@ pub(crate) trait Simd: Copy {
     /// The sum, the sum of squares, and the zeros.
     fn totals(self, sums: Self::Sums) -> [u64; 3];
 
-    /// Eight times the middle less the eight around it, within what a byte holds.
-    fn edges(self, middle: Self::Bytes, around: [Self::Bytes; 8]) -> Self::Bytes;
+    /// The bits that are set in both.
+    fn and(self, a: Self::Bytes, b: Self::Bytes) -> Self::Bytes;
+
+    /// `yes` where the bits of `mask` are set, `no` elsewhere. All bits of a byte of `mask` are the same.
+    fn select(self, mask: Self::Bytes, yes: Self::Bytes, no: Self::Bytes) -> Self::Bytes;
+
+    /// Eight times each pixel less the eight around it, within what a byte holds. Of the row above, that of the pixels and the
+    /// one below: the vectors that start one to the left of the pixels, at them, and one to the right.
+    fn edges(self, rows: [[Self::Bytes; 3]; 3]) -> Self::Bytes;
 
     /// Writes what a table has at each of `bytes` to `out`, which is as long.
     #[inline(always)]
@@ -315,14 +334,24 @@ impl Simd for Portable {
     }
 
     #[inline(always)]
-    fn edges(self, middle: [u8; 16], around: [[u8; 16]; 8]) -> [u8; 16] {
+    fn and(self, a: [u8; 16], b: [u8; 16]) -> [u8; 16] {
+        std::array::from_fn(|i| a[i] & b[i])
+    }
+
+    #[inline(always)]
+    fn select(self, mask: [u8; 16], yes: [u8; 16], no: [u8; 16]) -> [u8; 16] {
+        std::array::from_fn(|i| mask[i] & yes[i] | !mask[i] & no[i])
+    }
+
+    #[inline(always)]
+    fn edges(self, rows: [[[u8; 16]; 3]; 3]) -> [u8; 16] {
         let mut edges = [0; 16];
         for i in 0..16 {
             let mut sum = 0;
-            for bytes in &around {
+            for bytes in rows.iter().flatten() {
                 sum += u16::from(bytes[i]);
             }
-            edges[i] = (8 * u16::from(middle[i])).saturating_sub(sum).min(255) as u8;
+            edges[i] = (9 * u16::from(rows[1][1][i])).saturating_sub(sum).min(255) as u8;
         }
         edges
     }
@@ -400,6 +429,52 @@ mod x86 {
         };
     }
 
+    /// The weights of two neighbours.
+    const fn pair(first: i8, second: i8) -> i16 {
+        i16::from_le_bytes([first as u8, second as u8])
+    }
+
+    /// Edges, alike for vectors of both lengths.
+    macro_rules! edges {
+        ($Bytes:ty, $set:ident, $multiply:ident, $add:ident, $pack:ident, $shuffle:ident, $repeat:ident) => {
+            #[inline(always)]
+            fn edges(self, [above, middle, below]: [[$Bytes; 3]; 3]) -> $Bytes {
+                // SAFETY: above. Each instruction multiplies neighbours by two weights and adds them up. Pixels at even places have the
+                // one to their left and themselves in a pair of the first vector, and the one to their right in the last one. Those
+                // at odd places have themselves and the one to their right in a pair of the last vector. Sums are within ±2,040.
+                unsafe {
+                    let (both, first, second) = ($set(pair(-1, -1)), $set(pair(-1, 0)), $set(pair(0, -1)));
+                    let (to_first, to_second) = ($set(pair(8, -1)), $set(pair(-1, 8)));
+                    let even = $add(
+                        $add(
+                            $add($multiply(above[0], both), $multiply(above[2], first)),
+                            $add($multiply(below[0], both), $multiply(below[2], first)),
+                        ),
+                        $add($multiply(middle[0], to_second), $multiply(middle[2], first)),
+                    );
+                    let odd = $add(
+                        $add(
+                            $add($multiply(above[0], second), $multiply(above[2], both)),
+                            $add($multiply(below[0], second), $multiply(below[2], both)),
+                        ),
+                        $add($multiply(middle[0], second), $multiply(middle[2], to_first)),
+                    );
+                    // Within each 128 bits, eight bytes of even places come before eight of odd ones.
+                    let order = _mm_setr_epi8(0, 8, 1, 9, 2, 10, 3, 11, 4, 12, 5, 13, 6, 14, 7, 15);
+                    $shuffle($pack(even, odd), $repeat(order))
+                }
+            }
+        };
+    }
+
+    /// The sum of four lanes.
+    #[inline]
+    #[target_feature(enable = "avx2")]
+    fn total(lanes: __m256i) -> u64 {
+        let two = _mm_add_epi64(_mm256_castsi256_si128(lanes), _mm256_extracti128_si256::<1>(lanes));
+        (_mm_cvtsi128_si64(two) + _mm_extract_epi64::<1>(two)) as u64
+    }
+
     // SAFETY, for every block here: `self` proves that the CPU has the instructions; a load reads a checked array.
     impl Simd for Avx2 {
         type Bytes = __m256i;
@@ -436,11 +511,7 @@ mod x86 {
         #[inline(always)]
         fn sum(self, bytes: __m256i) -> u32 {
             // SAFETY: above.
-            unsafe {
-                let sums = _mm256_sad_epu8(bytes, _mm256_setzero_si256());
-                let two = _mm_add_epi64(_mm256_castsi256_si128(sums), _mm256_extracti128_si256::<1>(sums));
-                (_mm_cvtsi128_si64(two) + _mm_extract_epi64::<1>(two)) as u32
-            }
+            unsafe { total(_mm256_sad_epu8(bytes, _mm256_setzero_si256())) as u32 }
         }
 
         #[inline(always)]
@@ -508,35 +579,35 @@ mod x86 {
 
         #[inline(always)]
         fn totals(self, [sum, squares, zeros]: [__m256i; 3]) -> [u64; 3] {
-            let (mut wide, mut narrow) = ([[0u64; 4]; 2], [0u32; 8]);
-            // SAFETY: above; the arrays have the size of a vector each.
+            // SAFETY: above.
             unsafe {
-                _mm256_storeu_si256(wide[0].as_mut_ptr().cast(), sum);
-                _mm256_storeu_si256(wide[1].as_mut_ptr().cast(), zeros);
-                _mm256_storeu_si256(narrow.as_mut_ptr().cast(), squares);
+                let zero = _mm256_setzero_si256();
+                let (low, high) = (_mm256_unpacklo_epi32(squares, zero), _mm256_unpackhi_epi32(squares, zero));
+                [total(sum), total(_mm256_add_epi64(low, high)), total(zeros) / 255]
             }
-            let squares = narrow.into_iter().map(u64::from).sum();
-            [wide[0].into_iter().sum(), squares, wide[1].into_iter().sum::<u64>() / 255]
         }
 
         #[inline(always)]
-        fn edges(self, middle: __m256i, around: [__m256i; 8]) -> __m256i {
-            // SAFETY: above. Words of both halves are packed in the order in which they were unpacked.
-            unsafe {
-                let (zero, one) = (_mm256_setzero_si256(), _mm256_set1_epi8(1));
-                let (mut low, mut high) = (zero, zero);
-                let mut at = 0;
-                while at < 8 {
-                    let (a, b) = (around[at], around[at + 1]);
-                    low = _mm256_add_epi16(low, _mm256_maddubs_epi16(_mm256_unpacklo_epi8(a, b), one));
-                    high = _mm256_add_epi16(high, _mm256_maddubs_epi16(_mm256_unpackhi_epi8(a, b), one));
-                    at += 2;
-                }
-                let eight_low = _mm256_slli_epi16::<3>(_mm256_unpacklo_epi8(middle, zero));
-                let eight_high = _mm256_slli_epi16::<3>(_mm256_unpackhi_epi8(middle, zero));
-                _mm256_packus_epi16(_mm256_subs_epu16(eight_low, low), _mm256_subs_epu16(eight_high, high))
-            }
+        fn and(self, a: __m256i, b: __m256i) -> __m256i {
+            // SAFETY: above.
+            unsafe { _mm256_and_si256(a, b) }
         }
+
+        #[inline(always)]
+        fn select(self, mask: __m256i, yes: __m256i, no: __m256i) -> __m256i {
+            // SAFETY: above.
+            unsafe { _mm256_blendv_epi8(no, yes, mask) }
+        }
+
+        edges!(
+            __m256i,
+            _mm256_set1_epi16,
+            _mm256_maddubs_epi16,
+            _mm256_add_epi16,
+            _mm256_packus_epi16,
+            _mm256_shuffle_epi8,
+            _mm256_broadcastsi128_si256
+        );
 
         four_sums!();
     }
@@ -601,7 +672,26 @@ mod x86 {
             bits.count_ones() as usize
         }
 
-        /// Sums in 64 bits, squares in 32, and zeros.
+        #[inline(always)]
+        fn move_not_zero(self, values: &mut [f32]) -> usize {
+            let (mut kept, mut at) = (0, 0);
+            while at < values.len() {
+                let count = (values.len() - at).min(16);
+                let there = u16::MAX >> (16 - count);
+                // SAFETY: above. `there` hides what is behind the end. No more numbers are written than were read.
+                unsafe {
+                    let some = _mm512_maskz_loadu_ps(there, values.as_ptr().add(at));
+                    let bits = _mm512_cmp_ps_mask::<_CMP_NEQ_UQ>(some, _mm512_setzero_ps());
+                    let packed = _mm512_maskz_compress_ps(bits, some);
+                    _mm512_mask_storeu_ps(values.as_mut_ptr().add(kept), there, packed);
+                    kept += bits.count_ones() as usize;
+                }
+                at += count;
+            }
+            kept
+        }
+
+        /// Sums in 64 bits, sums of v·(v − 128) in 32, and zeros.
         type Sums = (__m512i, __m512i, u64);
 
         #[inline(always)]
@@ -615,12 +705,11 @@ mod x86 {
         fn add_sums(self, (sum, squares, zeros): (__m512i, __m512i, u64), bytes: __m512i) -> (__m512i, __m512i, u64) {
             // SAFETY: above.
             unsafe {
-                let zero = _mm512_setzero_si512();
-                let (low, high) = (_mm512_unpacklo_epi8(bytes, zero), _mm512_unpackhi_epi8(bytes, zero));
-                let both = _mm512_add_epi32(_mm512_madd_epi16(low, low), _mm512_madd_epi16(high, high));
+                // The instruction multiplies bytes without a sign by some with one.
+                let signed = _mm512_xor_si512(bytes, _mm512_set1_epi8(i8::MIN));
                 (
-                    _mm512_add_epi64(sum, _mm512_sad_epu8(bytes, zero)),
-                    _mm512_add_epi32(squares, both),
+                    _mm512_add_epi64(sum, _mm512_sad_epu8(bytes, _mm512_setzero_si512())),
+                    _mm512_dpbusd_epi32(squares, bytes, signed),
                     zeros + u64::from(_mm512_testn_epi8_mask(bytes, bytes).count_ones()),
                 )
             }
@@ -639,33 +728,32 @@ mod x86 {
 
         #[inline(always)]
         fn totals(self, (sum, squares, zeros): (__m512i, __m512i, u64)) -> [u64; 3] {
-            let mut narrow = [0u32; 16];
-            // SAFETY: above; the array has the size of a vector.
-            let sum = unsafe {
-                _mm512_storeu_si512(narrow.as_mut_ptr().cast(), squares);
-                _mm512_reduce_add_epi64(sum) as u64
-            };
-            [sum, narrow.into_iter().map(u64::from).sum(), zeros]
+            // SAFETY: above. The sum of all v·(v − 128) fits 32 bits.
+            let (sum, products) = unsafe { (_mm512_reduce_add_epi64(sum), _mm512_reduce_add_epi32(squares)) };
+            [sum as u64, (128 * sum + i64::from(products)) as u64, zeros]
         }
 
         #[inline(always)]
-        fn edges(self, middle: __m512i, around: [__m512i; 8]) -> __m512i {
-            // SAFETY: above. Words of both halves are packed in the order in which they were unpacked.
-            unsafe {
-                let (zero, one) = (_mm512_setzero_si512(), _mm512_set1_epi8(1));
-                let (mut low, mut high) = (zero, zero);
-                let mut at = 0;
-                while at < 8 {
-                    let (a, b) = (around[at], around[at + 1]);
-                    low = _mm512_add_epi16(low, _mm512_maddubs_epi16(_mm512_unpacklo_epi8(a, b), one));
-                    high = _mm512_add_epi16(high, _mm512_maddubs_epi16(_mm512_unpackhi_epi8(a, b), one));
-                    at += 2;
-                }
-                let eight_low = _mm512_slli_epi16::<3>(_mm512_unpacklo_epi8(middle, zero));
-                let eight_high = _mm512_slli_epi16::<3>(_mm512_unpackhi_epi8(middle, zero));
-                _mm512_packus_epi16(_mm512_subs_epu16(eight_low, low), _mm512_subs_epu16(eight_high, high))
-            }
+        fn and(self, a: __m512i, b: __m512i) -> __m512i {
+            // SAFETY: above.
+            unsafe { _mm512_and_si512(a, b) }
         }
+
+        #[inline(always)]
+        fn select(self, mask: __m512i, yes: __m512i, no: __m512i) -> __m512i {
+            // SAFETY: above.
+            unsafe { _mm512_ternarylogic_epi64::<0xca>(mask, yes, no) }
+        }
+
+        edges!(
+            __m512i,
+            _mm512_set1_epi16,
+            _mm512_maddubs_epi16,
+            _mm512_add_epi16,
+            _mm512_packus_epi16,
+            _mm512_shuffle_epi8,
+            _mm512_broadcast_i32x4
+        );
 
         #[inline(always)]
         fn look_up(self, table: &[u8; 256], bytes: &[u8], out: &mut [u8]) {
@@ -702,9 +790,39 @@ pub fn look_up(level: Level, table: &[u8; 256], bytes: &[u8], out: &mut [u8]) {
     run_simd(level, LookUp(table, bytes, out));
 }
 
+/// Moves the numbers that are not 0 to the start, in order. Returns how many they are.
+pub fn move_not_zero(level: Level, values: &mut [f32]) -> usize {
+    struct Move<'a>(&'a mut [f32], &'a mut usize);
+
+    impl SimdKernel for Move<'_> {
+        #[inline(always)]
+        fn run<S: Simd>(self, simd: S) {
+            *self.1 = simd.move_not_zero(self.0);
+        }
+    }
+
+    let mut kept = 0;
+    run_simd(level, Move(values, &mut kept));
+    kept
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn numbers_that_are_not_zero_are_moved_at_every_level_and_length() {
+        let values: Vec<f32> = (0..200).map(|at| if at * at % 7 < 3 { 0.0 } else { at as f32 }).collect();
+        let all = [&values[..], &[0.0, -0.0, f32::NAN, -3.0], &[0.0; 40], &[1.0; 33]].concat();
+        for level in Level::ALL.into_iter().filter(|level| level.is_available()) {
+            for length in (0..40).chain([200, 204, 244, all.len()]) {
+                let mut moved = all[..length].to_vec();
+                let kept = move_not_zero(level, &mut moved);
+                let expected = all[..length].iter().filter(|value| **value != 0.0).map(|value| value.to_bits());
+                assert!(moved[..kept].iter().map(|value| value.to_bits()).eq(expected), "{level} {length}");
+            }
+        }
+    }
 
     #[test]
     fn every_byte_is_looked_up_at_every_level_and_length() {

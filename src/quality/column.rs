@@ -10,12 +10,13 @@ use arrow_array::{Array, ArrayRef, GenericListArray, OffsetSizeTrait, PrimitiveA
 use arrow_schema::{DataType, TimeUnit};
 use serde_json::Value;
 
+use super::byte_counts::ByteCounts;
 use super::distinct::{COUNTED, COUNTED_BYTES, Counts, Distinct, Hashed, hash_bytes, key, mixed};
 use super::grid::{self, Grid};
-use super::measure::ByteCounts;
 use super::numbers::Numbers;
 use crate::base::error::{Error, Result};
 use crate::base::select::take;
+use crate::base::simd::{Level, move_not_zero};
 
 /// So many numbers are made floats at a time, so that these stay in the cache.
 pub(super) const AT_ONCE: usize = 1 << 14;
@@ -80,10 +81,10 @@ impl NumberValues {
 
     /// Adds numbers of 32 bits, in less time than the same numbers of 64 bits take. `values` is not the same afterwards.
     pub fn extend_f32(&mut self, values: &mut [f32]) {
-        // Features of the margins of images are often zero. The CPU cannot predict which, so they are removed without branches.
-        let all = values.len();
-        let values = without_zeros(values);
-        self.add_times(0.0, (all - values.len()) as u64);
+        // Features of the margins of images are often zero.
+        let kept = move_not_zero(Level::detect(), values);
+        self.add_times(0.0, (values.len() - kept) as u64);
+        let values = &values[..kept];
         self.numbers.extend_f32(values);
         self.count(values);
     }
@@ -96,7 +97,7 @@ impl NumberValues {
         let few = 1..COUNTED / 2;
         let sketch_first = self.grid.is_exact() && !few.contains(&self.grid.used());
         if sketch_first {
-            values.chunks(Hashed::MOST).for_each(|part| self.distinct.add_all(hashed.of(part).1));
+            self.distinct.add_numbers(values);
             if self.distinct.used() > COUNTED {
                 self.grid.blur();
             }
@@ -188,17 +189,6 @@ impl NumberValues {
     pub fn distinct_count(&self) -> u64 {
         self.grid.len().map_or_else(|| self.distinct.estimate().round() as u64, |count| count as u64)
     }
-}
-
-/// Moves the numbers that are not zero to the start, without a branch for each, and returns them.
-fn without_zeros(values: &mut [f32]) -> &[f32] {
-    let mut kept = 0;
-    for at in 0..values.len() {
-        let value = values[at];
-        values[kept] = value;
-        kept += usize::from(value != 0.0);
-    }
-    &values[..kept]
 }
 
 impl TextValues {

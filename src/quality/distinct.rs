@@ -117,19 +117,46 @@ impl Default for Distinct {
     }
 }
 
+/// Adds a value to registers by its hash.
+#[inline(always)]
+fn add(registers: &mut [u8; REGISTERS], hash: u64) {
+    // The place of the first one among the other bits, from 1.
+    let rank = (hash << CHOOSING | 1 << (CHOOSING - 1)).leading_zeros() as u8 + 1;
+    let register = &mut registers[(hash >> (64 - CHOOSING)) as usize];
+    *register = rank.max(*register);
+}
+
+/// Adds values by their hashes. CPUs of the higher levels count leading zeros by one instruction.
+struct AddAll<'a> {
+    registers: &'a mut [u8; REGISTERS],
+    hashes: &'a [u64],
+}
+
+impl SimdKernel for AddAll<'_> {
+    #[inline(always)]
+    fn run<S: Simd>(self, _: S) {
+        for &hash in self.hashes {
+            add(self.registers, hash);
+        }
+    }
+}
+
 impl Distinct {
     /// Adds a value by its hash.
     #[inline]
     pub(super) fn add(&mut self, hash: u64) {
-        // The place of the first one among the other bits, from 1.
-        let rank = (hash << CHOOSING | 1 << (CHOOSING - 1)).leading_zeros() as u8 + 1;
-        let register = &mut self.0[(hash >> (64 - CHOOSING)) as usize];
-        *register = rank.max(*register);
+        add(&mut self.0, hash);
     }
 
     /// Adds values by their hashes.
     pub(super) fn add_all(&mut self, hashes: &[u64]) {
-        hashes.iter().for_each(|&hash| self.add(hash));
+        run_simd(Level::detect(), AddAll { registers: &mut self.0, hashes });
+    }
+
+    /// Adds numbers.
+    pub(super) fn add_numbers<T: Copy + Into<f64>>(&mut self, values: &[T]) {
+        let mut hashed = Hashed::default();
+        values.chunks(Hashed::MOST).for_each(|part| self.add_all(hashed.of(part).1));
     }
 
     /// How many registers are in use. There are at least as many different values.

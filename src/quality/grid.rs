@@ -229,10 +229,14 @@ impl Grid {
 
     /// Leaves exact cells, and takes the least width for which there are few enough cells.
     fn widen(&mut self) {
+        if self.is_exact && !self.widens {
+            (self.is_exact, self.others) = (false, Table::default());
+            return;
+        }
         let mut cells = self.unsorted();
         if self.is_exact {
             self.is_exact = false;
-            cells.retain(|(value, _)| self.widens && value.is_finite());
+            cells.retain(|(value, _)| value.is_finite());
         }
         if cells.len() <= COUNTED {
             return self.fill(self.level, &cells);

@@ -2,10 +2,11 @@
 
 use rayon::prelude::*;
 
+use super::byte_counts::ByteCounts;
 use super::distinct::Counts;
 use super::gray::{Byte, to_gray};
 use super::issue::{Issue, IssueCounts, size, usual_sizes};
-use super::measure::{ByteCounts, measure};
+use super::measure::Measurer;
 use super::numbers::Numbers;
 use crate::base::error::{Error, Result};
 use crate::base::pixels::PixelSlice;
@@ -244,7 +245,7 @@ fn look<P: Byte, C: Send>(
     // Counts of 32 bits must not overflow, and each part costs tables of them.
     let part = ((1 << 22) / shape.values()).max(1);
     let look = |places: &[usize]| {
-        let (mut counts, mut gray, mut edges) = (new(), Vec::new(), Vec::new());
+        let (mut counts, mut gray, mut measurer) = (new(), Vec::new(), Measurer::default());
         let measured = places.iter().map(|&place| {
             let image = &pixels[place * shape.values()..][..shape.values()];
             count(&mut counts, image);
@@ -256,7 +257,7 @@ fn look<P: Byte, C: Send>(
                     &gray
                 }
             };
-            measure(gray, shape.width(), &mut edges)
+            measurer.measure(gray, shape.width())
         });
         let measured: Vec<_> = measured.collect();
         (counts, measured)

@@ -1,7 +1,7 @@
 //! Profiles as JSON: what people read beside the state that the profile is restored from.
 
 use std::fmt::Write as _;
-use std::io::{self, Write as _};
+use std::io;
 
 use serde_json::{Map, Value, json};
 
@@ -45,10 +45,8 @@ impl Profile {
     ///
     /// # Errors
     /// Those of `to`.
-    pub fn write_json(&self, to: impl io::Write) -> io::Result<()> {
-        let mut to = io::BufWriter::with_capacity(1 << 16, to);
-        self.tree().write(&mut to)?;
-        to.flush()
+    pub fn write_json(&self, mut to: impl io::Write) -> io::Result<()> {
+        self.tree().write(&mut to)
     }
 
     fn tree(&self) -> Tree<'_> {

@@ -11,6 +11,7 @@
 //! - A [`QualityReport`] puts all of it together to one HTML page, by the [`Dimension`] that it is about.
 //! - A [`Checker`] holds the rows to [`Checks`] and tells what was observed, and which rows are to blame.
 
+mod byte_counts;
 mod cells;
 mod checks;
 mod classes;

@@ -157,6 +157,11 @@ impl Profile {
         let mut measures = vec![[f64::NAN; MEASURES.len()]; input.num_rows()];
         for (rows, of_shape) in batch.images() {
             let measured = images.add(of_shape, batch.layout.scale());
+            // Mostly every row is valid.
+            if rows.is_none() && measured.len() == measures.len() {
+                measures = measured;
+                continue;
+            }
             let places = of_shape.places().enumerate().filter(|(_, place)| place.is_some());
             for ((row, _), measured) in places.zip(measured) {
                 measures[rows.map_or(row, |rows| rows[row])] = measured;
@@ -261,7 +266,7 @@ fn of_field(schema: &Schema, at: usize) -> ColumnProfile {
 }
 
 /// So many values of features are added together.
-const PENDING: usize = 1 << 17;
+const PENDING: usize = 1 << 18;
 
 /// The values of a unit before they are in its profile. They wait until there are many of them, because what a profile knows of
 /// one feature fills the fastest cache.
@@ -279,7 +284,7 @@ impl Waiting {
         let waiting = |(at, unit): (usize, &Unit)| {
             let room = unit.width() * rows;
             // Units have their turns in different batches, so that no batch takes much longer than others.
-            Self { values: Vec::with_capacity(room), most: room / 2 + room / 2 * (at + 1) / count }
+            Self { values: Vec::with_capacity(room), most: room - room / 3 * (count - 1 - at) / count }
         };
         features.units.iter().enumerate().map(waiting).collect()
     }

@@ -2,7 +2,7 @@
 
 use super::gray::EightBit;
 use super::issue::percentile;
-use super::measure::{deviation, edge_deviation};
+use super::measure::{Measurer, deviation};
 use crate::base::error::Result;
 use crate::base::pixels::PixelSlice;
 use crate::base::shape::ImageShape;
@@ -54,12 +54,12 @@ impl ImageScores {
         }
         let longest = height.max(width);
         let (edges, counts_deviation) = if longest <= LONGEST {
-            (edge_deviation(image.gray(), width, &mut work.edges), deviation_of_counts(&gray_counts))
+            (work.measurer.sharpness(image.gray(), width), deviation_of_counts(&gray_counts))
         } else {
             let side = |side: usize| (side * LONGEST / longest).max(1);
             image.shrunk([side(height), side(width)], &mut work.small);
             let gray = work.small.gray();
-            (edge_deviation(gray, side(width), &mut work.edges), deviation_of_counts(&counts(gray.iter())))
+            (work.measurer.sharpness(gray, side(width)), deviation_of_counts(&counts(gray.iter())))
         };
         let above = |value: f64| 1.0 - libm::exp(-0.01 * value);
         let spread = Some(above(counts_deviation)).filter(|spread| *spread > 0.18).unwrap_or(0.0);
@@ -86,7 +86,7 @@ const LONGEST: usize = 64;
 pub(super) struct Work {
     small: EightBit,
     brightness: Vec<u32>,
-    edges: Vec<u8>,
+    measurer: Measurer,
 }
 
 impl Work {

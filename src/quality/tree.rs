@@ -71,65 +71,107 @@ impl Tree<'_> {
 
     /// Writes it as text without spaces.
     pub fn write(&self, to: &mut impl Write) -> Result<()> {
+        let mut text = Vec::with_capacity(2 * PART);
+        self.append(&mut text, to)?;
+        to.write_all(&text)
+    }
+
+    /// Appends it to `text`. Of long lists of columns the text before is written to `to` in parts.
+    fn append(&self, text: &mut Vec<u8>, to: &mut impl Write) -> Result<()> {
         match self {
-            Self::Value(value) => Ok(serde_json::to_writer(to, value)?),
-            Self::Plain(text) => {
-                to.write_all(b"\"")?;
-                to.write_all(text.as_bytes())?;
-                to.write_all(b"\"")
+            Self::Value(value) => serde_json::to_writer(text, value)?,
+            Self::Plain(plain) => {
+                text.push(b'"');
+                text.extend_from_slice(plain.as_bytes());
+                text.push(b'"');
             }
-            Self::Counts(counts) => list(to, counts, |to, &count| to.write_all(whole(&mut [0; DIGITS], count))),
-            Self::Floats(floats) => list(to, floats, |to, value| Ok(serde_json::to_writer(to, value)?)),
-            Self::Cells(cells) => list(to, cells, |to, &cell| write_cell(to, cell)),
-            Self::List(items) => list(to, items, |to, item| item.write(to)),
+            Self::Counts(counts) => list(text, counts, |text, &count| {
+                append_whole(text, count);
+                Ok(())
+            })?,
+            Self::Floats(floats) => list(text, floats, |text, value| Ok(serde_json::to_writer(text, value)?))?,
+            Self::Cells(cells) => list(text, cells, |text, &cell| append_cell(text, cell))?,
+            Self::List(items) => list(text, items, |text, item| item.append(text, to))?,
             Self::Object(members) => {
-                to.write_all(b"{")?;
+                text.push(b'{');
                 for (at, (name, tree)) in members.iter().enumerate() {
-                    to.write_all(if at > 0 { b",\"" } else { b"\"" })?;
-                    to.write_all(name.as_bytes())?;
-                    to.write_all(b"\":")?;
-                    tree.write(to)?;
+                    text.extend_from_slice(if at > 0 { b",\"" } else { b"\"" });
+                    text.extend_from_slice(name.as_bytes());
+                    text.extend_from_slice(b"\":");
+                    tree.append(text, to)?;
                 }
-                to.write_all(b"}")
+                text.push(b'}');
             }
-            Self::Columns(columns, make) => list(to, columns, |to, column| make(column).write(to)),
+            Self::Columns(columns, make) => list(text, columns, |text, column| {
+                make(column).append(text, to)?;
+                if text.len() > PART {
+                    to.write_all(text)?;
+                    text.clear();
+                }
+                Ok(())
+            })?,
         }
+        Ok(())
     }
 }
 
-fn list<'a, W: Write, T>(to: &mut W, items: &'a [T], mut item: impl FnMut(&mut W, &'a T) -> Result<()>) -> Result<()> {
-    to.write_all(b"[")?;
-    for (at, of) in items.iter().enumerate() {
+/// So much text is written at once.
+const PART: usize = 1 << 16;
+
+fn list<'a, T>(
+    text: &mut Vec<u8>,
+    items: &'a [T],
+    mut append: impl FnMut(&mut Vec<u8>, &'a T) -> Result<()>,
+) -> Result<()> {
+    text.push(b'[');
+    for (at, item) in items.iter().enumerate() {
         if at > 0 {
-            to.write_all(b",")?;
+            text.push(b',');
         }
-        item(to, of)?;
+        append(text, item)?;
     }
-    to.write_all(b"]")
+    text.push(b']');
+    Ok(())
 }
 
-/// Writes a float as its text, and a count.
-fn write_cell(to: &mut impl Write, (value, count): (f64, u64)) -> Result<()> {
-    to.write_all(b"[\"")?;
-    write_exact(to, value)?;
-    to.write_all(b"\",")?;
-    to.write_all(whole(&mut [0; DIGITS], count))?;
-    to.write_all(b"]")
+/// Appends a float as its text, and a count.
+fn append_cell(text: &mut Vec<u8>, (value, count): (f64, u64)) -> Result<()> {
+    text.extend_from_slice(b"[\"");
+    write_exact(text, value)?;
+    text.extend_from_slice(b"\",");
+    append_whole(text, count);
+    text.push(b']');
+    Ok(())
 }
 
-/// The most digits of a number of 64 bits.
-const DIGITS: usize = 20;
-
-/// A whole number as text. Most are small, and the general way to write numbers takes three times as long.
-fn whole(digits: &mut [u8; DIGITS], number: u64) -> &[u8] {
-    let (mut first, mut rest) = (DIGITS, number);
-    loop {
-        first -= 1;
-        digits[first] = b'0' + (rest % 10) as u8;
-        rest /= 10;
-        if rest == 0 {
-            return &digits[first..];
+/// The digits of each number below 1,000, one of them at least. Zeros stand behind.
+static SMALL: [[u8; 3]; 1_000] = {
+    let mut all = [[0; 3]; 1_000];
+    let mut number = 0;
+    while number < all.len() {
+        let (mut place, mut unit) = (0, 100);
+        while unit > 0 {
+            if number >= unit || unit == 1 {
+                all[number][place] = b'0' + (number / unit % 10) as u8;
+                place += 1;
+            }
+            unit /= 10;
         }
+        number += 1;
+    }
+    all
+};
+
+/// Appends a whole number as text. Most are small, and the general way to write numbers takes several times as long.
+#[inline]
+fn append_whole(text: &mut Vec<u8>, number: u64) {
+    match SMALL.get(usize::try_from(number).unwrap_or(usize::MAX)) {
+        Some(digits) => {
+            text.extend_from_slice(digits);
+            text.truncate(text.len() - usize::from(number < 100) - usize::from(number < 10));
+        }
+        // Nothing fails to be written into memory.
+        None => drop(write!(text, "{number}")),
     }
 }
 
@@ -152,7 +194,7 @@ mod tests {
             let back: f64 = exact(value).parse().unwrap();
             assert!(back.to_bits() == value.to_bits() || back.is_nan() && value.is_nan(), "{value}");
         }
-        let counts = vec![0, 9, 10, 99, 100, u64::MAX];
+        let counts = [0, 9, 10, 99, 100, 101, 999, 1_000, 1_001, u64::MAX].into_iter().chain(0..1_100).collect();
         let parts = [
             Tree::Cells(cells),
             Tree::Counts(counts),

@@ -1,0 +1,123 @@
+//! How often each byte occurs among those of images, with the fastest instructions of the CPU.
+
+use crate::base::simd::{Level, Simd, SimdKernel, run_simd};
+
+/// The longest vector.
+const BLOCK: usize = 64;
+/// So many bytes are counted at a time.
+const PART: usize = 1 << 10;
+/// How many tables bytes are counted in.
+const TABLES: usize = 4;
+
+/// Counts of bytes, in several tables: who counts the same byte again in one table waits for the count before.
+pub(super) struct ByteCounts {
+    tables: [[u32; 256]; TABLES],
+    channels: usize,
+    /// The bytes of a part that are not 0, and what is written behind them.
+    others: [u8; PART + BLOCK],
+}
+
+impl ByteCounts {
+    pub fn new(channels: usize) -> Self {
+        Self { tables: [[0; 256]; TABLES], channels, others: [0; PART + BLOCK] }
+    }
+
+    /// Adds the bytes of an image. There may be no more than 2³² in all.
+    pub fn add(&mut self, bytes: &[u8]) {
+        let tables = &mut self.tables;
+        if self.channels == 3 {
+            let (pixels, _) = bytes.as_chunks::<3>();
+            for [r, g, b] in pixels.iter().map(|pixel| pixel.map(usize::from)) {
+                (tables[0][r], tables[1][g], tables[2][b]) = (tables[0][r] + 1, tables[1][g] + 1, tables[2][b] + 1);
+            }
+            return;
+        }
+        if self.channels == 1 {
+            return run_simd(Level::detect(), CountBytes { bytes, tables, others: &mut self.others });
+        }
+        count(bytes, tables);
+    }
+
+    /// The tables, with the channel that each belongs to. A channel may have several.
+    pub fn tables(&self) -> impl Iterator<Item = (usize, &[u32; 256])> {
+        // Three channels use three tables, and the numbers of other channels divide four.
+        self.tables.iter().enumerate().map(|(at, table)| (at % self.channels, table))
+    }
+}
+
+/// Counts bytes. The background of images is often 0, so zeros are not counted one by one.
+struct CountBytes<'a> {
+    bytes: &'a [u8],
+    tables: &'a mut [[u32; 256]; TABLES],
+    others: &'a mut [u8; PART + BLOCK],
+}
+
+impl SimdKernel for CountBytes<'_> {
+    #[inline(always)]
+    fn run<S: Simd>(self, simd: S) {
+        let Self { bytes, tables, others } = self;
+        for part in bytes.chunks(PART) {
+            let (vectors, mut found) = (part.chunks_exact(S::LANES), 0);
+            let rest = vectors.remainder();
+            for vector in vectors {
+                found += simd.store_not_zero(simd.load(vector), &mut others[found..]);
+            }
+            count(&others[..found], tables);
+            count(rest, tables);
+            tables[0][0] += (part.len() - rest.len() - found) as u32;
+        }
+    }
+}
+
+#[inline(always)]
+fn count(bytes: &[u8], tables: &mut [[u32; 256]; TABLES]) {
+    let (groups, rest) = bytes.as_chunks::<TABLES>();
+    for group in groups {
+        for (table, &byte) in tables.iter_mut().zip(group) {
+            table[usize::from(byte)] += 1;
+        }
+    }
+    for (table, &byte) in tables.iter_mut().zip(rest) {
+        table[usize::from(byte)] += 1;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bytes_are_counted_in_the_tables_of_their_channels() {
+        for channels in 1..=4 {
+            // Words of zeros among others, and a rest.
+            let bytes: Vec<u8> =
+                (0..channels * 1_003).map(|i| if i / 24 % 3 == 0 { 0 } else { (i * i) as u8 }).collect();
+            let mut counts = ByteCounts::new(channels);
+            counts.add(&bytes);
+            for channel in 0..channels {
+                for value in 0..=255 {
+                    let tables = counts.tables().filter(|(of, _)| *of == channel);
+                    let found: u32 = tables.map(|(_, table)| table[usize::from(value)]).sum();
+                    let all = bytes.iter().skip(channel).step_by(channels);
+                    assert_eq!(found as usize, all.filter(|byte| **byte == value).count(), "{channel} of {channels}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn bytes_are_counted_at_every_level() {
+        // Every choice of eight neighbours, vectors of zeros and of none, several parts, and a rest.
+        let choices = (0..=255u8).flat_map(|choice| (0..8).map(move |bit| (choice >> bit & 1) * (choice | 1)));
+        let bytes: Vec<u8> = choices.chain([0; 300]).chain((0..333).map(|i| (i % 255 + 1) as u8)).collect();
+        let mut expected = [0; 256];
+        bytes.iter().for_each(|&byte| expected[usize::from(byte)] += 1);
+        for level in Level::ALL {
+            let mut counts = ByteCounts::new(1);
+            let ByteCounts { tables, others, .. } = &mut counts;
+            run_simd(level, CountBytes { bytes: &bytes, tables, others });
+            let found: [u32; 256] = std::array::from_fn(|byte| counts.tables().map(|(_, table)| table[byte]).sum());
+            assert_eq!(found, expected, "{level}");
+        }
+    }
+}
