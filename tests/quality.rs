@@ -331,6 +331,8 @@ fn every_rule_finds_what_it_looks_for() {
             json!(1.0),
             1,
         ),
+        (json!({"rule": "length_between", "column": "image", "min": 4, "max": 4}), true, json!(0.0), 0),
+        (json!({"rule": "length_between", "column": "image", "min": 1, "max": 3}), false, json!(6.0), 6),
         (json!({"rule": "unique", "column": "image"}), false, json!(2.0), 2),
         (json!({"rule": "unique", "column": "name", "mustBeLessOrEqualTo": 2}), true, json!(2.0), 2),
         (json!({"metric": "duplicateValues", "columns": ["label", "name"]}), true, json!(0.0), 0),

@@ -203,16 +203,21 @@ pub(crate) trait Simd: Copy {
     /// If `out` has no room for a vector.
     fn store_not_zero(self, bytes: Self::Bytes, out: &mut [u8]) -> usize;
 
-    /// Moves the numbers that are not 0 to the start, in order. Returns how many they are.
+    /// Writes the numbers that are not 0 to the start of `out`, in order. Returns how many they are. What stands behind them, up to
+    /// as many numbers as there are, may change.
+    ///
+    /// # Panics
+    /// If `out` is shorter than `values`.
     #[inline(always)]
-    fn move_not_zero(self, values: &mut [f32]) -> usize {
-        let mut kept = 0;
-        for at in 0..values.len() {
+    fn copy_not_zero(self, values: &[f32], out: &mut [f32]) -> usize {
+        let out = &mut out[..values.len()];
+        let mut count = 0;
+        for &value in values {
             // Without a branch: where numbers are often 0, the CPU cannot predict which.
-            values[kept] = values[at];
-            kept += usize::from(values[at] != 0.0);
+            out[count] = value;
+            count += usize::from(value != 0.0);
         }
-        kept
+        count
     }
 
     /// Sums of bytes and of their squares, and how many bytes are 0.
@@ -673,22 +678,21 @@ mod x86 {
         }
 
         #[inline(always)]
-        fn move_not_zero(self, values: &mut [f32]) -> usize {
-            let (mut kept, mut at) = (0, 0);
-            while at < values.len() {
-                let count = (values.len() - at).min(16);
-                let there = u16::MAX >> (16 - count);
-                // SAFETY: above. `there` hides what is behind the end. No more numbers are written than were read.
+        fn copy_not_zero(self, values: &[f32], out: &mut [f32]) -> usize {
+            let out = &mut out[..values.len()];
+            let mut count = 0;
+            for values in values.chunks(16) {
+                let there = u16::MAX >> (16 - values.len());
+                // SAFETY: above. `there` hides what is behind the end, and no more numbers are written than were read.
                 unsafe {
-                    let some = _mm512_maskz_loadu_ps(there, values.as_ptr().add(at));
+                    let some = _mm512_maskz_loadu_ps(there, values.as_ptr());
                     let bits = _mm512_cmp_ps_mask::<_CMP_NEQ_UQ>(some, _mm512_setzero_ps());
                     let packed = _mm512_maskz_compress_ps(bits, some);
-                    _mm512_mask_storeu_ps(values.as_mut_ptr().add(kept), there, packed);
-                    kept += bits.count_ones() as usize;
+                    _mm512_mask_storeu_ps(out.as_mut_ptr().add(count), there, packed);
+                    count += bits.count_ones() as usize;
                 }
-                at += count;
             }
-            kept
+            count
         }
 
         /// Sums in 64 bits, sums of v·(v − 128) in 32, and zeros.
@@ -790,20 +794,21 @@ pub fn look_up(level: Level, table: &[u8; 256], bytes: &[u8], out: &mut [u8]) {
     run_simd(level, LookUp(table, bytes, out));
 }
 
-/// Moves the numbers that are not 0 to the start, in order. Returns how many they are.
-pub fn move_not_zero(level: Level, values: &mut [f32]) -> usize {
-    struct Move<'a>(&'a mut [f32], &'a mut usize);
+/// Writes the numbers that are not 0 to the start of `out`, which is at least as long. Returns how many they are. What stands
+/// behind them, up to as many numbers as there are, may change.
+pub fn copy_not_zero(level: Level, values: &[f32], out: &mut [f32]) -> usize {
+    struct Copy<'a>(&'a [f32], &'a mut [f32], &'a mut usize);
 
-    impl SimdKernel for Move<'_> {
+    impl SimdKernel for Copy<'_> {
         #[inline(always)]
         fn run<S: Simd>(self, simd: S) {
-            *self.1 = simd.move_not_zero(self.0);
+            *self.2 = simd.copy_not_zero(self.0, self.1);
         }
     }
 
-    let mut kept = 0;
-    run_simd(level, Move(values, &mut kept));
-    kept
+    let mut count = 0;
+    run_simd(level, Copy(values, out, &mut count));
+    count
 }
 
 #[cfg(test)]
@@ -811,15 +816,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn numbers_that_are_not_zero_are_moved_at_every_level_and_length() {
+    fn numbers_that_are_not_zero_are_copied_at_every_level_and_length() {
         let values: Vec<f32> = (0..200).map(|at| if at * at % 7 < 3 { 0.0 } else { at as f32 }).collect();
         let all = [&values[..], &[0.0, -0.0, f32::NAN, -3.0], &[0.0; 40], &[1.0; 33]].concat();
         for level in Level::ALL.into_iter().filter(|level| level.is_available()) {
             for length in (0..40).chain([200, 204, 244, all.len()]) {
-                let mut moved = all[..length].to_vec();
-                let kept = move_not_zero(level, &mut moved);
+                let mut copied = vec![9.0; length + 1];
+                let kept = copy_not_zero(level, &all[..length], &mut copied);
+                assert_eq!(copied[length], 9.0);
                 let expected = all[..length].iter().filter(|value| **value != 0.0).map(|value| value.to_bits());
-                assert!(moved[..kept].iter().map(|value| value.to_bits()).eq(expected), "{level} {length}");
+                assert!(copied[..kept].iter().map(|value| value.to_bits()).eq(expected), "{level} {length}");
             }
         }
     }

@@ -4,8 +4,8 @@ use crate::base::simd::{Level, Simd, SimdKernel, run_simd};
 
 /// The longest vector.
 const BLOCK: usize = 64;
-/// So many bytes are counted at a time.
-const PART: usize = 1 << 10;
+/// So many bytes are looked at, and so many that are not 0 are counted, at a time.
+const PART: usize = 1 << 12;
 /// How many tables bytes are counted in.
 const TABLES: usize = 4;
 
@@ -13,13 +13,20 @@ const TABLES: usize = 4;
 pub(super) struct ByteCounts {
     tables: [[u32; 256]; TABLES],
     channels: usize,
-    /// The bytes of a part that are not 0, and what is written behind them.
-    others: [u8; PART + BLOCK],
+    waiting: Waiting,
+}
+
+/// Bytes of one channel that are not 0. They wait until there are many of them, because the CPU cannot predict how many one image
+/// has.
+struct Waiting {
+    bytes: [u8; 2 * PART + BLOCK],
+    count: usize,
 }
 
 impl ByteCounts {
     pub fn new(channels: usize) -> Self {
-        Self { tables: [[0; 256]; TABLES], channels, others: [0; PART + BLOCK] }
+        let waiting = Waiting { bytes: [0; 2 * PART + BLOCK], count: 0 };
+        Self { tables: [[0; 256]; TABLES], channels, waiting }
     }
 
     /// Adds the bytes of an image. There may be no more than 2³² in all.
@@ -33,15 +40,24 @@ impl ByteCounts {
             return;
         }
         if self.channels == 1 {
-            return run_simd(Level::detect(), CountBytes { bytes, tables, others: &mut self.others });
+            return run_simd(Level::detect(), CountBytes { bytes, tables, waiting: &mut self.waiting });
         }
         count(bytes, tables);
     }
 
     /// The tables, with the channel that each belongs to. A channel may have several.
-    pub fn tables(&self) -> impl Iterator<Item = (usize, &[u32; 256])> {
+    pub fn tables(&mut self) -> impl Iterator<Item = (usize, &[u32; 256])> {
+        self.waiting.count_in(&mut self.tables);
         // Three channels use three tables, and the numbers of other channels divide four.
         self.tables.iter().enumerate().map(|(at, table)| (at % self.channels, table))
+    }
+}
+
+impl Waiting {
+    #[inline(always)]
+    fn count_in(&mut self, tables: &mut [[u32; 256]; TABLES]) {
+        count(&self.bytes[..self.count], tables);
+        self.count = 0;
     }
 }
 
@@ -49,22 +65,26 @@ impl ByteCounts {
 struct CountBytes<'a> {
     bytes: &'a [u8],
     tables: &'a mut [[u32; 256]; TABLES],
-    others: &'a mut [u8; PART + BLOCK],
+    waiting: &'a mut Waiting,
 }
 
 impl SimdKernel for CountBytes<'_> {
     #[inline(always)]
     fn run<S: Simd>(self, simd: S) {
-        let Self { bytes, tables, others } = self;
+        let Self { bytes, tables, waiting } = self;
         for part in bytes.chunks(PART) {
-            let (vectors, mut found) = (part.chunks_exact(S::LANES), 0);
-            let rest = vectors.remainder();
+            let (vectors, before) = (part.chunks_exact(S::LANES), waiting.count);
+            let (mut last, rest) = ([0; BLOCK], vectors.remainder());
+            last[..rest.len()].copy_from_slice(rest);
+            let mut found = before + simd.store_not_zero(simd.load(&last), &mut waiting.bytes[before..]);
             for vector in vectors {
-                found += simd.store_not_zero(simd.load(vector), &mut others[found..]);
+                found += simd.store_not_zero(simd.load(vector), &mut waiting.bytes[found..]);
             }
-            count(&others[..found], tables);
-            count(rest, tables);
-            tables[0][0] += (part.len() - rest.len() - found) as u32;
+            waiting.count = found;
+            tables[0][0] += (part.len() - (found - before)) as u32;
+            if found > PART {
+                waiting.count_in(tables);
+            }
         }
     }
 }
@@ -109,15 +129,18 @@ mod tests {
     fn bytes_are_counted_at_every_level() {
         // Every choice of eight neighbours, vectors of zeros and of none, several parts, and a rest.
         let choices = (0..=255u8).flat_map(|choice| (0..8).map(move |bit| (choice >> bit & 1) * (choice | 1)));
-        let bytes: Vec<u8> = choices.chain([0; 300]).chain((0..333).map(|i| (i % 255 + 1) as u8)).collect();
+        let bytes: Vec<u8> = choices.chain([0; 300]).chain((0..9_333).map(|i| (i % 255 + 1) as u8)).collect();
         let mut expected = [0; 256];
         bytes.iter().for_each(|&byte| expected[usize::from(byte)] += 1);
         for level in Level::ALL {
             let mut counts = ByteCounts::new(1);
-            let ByteCounts { tables, others, .. } = &mut counts;
-            run_simd(level, CountBytes { bytes: &bytes, tables, others });
+            let ByteCounts { tables, waiting, .. } = &mut counts;
+            // Several images together, and in one that is longer than a part.
+            for bytes in bytes.chunks(800).chain([&bytes[..], &bytes]) {
+                run_simd(level, CountBytes { bytes, tables, waiting });
+            }
             let found: [u32; 256] = std::array::from_fn(|byte| counts.tables().map(|(_, table)| table[byte]).sum());
-            assert_eq!(found, expected, "{level}");
+            assert_eq!(found, expected.map(|count: u32| 3 * count), "{level}");
         }
     }
 }

@@ -7,7 +7,7 @@ use std::rc::Rc;
 
 use arrow_array::cast::AsArray;
 use arrow_array::types::{Int8Type, Int16Type, Int32Type, Int64Type, UInt8Type, UInt16Type, UInt32Type, UInt64Type};
-use arrow_array::{Array, ArrayRef, Float32Array, RecordBatch};
+use arrow_array::{Array, ArrayRef, Float32Array, GenericListArray, OffsetSizeTrait, RecordBatch};
 use arrow_schema::DataType;
 
 use super::column::{WHOLE, floats};
@@ -197,6 +197,23 @@ impl<'a> Cells<'a> {
             DataType::LargeList(_) => Some(array.as_list::<i64>().value_length(row) as usize),
             DataType::FixedSizeList(_, length) => Some(*length as usize),
             _ => self.bytes(row).map(<[u8]>::len),
+        }
+    }
+
+    /// The least and the largest length of the lists of all rows, and of what stands in the place of nulls; `None` for other types.
+    pub fn list_length_range(&self) -> Option<(f64, f64)> {
+        fn range<O: OffsetSizeTrait>(lists: &GenericListArray<O>) -> Option<(f64, f64)> {
+            let offsets = lists.value_offsets();
+            let lengths = offsets.iter().zip(&offsets[1..]).map(|(start, end)| (*end - *start).as_usize());
+            let (min, max) = lengths.fold((usize::MAX, 0), |(min, max), length| (min.min(length), max.max(length)));
+            (min <= max).then_some((min as f64, max as f64))
+        }
+        let array = self.array.as_ref()?;
+        match array.data_type() {
+            DataType::List(_) => range(array.as_list::<i32>()),
+            DataType::LargeList(_) => range(array.as_list::<i64>()),
+            DataType::FixedSizeList(_, length) => Some((f64::from(*length), f64::from(*length))),
+            _ => None,
         }
     }
 

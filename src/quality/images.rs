@@ -144,9 +144,9 @@ impl ImageProfile {
         let measured = match batch.pixels().as_slice() {
             PixelSlice::U8(pixels) => {
                 let new = || ByteCounts::new(shape.channels());
-                let (parts, measured) = look(shape, pixels, &places, scale, new, ByteCounts::add);
+                let (mut parts, measured) = look(shape, pixels, &places, scale, new, ByteCounts::add);
                 let channels = self.channels(shape.channels());
-                for (at, table) in parts.iter().flat_map(ByteCounts::tables) {
+                for (at, table) in parts.iter_mut().flat_map(ByteCounts::tables) {
                     channels[at].add(table);
                 }
                 measured

@@ -203,6 +203,9 @@ impl Numbers {
     fn merge_short(&mut self, pages: &ShortPages) {
         self.min = self.min.min(pages.min.into());
         self.max = self.max.max(pages.max.into());
+        let new = pages.pages.iter().filter(|(of, _)| self.place(*of).is_none()).count();
+        self.of.reserve(new);
+        self.pages.reserve(new);
         for (of, page) in &pages.pages {
             let own = self.page(*of);
             own.counts.iter_mut().zip(&page.counts).for_each(|(own, more)| *own += u64::from(*more));

@@ -14,6 +14,7 @@ use super::images::{ImageProfile, MEASURES};
 use super::issue::IssueCounts;
 use crate::base::error::{Error, Result};
 use crate::base::shape::PixelType;
+use crate::base::simd::{Level, copy_not_zero};
 use crate::run::observe::{Observed, Observer};
 
 /// What is known of the rows of a data set: each column, the features, the images, and each class.
@@ -193,35 +194,36 @@ impl Profile {
             return;
         }
         if let Some(width) = features.width().filter(|width| width * rows.len() < PENDING) {
-            if pending.len() != features.units.len() {
+            if pending.units.len() != features.units.len() {
                 self.add_pending(pending);
-                *pending = Waiting::of_units(features, PENDING / width.max(1));
+                *pending = Pending::of_units(features, PENDING / width.max(1));
             }
-            for ((profile, unit), waiting) in self.features.iter_mut().zip(&features.units).zip(pending) {
-                if waiting.values.len() + unit.width() * rows.len() > waiting.most {
-                    waiting.add_to(profile);
-                    waiting.most = waiting.values.capacity();
-                }
-                features.of_unit(unit, rows, &mut waiting.values);
+            let mut part = Vec::new();
+            for ((profile, unit), waiting) in self.features.iter_mut().zip(&features.units).zip(&mut pending.units) {
+                part.clear();
+                features.of_unit(unit, rows, &mut part);
+                waiting.take(&part, &mut pending.values, profile);
             }
             return;
         }
         let units = self.features.par_iter_mut().zip(&features.units);
-        units.with_min_len(1 + AT_ONCE / (1 + rows.len())).for_each_init(Vec::new, |part, (profile, unit)| {
-            let Values::Number(to) = &mut profile.values else { return };
+        let few = 1 + AT_ONCE / (1 + rows.len());
+        units.with_min_len(few).for_each_init(<(Vec<_>, Vec<_>)>::default, |(part, others), (profile, unit)| {
             for rows in rows.chunks((AT_ONCE / unit.width().max(1)).max(1)) {
                 part.clear();
                 features.of_unit(unit, rows, part);
-                to.extend_f32(part);
+                others.resize(part.len(), 0.0);
+                let count = copy_not_zero(Level::detect(), part, others);
+                add_values(profile, &others[..count], (part.len() - count) as u64);
             }
         });
     }
 
     /// Adds the features that are pending.
     fn add_pending(&mut self, pending: &mut Pending) {
-        let few = 1 + AT_ONCE / (1 + pending.iter().map(|waiting| waiting.values.len()).max().unwrap_or(0));
-        let units = self.features.par_iter_mut().zip(pending).with_min_len(few);
-        units.for_each(|(profile, waiting)| waiting.add_to(profile));
+        let few = 1 + AT_ONCE / (1 + pending.units.iter().map(|waiting| waiting.count).max().unwrap_or(0));
+        let units = self.features.par_iter_mut().zip(&mut pending.units).with_min_len(few);
+        units.for_each(|(profile, waiting)| waiting.add_to(profile, &pending.values));
     }
 
     /// Adds the rows of another profile.
@@ -266,39 +268,70 @@ fn of_field(schema: &Schema, at: usize) -> ColumnProfile {
 }
 
 /// So many values of features are added together.
-const PENDING: usize = 1 << 18;
+const PENDING: usize = 3 << 16;
 
-/// The values of a unit before they are in its profile. They wait until there are many of them, because what a profile knows of
+/// Values of features before they are in their profiles. They wait until there are many of them, because what a profile knows of
 /// one feature fills the fastest cache.
+#[derive(Debug, Default)]
+struct Pending {
+    /// Those of each unit that are not zero, at its own place.
+    values: Vec<f32>,
+    units: Vec<Waiting>,
+}
+
+/// The values of a unit that are pending.
 #[derive(Debug)]
 struct Waiting {
-    values: Vec<f32>,
+    /// Where they begin, and how many have room.
+    start: usize,
+    room: usize,
     /// With more values they are added.
     most: usize,
+    count: usize,
+    /// Features of the margins of images are often zero.
+    zeros: u64,
+}
+
+impl Pending {
+    /// Room for the values of so many rows.
+    fn of_units(features: &FeatureValues, rows: usize) -> Self {
+        let (units, mut end) = (features.units.len(), 0);
+        let waiting = |(at, unit): (usize, &Unit)| {
+            let (start, room) = (end, unit.width() * rows);
+            end += room;
+            // Units have their turns in different batches, so that no batch takes much longer than others.
+            Waiting { start, room, most: room - room / 3 * (units - 1 - at) / units, count: 0, zeros: 0 }
+        };
+        let units = features.units.iter().enumerate().map(waiting).collect();
+        Self { values: vec![0.0; end], units }
+    }
 }
 
 impl Waiting {
-    /// For each unit, room for its values in so many rows.
-    fn of_units(features: &FeatureValues, rows: usize) -> Pending {
-        let count = features.units.len();
-        let waiting = |(at, unit): (usize, &Unit)| {
-            let room = unit.width() * rows;
-            // Units have their turns in different batches, so that no batch takes much longer than others.
-            Self { values: Vec::with_capacity(room), most: room - room / 3 * (count - 1 - at) / count }
-        };
-        features.units.iter().enumerate().map(waiting).collect()
+    /// Takes values, among all that are pending. Those before are added if there is no room for more.
+    fn take(&mut self, values: &[f32], pending: &mut [f32], profile: &mut ColumnProfile) {
+        if self.count + values.len() > self.most {
+            self.add_to(profile, pending);
+            self.most = self.room;
+        }
+        let count = copy_not_zero(Level::detect(), values, &mut pending[self.start + self.count..]);
+        self.count += count;
+        self.zeros += (values.len() - count) as u64;
     }
 
-    fn add_to(&mut self, profile: &mut ColumnProfile) {
-        if let Values::Number(to) = &mut profile.values {
-            to.extend_f32(&mut self.values);
-        }
-        self.values.clear();
+    fn add_to(&mut self, profile: &mut ColumnProfile, pending: &[f32]) {
+        add_values(profile, &pending[self.start..][..self.count], self.zeros);
+        (self.count, self.zeros) = (0, 0);
     }
 }
 
-/// The values of all units.
-type Pending = Vec<Waiting>;
+/// Adds values that are not zero, and zeros.
+fn add_values(profile: &mut ColumnProfile, values: &[f32], zeros: u64) {
+    if let Values::Number(to) = &mut profile.values {
+        to.add_times(0.0, zeros);
+        to.extend_f32(values);
+    }
+}
 
 /// A profile that grows.
 #[derive(Debug, Default)]

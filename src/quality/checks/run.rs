@@ -173,6 +173,7 @@ impl Checker {
                             (true, nulls)
                         }
                         RowRule::Items(bounds) => within(bounds, cells.item_range()),
+                        RowRule::Length(bounds) => within(bounds, cells.list_length_range()),
                         RowRule::Outside(bounds) => within(bounds, cells.range()),
                         RowRule::NotIn(set) => (cells.are_numbers(|value| set.has_number(value)), 0),
                         _ => (false, 0),
