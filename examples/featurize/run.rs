@@ -157,7 +157,7 @@ impl<'a> Run<'a> {
         };
         let observers = observers(options, &quality, lineage.watcher());
         let (stream, progress) = open(options, input, late_members, quarantine.as_ref(), spec, observers)?;
-        let bytes = progress.as_ref().and_then(|progress| progress.bytes_total());
+        let bytes = progress.as_ref().filter(|_| !options.quiet).and_then(|progress| progress.bytes_total());
         let bar = if options.quiet { ProgressBar::hidden() } else { bar(bytes) };
         let (report, stopped) = (stream.report_handle(), lineage.stopped());
         let features = Watched { stream, report, progress, bar, head: None, stopped };

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use arrow_array::{BinaryArray, RecordBatch, StringArray};
+use arrow_buffer::OffsetBuffer;
 use arrow_schema::{ArrowError, DataType, Field, Schema};
 
 use super::batches::{Batches, made};
@@ -20,6 +21,8 @@ const LABEL: &str = "label";
 const PATH: &str = "path";
 /// A batch is closed at this many bytes of files: some tens of photographs, so that the next ones are read meanwhile.
 const BATCH_BYTES: usize = 4 << 20;
+/// And at this many files, because opening a small file takes longer than reading it.
+const BATCH_FILES: usize = 1 << 10;
 /// The maximum size of a file. Together with the batch size above it keeps a batch within 32-bit offsets.
 const MAX_FILE_BYTES: u64 = 1 << 30;
 
@@ -35,22 +38,23 @@ pub fn open(files: Vec<PathBuf>, options: &ReadOptions, progress: &Progress) -> 
         Field::new(LABEL, labels.clone(), true),
         Field::new(PATH, DataType::Utf8, false),
     ]));
-    let (of_batches, most, progress) = (schema.clone(), options.batch_rows, progress.clone());
+    let (of_batches, most, progress) = (schema.clone(), options.batch_rows.min(BATCH_FILES), progress.clone());
     let mut at = 0;
     let next = move || -> Result<Option<RecordBatch>> {
-        let (mut images, mut bytes, first) = (Vec::new(), 0, at);
-        while at < files.len() && images.len() < most && bytes < BATCH_BYTES {
-            let image = read(&files[at])?;
-            progress.add(image.len() as u64);
-            bytes += image.len();
-            images.push(image);
+        let (mut bytes, mut ends, first) = (Vec::with_capacity(BATCH_BYTES), vec![0], at);
+        while at < files.len() && ends.len() <= most && bytes.len() < BATCH_BYTES {
+            let before = bytes.len();
+            read(&files[at], &mut bytes)?;
+            progress.add((bytes.len() - before) as u64);
+            ends.push(bytes.len() as i32);
             at += 1;
         }
         let taken = &files[first..at];
         if taken.is_empty() {
             return Ok(None);
         }
-        let images = BinaryArray::from_iter_values(&images);
+        bytes.shrink_to_fit();
+        let images = BinaryArray::try_new(OffsetBuffer::new(ends.into()), bytes.into(), None).map_err(Error::from)?;
         let labels = partition::column(taken.iter().map(|file| folder(file)), &labels);
         let paths = StringArray::from_iter_values(taken.iter().map(|file| file.to_string_lossy()));
         let columns = vec![Arc::new(images) as _, labels, Arc::new(paths) as _];
@@ -65,13 +69,12 @@ fn folder(file: &Path) -> Option<&str> {
     file.parent()?.file_name()?.to_str()
 }
 
-fn read(path: &Path) -> Result<Vec<u8>> {
-    let failed = |e| Error::io("read", path, e);
-    let mut bytes = Vec::new();
+/// Appends the bytes of a file.
+fn read(path: &Path, to: &mut Vec<u8>) -> Result<()> {
     let file = File::open(path).map_err(|e| Error::io("open", path, e))?;
-    file.take(MAX_FILE_BYTES + 1).read_to_end(&mut bytes).map_err(failed)?;
-    if bytes.len() as u64 > MAX_FILE_BYTES {
+    let read = file.take(MAX_FILE_BYTES + 1).read_to_end(to).map_err(|e| Error::io("read", path, e))?;
+    if read as u64 > MAX_FILE_BYTES {
         return Err(Error::format(path.display().to_string(), format!("is longer than {MAX_FILE_BYTES} bytes")));
     }
-    Ok(bytes)
+    Ok(())
 }

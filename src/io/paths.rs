@@ -1,5 +1,6 @@
 //! Finds the files that a name, a pattern or a folder stands for, in a stable order.
 
+use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::io::Read;
 use std::path::{Path, PathBuf};
@@ -137,13 +138,24 @@ fn walk(folder: &Path, above: &mut Vec<PathBuf>, found: &mut Vec<PathBuf>) -> Re
         return Err(Error::format(folder.display().to_string(), "is a link to a folder that contains it"));
     }
     above.push(real);
-    let mut entries: Vec<PathBuf> = fs::read_dir(folder)
-        .and_then(|entries| entries.map(|entry| entry.map(|entry| entry.path())).collect())
-        .map_err(failed)?;
-    entries.retain(|path| !path.file_name().is_some_and(|name| matches!(name.as_encoded_bytes(), [b'.' | b'_', ..])));
+    let is_hidden = |name: &OsStr| matches!(name.as_encoded_bytes(), [b'.' | b'_', ..]);
+    let mut entries: Vec<(OsString, bool)> = Vec::new();
+    for entry in fs::read_dir(folder).map_err(failed)? {
+        let entry = entry.map_err(failed)?;
+        let name = entry.file_name();
+        if !is_hidden(&name) {
+            // Folders tell the type of an entry, but of a link.
+            let is_folder = match entry.file_type() {
+                Ok(of) if !of.is_symlink() => of.is_dir(),
+                _ => entry.path().is_dir(),
+            };
+            entries.push((name, is_folder));
+        }
+    }
     entries.sort();
-    for path in entries {
-        if path.is_dir() { walk(&path, above, found)? } else { found.push(path) }
+    for (name, is_folder) in entries {
+        let path = folder.join(name);
+        if is_folder { walk(&path, above, found)? } else { found.push(path) }
     }
     above.pop();
     Ok(())

@@ -1,8 +1,8 @@
 //! How far a reader has got.
 
 use std::io::{self, Read};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, LazyLock};
 
 #[cfg(any(feature = "parquet", feature = "arrays"))]
 use super::batches::{Batches, changed};
@@ -12,12 +12,15 @@ use crate::base::clock::{Activity, during};
 #[derive(Debug, Clone)]
 pub struct Progress {
     read: Arc<AtomicU64>,
-    total: Option<u64>,
+    total: Arc<Total>,
 }
 
+/// The size of the files, which is looked up when it is asked for: of many small files this takes as long as reading them.
+type Total = LazyLock<Option<u64>, Box<dyn FnOnce() -> Option<u64> + Send>>;
+
 impl Progress {
-    pub(super) fn new(total: Option<u64>) -> Self {
-        Self { read: Arc::default(), total }
+    pub(super) fn new(total: impl FnOnce() -> Option<u64> + Send + 'static) -> Self {
+        Self { read: Arc::default(), total: Arc::new(LazyLock::new(Box::new(total))) }
     }
 
     /// Bytes read so far, as they are in the files.
@@ -25,9 +28,9 @@ impl Progress {
         self.read.load(Ordering::Relaxed)
     }
 
-    /// The size of all files together in bytes; `None` if one of them is a pipe.
+    /// The size of all files together in bytes; `None` if one of them is a pipe. The first call looks up the size of each file.
     pub fn bytes_total(&self) -> Option<u64> {
-        self.total
+        **self.total
     }
 
     pub(super) fn add(&self, bytes: u64) {

@@ -231,7 +231,7 @@ impl FileChain {
             ahead: None,
             current: None,
             partitions: partitions(&pending)?,
-            progress: Progress::new(pending.iter().map(size).sum()),
+            progress: Progress::new(total_size(&pending)),
             warnings: Warnings::default(),
             is_live: pending.iter().any(InputSource::is_live),
             pending,
@@ -411,12 +411,14 @@ fn same_columns(first: &Schema, other: &Schema, name: &str) -> Result<Option<Vec
     }
 }
 
-/// The bytes of a source; `None` for a pipe.
-fn size(source: &InputSource) -> Option<u64> {
-    let size = |path: &PathBuf| std::fs::metadata(path).ok().filter(|m| m.is_file()).map(|m| m.len());
-    match source {
+/// What tells the bytes of all sources; `None` if one of them is a pipe.
+fn total_size(sources: &VecDeque<InputSource>) -> impl FnOnce() -> Option<u64> + Send + use<> {
+    let files = |source: &InputSource| match source {
         InputSource::Stream(..) => None,
-        InputSource::File(path) => size(path),
-        InputSource::Images(files) => files.iter().map(size).sum(),
-    }
+        InputSource::File(path) => Some(vec![path.clone()]),
+        InputSource::Images(files) => Some(files.clone()),
+    };
+    let files: Option<Vec<Vec<PathBuf>>> = sources.iter().map(files).collect();
+    let size = |path: PathBuf| std::fs::metadata(path).ok().filter(|m| m.is_file()).map(|m| m.len());
+    move || files?.into_iter().flatten().map(size).sum()
 }
