@@ -29,6 +29,12 @@ impl ByteCounts {
         Self { tables: [[0; 256]; TABLES], channels, waiting }
     }
 
+    /// Forgets all, for images of so many channels.
+    pub fn clear(&mut self, channels: usize) {
+        (self.channels, self.waiting.count) = (channels, 0);
+        self.tables.iter_mut().for_each(|table| table.fill(0));
+    }
+
     /// Adds the bytes of an image. There may be no more than 2³² in all.
     pub fn add(&mut self, bytes: &[u8]) {
         let tables = &mut self.tables;

@@ -11,6 +11,7 @@ use super::gray::EightBit;
 use crate::base::error::Result;
 use crate::base::pixels::PixelSlice;
 use crate::base::shape::ImageShape;
+use crate::base::simd::{Level, Simd, SimdKernel, run_simd};
 use crate::images::ImageBatch;
 use crate::run::observe::{Observed, Observer};
 
@@ -74,39 +75,82 @@ fn bits(all: impl Iterator<Item = bool>) -> u64 {
 /// The side of the image that is transformed, and how many frequencies are kept in each direction.
 const SIDE: usize = 32;
 const KEPT: usize = 8;
+/// Half of the pixels of a side are enough: those of the other half have the same weights, or the opposite ones in odd frequencies.
+const HALF: usize = SIDE / 2;
 
-/// 2²⁰·cos(πk(2n + 1)/64), rounded: the weight of pixel n in frequency k.
-static COSINES: LazyLock<[[f64; SIDE]; KEPT]> = LazyLock::new(|| {
+/// 2²⁰·cos(πk(2n + 1)/64), rounded: the weight of pixel n in frequency k. For each n, because vectors hold all k.
+static COSINES: LazyLock<[[f64; KEPT]; HALF]> = LazyLock::new(|| {
     let angle = |k: usize, n: usize| std::f64::consts::PI * (k * (2 * n + 1)) as f64 / (2 * SIDE) as f64;
-    std::array::from_fn(|k| std::array::from_fn(|n| (libm::cos(angle(k, n)) * f64::from(1 << 20)).round()))
+    let weight = |k: usize, n: usize| (libm::cos(angle(k, n)) * f64::from(1 << 20)).round();
+    std::array::from_fn(|n| std::array::from_fn(|k| weight(k, n)))
 });
 
 /// The third of [`ImageHashes`]. At most half of its bits are set, so it is never [`u64::MAX`].
 pub(super) fn phash(image: &mut EightBit, small: &mut Vec<u8>) -> u64 {
     image.gray_at([SIDE, SIDE], small);
-    let cosines = &*COSINES;
-    // Down the columns, in floats, which are exact here: all are whole numbers, and sums are below 2³³. Half of the pixels are enough:
-    // those of the other half have the same weights, or the opposite ones in odd frequencies.
-    let mut columns = [[0.0; SIDE]; KEPT];
-    for n in 0..SIDE / 2 {
-        let (upper, lower) = (&small[n * SIDE..][..SIDE], &small[(SIDE - 1 - n) * SIDE..][..SIDE]);
-        let pairs =
-            |sign: f64| -> [f64; SIDE] { std::array::from_fn(|x| f64::from(upper[x]) + sign * f64::from(lower[x])) };
-        let folded = [pairs(1.0), pairs(-1.0)];
-        for (k, sums) in columns.iter_mut().enumerate() {
-            let weight = cosines[k][n];
-            sums.iter_mut().zip(&folded[k % 2]).for_each(|(sum, pair)| *sum += pair * weight);
+    let mut all = [0; KEPT * KEPT];
+    run_simd(Level::detect(), Frequencies { pixels: small, all: &mut all });
+    let mut parts = all;
+    let (lower, upper, _) = parts.select_nth_unstable(KEPT * KEPT / 2);
+    let middle = *upper + lower.iter().max().copied().unwrap_or_default();
+    bits(all.iter().map(|d| 2 * d > middle))
+}
+
+/// The lowest frequencies of an image of 32×32 pixels, row by row: sums of pixels, each times the weights of its row and its
+/// column. It has no vectors of its own: the compiler makes those of the level.
+struct Frequencies<'a> {
+    pixels: &'a [u8],
+    all: &'a mut [i64; KEPT * KEPT],
+}
+
+/// So many columns are added up together.
+const TOGETHER: usize = 8;
+/// Sums of columns are cut into multiples of this and a rest, so that sums of their products are exact as floats.
+const PART: f64 = 131_072.0;
+
+impl SimdKernel for Frequencies<'_> {
+    #[inline(always)]
+    fn run<S: Simd>(self, _: S) {
+        let cosines = &*COSINES;
+        // Down the columns, in floats, which are exact here: all are whole numbers, and sums are below 2³³.
+        let mut columns = [[0.0; SIDE]; KEPT];
+        for start in (0..SIDE).step_by(TOGETHER) {
+            let mut sums = [[0.0; TOGETHER]; KEPT];
+            for (n, weights) in cosines.iter().enumerate() {
+                let (upper, lower) = (&self.pixels[n * SIDE + start..], &self.pixels[(SIDE - 1 - n) * SIDE + start..]);
+                let (upper, lower) = (&upper[..TOGETHER], &lower[..TOGETHER]);
+                let mut folded = [[0.0; TOGETHER]; 2];
+                for x in 0..TOGETHER {
+                    let (upper, lower) = (f64::from(upper[x]), f64::from(lower[x]));
+                    (folded[0][x], folded[1][x]) = (upper + lower, upper - lower);
+                }
+                for (k, sums) in sums.iter_mut().enumerate() {
+                    for x in 0..TOGETHER {
+                        sums[x] += folded[k % 2][x] * weights[k];
+                    }
+                }
+            }
+            for (column, sums) in columns.iter_mut().zip(&sums) {
+                column[start..start + TOGETHER].copy_from_slice(sums);
+            }
+        }
+        // Along the rows, in two parts, whose sums are below 2⁴³.
+        for (row, found) in columns.iter().zip(self.all.as_chunks_mut::<KEPT>().0) {
+            let (mut high, mut low) = ([0.0; KEPT], [0.0; KEPT]);
+            for (n, weights) in cosines.iter().enumerate() {
+                let folded = [row[n] + row[SIDE - 1 - n], row[n] - row[SIDE - 1 - n]];
+                let parts = [(folded[0] / PART) as i32, (folded[1] / PART) as i32];
+                for l in 0..KEPT {
+                    let part = f64::from(parts[l % 2]);
+                    high[l] += part * weights[l];
+                    low[l] += (folded[l % 2] - part * PART) * weights[l];
+                }
+            }
+            for l in 0..KEPT {
+                found[l] = high[l] as i64 * PART as i64 + low[l] as i64;
+            }
         }
     }
-    // Along the rows, in integers: sums are below 2⁵⁸.
-    let frequency = |k: usize, l: usize| -> i64 {
-        columns[k].iter().zip(&cosines[l]).map(|(sum, cosine)| *sum as i64 * *cosine as i64).sum()
-    };
-    let all: [i64; KEPT * KEPT] = std::array::from_fn(|at| frequency(at / KEPT, at % KEPT));
-    let mut sorted = all;
-    sorted.sort_unstable();
-    let middle = sorted[31] + sorted[32];
-    bits(all.iter().map(|d| 2 * d > middle))
 }
 
 /// What only images of the same shape, pixel type and pixels share: 128 bits, of which two different images agree in all only by
@@ -202,6 +246,27 @@ mod tests {
         assert_eq!(of("8x8", &pixels).ahash, 1 << 63);
         let flat = of("5x7", &[9; 35]);
         assert_eq!((flat.ahash, flat.dhash, flat.phash), (0, 0, 1 << 63));
+    }
+
+    #[test]
+    fn frequencies_are_those_of_whole_numbers_at_every_level() {
+        let weight = |k: usize, n: usize| match n < HALF {
+            true => COSINES[n][k] as i64,
+            false => COSINES[SIDE - 1 - n][k] as i64 * [1, -1][k % 2],
+        };
+        let mixed: Vec<u8> = (0..SIDE * SIDE).map(|i| (i * i * 31 % 257) as u8).collect();
+        let halves: Vec<u8> = (0..SIDE * SIDE).map(|i| if i % SIDE < HALF { 255 } else { 0 }).collect();
+        for pixels in [mixed, halves, vec![255; SIDE * SIDE]] {
+            let expected: [i64; KEPT * KEPT] = std::array::from_fn(|at| {
+                let product = |i: usize| weight(at / KEPT, i / SIDE) * weight(at % KEPT, i % SIDE);
+                (0..SIDE * SIDE).map(|i| i64::from(pixels[i]) * product(i)).sum()
+            });
+            for level in Level::ALL {
+                let mut all = [0; KEPT * KEPT];
+                run_simd(level, Frequencies { pixels: &pixels, all: &mut all });
+                assert_eq!(all, expected, "{level}");
+            }
+        }
     }
 
     #[test]

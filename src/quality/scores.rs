@@ -1,5 +1,6 @@
 //! How dark, light, empty, blurred and elongated an image is: the scores of CleanVision.
 
+use super::byte_counts::ByteCounts;
 use super::gray::EightBit;
 use super::issue::percentile;
 use super::measure::{Measurer, deviation};
@@ -40,18 +41,15 @@ impl ImageScores {
 
     pub(super) fn of_image(image: &mut EightBit, work: &mut Work) -> Self {
         let (height, width, n) = (image.height, image.width, image.height * image.width);
-        let gray_counts = counts(image.gray().iter());
+        let [gray_counts, ..] = work.counter.counts(image.gray(), 1);
         let [low, high] = match image.channels {
             1 => [0.05, 0.99].map(|share| percentile(n as u64, share, |rank| f64::from(ranked(&gray_counts, rank)))),
             _ => work.colour_percentiles(&image.colours, [0.05, 0.99]),
         };
-        let mut entropy = 0.0;
-        for channel in 0..image.channels {
-            for count in counts(image.colours.iter().skip(channel).step_by(image.channels)) {
-                let share = f64::from(count) / (n * image.channels) as f64;
-                entropy -= if count > 0 { share * libm::log2(share) } else { 0.0 };
-            }
-        }
+        let entropy = match image.channels {
+            1 => work.entropy.of(&[gray_counts]),
+            _ => work.entropy.of(&work.counter.counts(&image.colours, 3)),
+        };
         let longest = height.max(width);
         let (edges, counts_deviation) = if longest <= LONGEST {
             (work.measurer.sharpness(image.gray(), width), deviation_of_counts(&gray_counts))
@@ -59,7 +57,8 @@ impl ImageScores {
             let side = |side: usize| (side * LONGEST / longest).max(1);
             image.shrunk([side(height), side(width)], &mut work.small);
             let gray = work.small.gray();
-            (work.measurer.sharpness(gray, side(width)), deviation_of_counts(&counts(gray.iter())))
+            let [counts, ..] = work.counter.counts(gray, 1);
+            (work.measurer.sharpness(gray, side(width)), deviation_of_counts(&counts))
         };
         let above = |value: f64| 1.0 - libm::exp(-0.01 * value);
         let spread = Some(above(counts_deviation)).filter(|spread| *spread > 0.18).unwrap_or(0.0);
@@ -87,6 +86,8 @@ pub(super) struct Work {
     small: EightBit,
     brightness: Vec<u32>,
     measurer: Measurer,
+    counter: Counter,
+    entropy: Entropy,
 }
 
 impl Work {
@@ -109,11 +110,65 @@ impl Work {
     }
 }
 
-/// How often each byte occurs.
-fn counts<'a>(bytes: impl Iterator<Item = &'a u8>) -> [u32; 256] {
-    let mut counts = [0; 256];
-    bytes.for_each(|&byte| counts[usize::from(byte)] += 1);
-    counts
+/// Counts the bytes of one image after another.
+struct Counter(ByteCounts);
+
+impl Default for Counter {
+    fn default() -> Self {
+        Self(ByteCounts::new(1))
+    }
+}
+
+impl Counter {
+    /// How often each byte occurs in each of the channels of an image, of which there are at most three.
+    fn counts(&mut self, bytes: &[u8], channels: usize) -> [[u32; 256]; 3] {
+        self.0.clear(channels);
+        self.0.add(bytes);
+        let mut counts = [[0; 256]; 3];
+        for (channel, table) in self.0.tables() {
+            counts[channel].iter_mut().zip(table).for_each(|(count, more)| *count += more);
+        }
+        counts
+    }
+}
+
+/// Adds up the entropy of one image after another. Logarithms take time, and images of one size have the same ones again.
+#[derive(Default)]
+struct Entropy {
+    /// How many values the images have, and the terms of small counts among so many. Those that are no numbers are not known.
+    values: u64,
+    terms: Vec<f64>,
+}
+
+impl Entropy {
+    /// So many terms are kept.
+    const KEPT: usize = 256;
+
+    /// In bits: that of the shares of all values in all channels.
+    fn of(&mut self, channels: &[[u32; 256]]) -> f64 {
+        let values: u64 = channels.iter().flatten().map(|&count| u64::from(count)).sum();
+        if self.values != values {
+            self.values = values;
+            self.terms.clear();
+            self.terms.resize(Self::KEPT, f64::NAN);
+        }
+        let term = |count: u32| {
+            let share = f64::from(count) / values as f64;
+            share * libm::log2(share)
+        };
+        let mut entropy = 0.0;
+        for &count in channels.iter().flatten().filter(|count| **count > 0) {
+            entropy -= match self.terms.get_mut(count as usize) {
+                Some(known) if known.is_nan() => {
+                    *known = term(count);
+                    *known
+                }
+                Some(known) => *known,
+                None => term(count),
+            };
+        }
+        entropy
+    }
 }
 
 /// The byte of a rank, from 0.
