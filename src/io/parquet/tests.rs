@@ -182,6 +182,30 @@ fn many_different_values_take_wide_numbers() {
 }
 
 #[test]
+fn lists_of_a_table_without_images_are_read_from_their_pages() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("table.parquet");
+    let lists = images::<UInt8Type>(Kind::List, 9, numbers(900, 200).map(|n| n as u8).collect(), true);
+    let tables = [
+        // The first column of lists.
+        (with_image(lists.clone(), true).project(&[0, 1]).unwrap(), 100),
+        // Lists of several lengths come first.
+        (with_image(lists, true).project(&[2, 1]).unwrap(), 0),
+    ];
+    for (table, fast) in tables {
+        let columns: Vec<_> =
+            table.schema().fields().iter().map(|field| field.name().replace("image", "digit")).collect();
+        let named = columns.iter().map(String::as_str).zip(table.columns().iter().cloned()).map(|(n, c)| (n, c, true));
+        let table = RecordBatch::try_from_iter_with_nullable(named).unwrap();
+        write(&path, &table, WriterProperties::builder().build());
+        compare(&path, fast, "one row group");
+        // Threads share small row groups, whatever is in them.
+        write(&path, &table, WriterProperties::builder().set_max_row_group_row_count(Some(30)).build());
+        compare(&path, 0, "several row groups");
+    }
+}
+
+#[test]
 fn what_is_not_regular_goes_through_the_arrow_reader() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("irregular.parquet");

@@ -6,9 +6,11 @@ use parquet::basic::Type;
 
 use super::values;
 
-/// The image column, if it can be read in parts.
+/// The image column, if it can be read in parts. In a table without images it may be another column of lists.
 #[derive(Clone)]
 pub struct LeafColumn {
+    /// Whether it is the image column.
+    pub is_image: bool,
     /// Its place among the top-level columns.
     pub root: usize,
     /// Its place among the columns of values.
@@ -28,10 +30,20 @@ pub enum ImageKind {
 }
 
 impl LeafColumn {
-    /// The column of that name; `None` if there is none, or only the Arrow reader can read it.
+    /// The column of that name, or the first one of lists of numbers if there is none; `None` if only the Arrow reader can read it.
     pub fn find(metadata: &ArrowReaderMetadata, name: &str) -> Option<Self> {
+        let fields = metadata.schema().fields();
+        match fields.iter().position(|field| field.name() == name) {
+            Some(root) => Self::of(metadata, root, true),
+            None => {
+                let mut lists = (0..fields.len()).filter(|&root| item(fields[root].data_type()).is_some());
+                lists.find_map(|root| Self::of(metadata, root, false))
+            }
+        }
+    }
+
+    fn of(metadata: &ArrowReaderMetadata, root: usize, is_image: bool) -> Option<Self> {
         let (schema, columns) = (metadata.schema(), metadata.parquet_schema());
-        let root = schema.fields().iter().position(|field| field.name() == name)?;
         // The columns of the file and those of the Arrow schema are the same ones.
         if schema.fields().len() != columns.root_schema().get_fields().len() {
             return None;
@@ -49,7 +61,7 @@ impl LeafColumn {
             }
             _ => return None,
         };
-        Some(Self { root, leaf, field: field.clone(), kind })
+        Some(Self { is_image, root, leaf, field: field.clone(), kind })
     }
 }
 

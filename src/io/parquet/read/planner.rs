@@ -1,12 +1,13 @@
 //! Cuts a file into jobs.
 //!
 //! A row group is read in one of four ways:
-//! - **Lists**: the image column has lists of one length, so the number of levels in a page tells which rows the page holds.
+//! - **Lists**: the image column has lists of one length, so the number of levels in a page tells which rows the page holds. In
+//!   a table without images this may be another column of lists.
 //!   A job is a group of pages. A record may go on from the pages of one job to those of the next; the reader joins it.
 //! - **Rows**: the image column is not nested, so the pages tell how many rows they hold. A job is a range of rows, read
 //!   from the pages if all images are bytes of one length, else by an Arrow reader of its own.
-//! - **Whole**: a small row group of any other kind is one job.
-//! - **Serial**: a large one is read by the planner's own thread.
+//! - **Whole**: a small row group of any other kind is one job, if there are several.
+//! - **Serial**: a large one, or one alone, is read by the planner's own thread.
 //!
 //! For lists and rows the planner's thread also reads the other columns, one range of rows after another. Only the levels
 //! tell whether lists really are of one length: if they are not, the Arrow reader takes over at the first row that has not
@@ -102,9 +103,12 @@ impl JobPlanner {
     fn begin(&mut self, group: usize) -> Result<Option<ReadJob>> {
         let context = &self.context;
         let rows = usize::try_from(context.row_group(group).num_rows()).unwrap_or(0);
-        let small = rows.checked_mul(context.row_bytes).is_some_and(|bytes| bytes <= WHOLE_BYTES);
+        // Threads share small row groups. One alone is read in parts, so that its first rows are used while others are read.
+        let is_alone = context.metadata.metadata().num_row_groups() == 1;
+        let small = !is_alone && rows.checked_mul(context.row_bytes).is_some_and(|bytes| bytes <= WHOLE_BYTES);
         match &context.image {
-            Some(image @ LeafColumn { kind: ImageKind::List { max_definition }, .. }) => {
+            // Beside images the other columns are small, which those beside other lists may not be.
+            Some(image @ LeafColumn { kind: ImageKind::List { max_definition }, .. }) if image.is_image || !small => {
                 if let Ok(lists) = ListGroup::find(context, image, *max_definition, group, rows) {
                     let others = OtherColumns::open(context, image, group)?;
                     self.state = GroupState::Lists { lists: Arc::new(lists), next_page: 0, values: 0, others };
