@@ -182,12 +182,12 @@ fn look(
     let (origins, mut row) = (reader.origins(), 0);
     for batch in reader {
         let batch = batch.map_err(Error::from)?;
-        if let Some(profiler) = &quality.profiler {
-            profiler.add_table(&batch)?;
-        }
-        if let Some(checker) = &quality.checker {
-            checker.check_table(&batch, row, &origins)?;
-        }
+        // No check of a row looks at the profile.
+        let (profiled, checked) = rayon::join(
+            || quality.profiler.as_ref().map_or(Ok(()), |profiler| profiler.add_table(&batch)),
+            || quality.checker.as_ref().map_or(Ok(()), |checker| checker.check_table(&batch, row, &origins)),
+        );
+        profiled.and(checked)?;
         row += batch.num_rows() as u64;
     }
     // What a stream would say at its end.

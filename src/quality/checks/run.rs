@@ -109,10 +109,13 @@ impl Checker {
     /// - [`Error::UnsupportedColumn`](crate::Error::UnsupportedColumn) if a column has no values that a check could be about.
     /// - As [`Profile::add_table`], and what the quarantine says.
     pub fn check_table(&self, batch: &RecordBatch, first_row: u64, origins: &RowOrigins) -> Result<()> {
+        let check = || self.check_rows(&Rows { input: batch, observed: None, measures: &[] }, first_row, origins);
         if self.is_own {
-            self.profiler.add_table(batch)?;
+            // No check of a row looks at the profile.
+            let (added, checked) = rayon::join(|| self.profiler.add_table(batch), check);
+            return added.and(checked);
         }
-        self.check_rows(&Rows { input: batch, observed: None, measures: &[] }, first_row, origins)
+        check()
     }
 
     fn check_rows(&self, rows: &Rows<'_>, first_row: u64, origins: &RowOrigins) -> Result<()> {
