@@ -7,9 +7,12 @@ use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::sync::Arc;
 
-use arrow_array::{ArrayRef, Int64Array, RecordBatch, RecordBatchIterator, StringArray};
+use arrow_array::{
+    ArrayRef, BinaryArray, Int64Array, RecordBatch, RecordBatchIterator, RecordBatchReader, StringArray,
+};
 use pixelfeat::io::{self, ReadOptions, WriteOptions};
 use pixelfeat::quality::{Profile, Profiler};
+use pixelfeat::synthetic::Digits;
 use pixelfeat::{Backend, Engine, EngineOptions, FeatureSpec, Featurizer, StreamOptions};
 use serde_json::{Value, json};
 
@@ -199,13 +202,9 @@ fn a_profile_has_the_same_bytes_for_any_batches_threads_and_order_of_merging() {
     // Thirds that went through files, merged in any order.
     let reader = io::open(fixture("table.parquet"), &ReadOptions::default().with_batch_rows(500)).unwrap();
     let batches: Vec<_> = reader.map(Result::unwrap).collect();
-    let engine = Engine::new(EngineOptions::backend(Backend::Cpu)).unwrap();
-    let featurizer = Featurizer::new(engine, FeatureSpec::new("8x6x3".parse().unwrap()));
     let parts = batches.iter().map(|batch| {
         let profiler = Profiler::new(Some("label"));
-        let options = StreamOptions::default().with_observer(Box::new(profiler.clone()));
-        let reader = RecordBatchIterator::new([Ok(batch.clone())], batch.schema());
-        featurizer.stream_with(reader, options).unwrap().for_each(|batch| drop(batch.unwrap()));
+        watch(&profiler, "8x6x3", RecordBatchIterator::new([Ok(batch.clone())], batch.schema()));
         let text = profiler.profile().to_json().to_string();
         Profile::from_json(&serde_json::from_str(&text).unwrap()).unwrap()
     });
@@ -220,6 +219,44 @@ fn a_profile_has_the_same_bytes_for_any_batches_threads_and_order_of_merging() {
     let mut tables = Profile::default();
     tables.add_table(&batches[0]).unwrap();
     assert!(other.merge(&tables).unwrap_err().to_string().starts_with("profile: "));
+}
+
+/// Adds the rows of a reader to a profile.
+fn watch(profiler: &Profiler, shape: &str, reader: impl RecordBatchReader + Send + 'static) {
+    let engine = Engine::new(EngineOptions::backend(Backend::Cpu)).unwrap();
+    let featurizer = Featurizer::new(engine, FeatureSpec::new(shape.parse().unwrap()));
+    let options = StreamOptions::default().with_observer(Box::new(profiler.clone()));
+    featurizer.stream_with(reader, options).unwrap().for_each(|batch| drop(batch.unwrap()));
+}
+
+#[test]
+fn features_that_wait_for_others_are_counted_as_those_that_do_not() {
+    let profile = |batch_rows: usize| {
+        let profiler = Profiler::new(None);
+        watch(&profiler, "28x28", Digits::new(8_000, 1, batch_rows));
+        written(&profiler.profile())
+    };
+    // The features of a small batch wait for many turns, those of the last one for none.
+    let whole = profile(8_000);
+    assert!(profile(100) == whole && profile(1_500) == whole);
+}
+
+#[test]
+fn a_profile_watches_runs_over_images_of_two_shapes() {
+    let reader = || {
+        let rows = (0..400u32).map(|row| (0..30_000u32).map(|at| (row * 7 + at * at) as u8).collect::<Vec<u8>>());
+        let images: ArrayRef = Arc::new(BinaryArray::from_iter_values(rows));
+        let batch = RecordBatch::try_from_iter([("image", images)]).unwrap();
+        RecordBatchIterator::new([Ok(batch.clone())], batch.schema())
+    };
+    let (both, parts) = (Profiler::new(None), [Profiler::new(None), Profiler::new(None)]);
+    for (shape, part) in ["100x300", "300x100"].into_iter().zip(&parts) {
+        watch(&both, shape, reader());
+        watch(part, shape, reader());
+    }
+    let mut merged = parts[0].profile();
+    merged.merge(&parts[1].profile()).unwrap();
+    assert!(written(&both.profile()) == written(&merged));
 }
 
 #[test]

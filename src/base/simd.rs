@@ -241,8 +241,9 @@ pub(crate) trait Simd: Copy {
     /// `yes` where the bits of `mask` are set, `no` elsewhere. All bits of a byte of `mask` are the same.
     fn select(self, mask: Self::Bytes, yes: Self::Bytes, no: Self::Bytes) -> Self::Bytes;
 
-    /// Eight times each pixel less the eight around it, within what a byte holds. Of the row above, that of the pixels and the
-    /// one below: the vectors that start one to the left of the pixels, at them, and one to the right.
+    /// Eight times each pixel less the eight around it, within what a byte holds. `rows` are the row above the pixels, their own
+    /// and the one below. Of each row there are three vectors: they start one to the left of the pixels, at them, and one to the
+    /// right.
     fn edges(self, rows: [[Self::Bytes; 3]; 3]) -> Self::Bytes;
 
     /// Writes what a table has at each of `bytes` to `out`, which is as long.
@@ -695,7 +696,7 @@ mod x86 {
             count
         }
 
-        /// Sums in 64 bits, sums of v·(v − 128) in 32, and zeros.
+        /// Sums in 64 bits, sums of v·(v − 128) in 32, and zeros. Those of 2¹⁴ bytes are at most 2¹⁴·255·127, which is below 2³¹.
         type Sums = (__m512i, __m512i, u64);
 
         #[inline(always)]
@@ -706,14 +707,14 @@ mod x86 {
         }
 
         #[inline(always)]
-        fn add_sums(self, (sum, squares, zeros): (__m512i, __m512i, u64), bytes: __m512i) -> (__m512i, __m512i, u64) {
+        fn add_sums(self, (sum, products, zeros): (__m512i, __m512i, u64), bytes: __m512i) -> (__m512i, __m512i, u64) {
             // SAFETY: above.
             unsafe {
                 // The instruction multiplies bytes without a sign by some with one.
                 let signed = _mm512_xor_si512(bytes, _mm512_set1_epi8(i8::MIN));
                 (
                     _mm512_add_epi64(sum, _mm512_sad_epu8(bytes, _mm512_setzero_si512())),
-                    _mm512_dpbusd_epi32(squares, bytes, signed),
+                    _mm512_dpbusd_epi32(products, bytes, signed),
                     zeros + u64::from(_mm512_testn_epi8_mask(bytes, bytes).count_ones()),
                 )
             }
@@ -722,18 +723,18 @@ mod x86 {
         #[inline(always)]
         fn add_differences(
             self,
-            (sum, squares, zeros): (__m512i, __m512i, u64),
+            (sum, products, zeros): (__m512i, __m512i, u64),
             a: __m512i,
             b: __m512i,
         ) -> (__m512i, __m512i, u64) {
             // SAFETY: above.
-            (unsafe { _mm512_add_epi64(sum, _mm512_sad_epu8(a, b)) }, squares, zeros)
+            (unsafe { _mm512_add_epi64(sum, _mm512_sad_epu8(a, b)) }, products, zeros)
         }
 
         #[inline(always)]
-        fn totals(self, (sum, squares, zeros): (__m512i, __m512i, u64)) -> [u64; 3] {
+        fn totals(self, (sum, products, zeros): (__m512i, __m512i, u64)) -> [u64; 3] {
             // SAFETY: above. The sum of all v·(v − 128) fits 32 bits.
-            let (sum, products) = unsafe { (_mm512_reduce_add_epi64(sum), _mm512_reduce_add_epi32(squares)) };
+            let (sum, products) = unsafe { (_mm512_reduce_add_epi64(sum), _mm512_reduce_add_epi32(products)) };
             [sum as u64, (128 * sum + i64::from(products)) as u64, zeros]
         }
 
@@ -797,9 +798,9 @@ pub fn look_up(level: Level, table: &[u8; 256], bytes: &[u8], out: &mut [u8]) {
 /// Writes the numbers that are not 0 to the start of `out`, which is at least as long. Returns how many they are. What stands
 /// behind them, up to as many numbers as there are, may change.
 pub fn copy_not_zero(level: Level, values: &[f32], out: &mut [f32]) -> usize {
-    struct Copy<'a>(&'a [f32], &'a mut [f32], &'a mut usize);
+    struct CopyNotZero<'a>(&'a [f32], &'a mut [f32], &'a mut usize);
 
-    impl SimdKernel for Copy<'_> {
+    impl SimdKernel for CopyNotZero<'_> {
         #[inline(always)]
         fn run<S: Simd>(self, simd: S) {
             *self.2 = simd.copy_not_zero(self.0, self.1);
@@ -807,7 +808,7 @@ pub fn copy_not_zero(level: Level, values: &[f32], out: &mut [f32]) -> usize {
     }
 
     let mut count = 0;
-    run_simd(level, Copy(values, out, &mut count));
+    run_simd(level, CopyNotZero(values, out, &mut count));
     count
 }
 

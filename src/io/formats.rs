@@ -310,7 +310,7 @@ static FORMATS: [FileFormat; 9] = [
             recognises: magic::is_image,
             notices_pauses: false,
             open: Open::File(Some(|file, options, progress| {
-                images::open(vec![PathBuf::from(file.path)], options, progress)
+                images::open(vec![PathBuf::from(file.path)].into(), options, progress)
             })),
             footer: None,
         }),

@@ -21,14 +21,14 @@ const LABEL: &str = "label";
 const PATH: &str = "path";
 /// A batch is closed at this many bytes of files: some tens of photographs, so that the next ones are read meanwhile.
 const BATCH_BYTES: usize = 4 << 20;
-/// And at this many files, because opening a small file takes longer than reading it.
+/// And at this many files, so that the first ones are decoded while others are read.
 const BATCH_FILES: usize = 1 << 10;
-/// The maximum size of a file. Together with the batch size above it keeps a batch within 32-bit offsets.
+/// The maximum size of a file. Together with `BATCH_BYTES` it keeps a batch within 32-bit offsets.
 const MAX_FILE_BYTES: u64 = 1 << 30;
 
 /// Reads image files as rows of three columns: the file's bytes; `label`, the name of the folder that the file is in, as an
 /// integer if all names are integers, null for a file without a folder; and `path`.
-pub fn open(files: Vec<PathBuf>, options: &ReadOptions, progress: &Progress) -> Result<Batches> {
+pub fn open(files: Arc<Vec<PathBuf>>, options: &ReadOptions, progress: &Progress) -> Result<Batches> {
     if [LABEL, PATH].contains(&&*options.image) {
         return Err(Error::ColumnTaken { column: options.image.clone() });
     }

@@ -25,7 +25,8 @@ pub struct ReadOptions {
     pub image: String,
     /// The pixel type that JSON numbers are read as; `None` is u8. Typed formats keep the file's own type.
     pub pixel_type: Option<PixelType>,
-    /// The maximum rows of a batch, at least 1. Batches of large images have fewer rows, so that memory stays bounded.
+    /// The maximum rows of a batch, at least 1. Batches of large images have fewer rows, so that memory stays bounded. Of image
+    /// files a batch has at most 1,024.
     pub batch_rows: usize,
     /// Threads that decode; 0 for one per core.
     pub threads: usize,

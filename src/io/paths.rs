@@ -4,6 +4,7 @@ use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::io::Read;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use super::formats::{Content, content_by_name};
 use crate::base::error::{Error, Result};
@@ -14,7 +15,7 @@ pub enum InputSource {
     Stream(Box<dyn Read + Send>, String),
     File(PathBuf),
     /// Image files, a row each.
-    Images(Vec<PathBuf>),
+    Images(Arc<Vec<PathBuf>>),
 }
 
 impl InputSource {
@@ -62,8 +63,8 @@ pub fn resolve(names: impl IntoIterator<Item = PathBuf>) -> Result<Vec<InputSour
         }
         for file in files(&name)? {
             match sources.last_mut() {
-                Some(InputSource::Images(files)) if is_image_name(&file) => files.push(file),
-                _ if is_image_name(&file) => sources.push(InputSource::Images(vec![file])),
+                Some(InputSource::Images(files)) if is_image_name(&file) => Arc::make_mut(files).push(file),
+                _ if is_image_name(&file) => sources.push(InputSource::Images(vec![file].into())),
                 _ => sources.push(InputSource::File(file)),
             }
         }
@@ -144,7 +145,7 @@ fn walk(folder: &Path, above: &mut Vec<PathBuf>, found: &mut Vec<PathBuf>) -> Re
         let entry = entry.map_err(failed)?;
         let name = entry.file_name();
         if !is_hidden(&name) {
-            // Folders tell the type of an entry, but of a link.
+            // A folder tells the type of each entry. Of a link it does not tell what the link leads to.
             let is_folder = match entry.file_type() {
                 Ok(of) if !of.is_symlink() => of.is_dir(),
                 _ => entry.path().is_dir(),

@@ -28,7 +28,8 @@ impl Progress {
         self.read.load(Ordering::Relaxed)
     }
 
-    /// The size of all files together in bytes; `None` if one of them is a pipe. The first call looks up the size of each file.
+    /// The size of all files together in bytes; `None` if one of them is a pipe or is not there any more. The first call looks up
+    /// the size of each file.
     pub fn bytes_total(&self) -> Option<u64> {
         **self.total
     }

@@ -415,10 +415,10 @@ fn same_columns(first: &Schema, other: &Schema, name: &str) -> Result<Option<Vec
 fn total_size(sources: &VecDeque<InputSource>) -> impl FnOnce() -> Option<u64> + Send + use<> {
     let files = |source: &InputSource| match source {
         InputSource::Stream(..) => None,
-        InputSource::File(path) => Some(vec![path.clone()]),
+        InputSource::File(path) => Some(vec![path.clone()].into()),
         InputSource::Images(files) => Some(files.clone()),
     };
-    let files: Option<Vec<Vec<PathBuf>>> = sources.iter().map(files).collect();
-    let size = |path: PathBuf| std::fs::metadata(path).ok().filter(|m| m.is_file()).map(|m| m.len());
-    move || files?.into_iter().flatten().map(size).sum()
+    let files: Option<Vec<Arc<Vec<PathBuf>>>> = sources.iter().map(files).collect();
+    let size = |path: &PathBuf| std::fs::metadata(path).ok().filter(|m| m.is_file()).map(|m| m.len());
+    move || files?.iter().flat_map(|files| files.iter()).map(size).sum()
 }

@@ -18,7 +18,7 @@ pub fn source(name: impl AsRef<Path>) -> Result<Source> {
         match part {
             part if part.is_live() => {}
             InputSource::Images(files) => {
-                source.files.extend(files);
+                source.files.extend(files.iter().cloned());
                 source.is_named = true;
             }
             InputSource::File(path) => {

@@ -65,7 +65,7 @@ fn list_ranges(layout: &FeatureLayout) -> Vec<Range<usize>> {
 }
 
 impl Unit {
-    /// How many values a row has, about.
+    /// How many values a row has; of lists of different lengths about as many.
     pub fn width(&self) -> usize {
         match self {
             Unit::Column(_) => 1,

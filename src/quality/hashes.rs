@@ -90,8 +90,8 @@ pub(super) fn phash(image: &mut EightBit, small: &mut Vec<u8>) -> u64 {
     image.gray_at([SIDE, SIDE], small);
     let mut all = [0; KEPT * KEPT];
     run_simd(Level::detect(), Frequencies { pixels: small, all: &mut all });
-    let mut parts = all;
-    let (lower, upper, _) = parts.select_nth_unstable(KEPT * KEPT / 2);
+    let mut by_size = all;
+    let (lower, upper, _) = by_size.select_nth_unstable(KEPT * KEPT / 2);
     let middle = *upper + lower.iter().max().copied().unwrap_or_default();
     bits(all.iter().map(|d| 2 * d > middle))
 }

@@ -46,7 +46,8 @@ impl Profile {
     /// # Errors
     /// Those of `to`.
     pub fn write_json(&self, mut to: impl io::Write) -> io::Result<()> {
-        self.tree().write(&mut to)
+        self.tree().write(&mut to)?;
+        to.flush()
     }
 
     fn tree(&self) -> Tree<'_> {

@@ -9,9 +9,9 @@ const AT_ONCE: usize = 1 << 14;
 /// So many pixels are looked at together, so that they stay in the cache: whole rows, at least one.
 const BAND: usize = 1 << 13;
 
-/// Sums over the pixels of a gray image.
+/// Sums over the pixels of a gray image, and how many pixels it has.
 #[derive(Debug, Clone, Default, PartialEq)]
-struct GrayImage {
+struct GraySums {
     pixels: usize,
     /// The sum of the pixels, that of their squares, and how many are 0.
     values: [u64; 3],
@@ -32,10 +32,10 @@ pub(super) struct Measurer {
 impl Measurer {
     /// [`MEASURES`](super::MEASURES) of a gray image.
     pub fn measure(&mut self, gray: &[u8], width: usize) -> [f64; 5] {
-        let image = self.look(gray, width);
-        let ([sum, squares, black], n) = (image.values, image.pixels as f64);
-        let contrast = deviation(image.pixels, sum, squares);
-        [sum as f64 / n / 255.0, contrast / 255.0, black as f64 / n, image.sharpness(), image.vertical_edges()]
+        let sums = self.look(gray, width);
+        let ([sum, squares, black], n) = (sums.values, sums.pixels as f64);
+        let contrast = deviation(sums.pixels, sum, squares);
+        [sum as f64 / n / 255.0, contrast / 255.0, black as f64 / n, sums.sharpness(), sums.vertical_edges()]
     }
 
     /// The measure `sharpness` of a gray image.
@@ -43,10 +43,10 @@ impl Measurer {
         self.look(gray, width).sharpness()
     }
 
-    fn look(&mut self, gray: &[u8], width: usize) -> GrayImage {
-        let mut image = GrayImage::default();
-        run_simd(Level::detect(), Look { by: self, gray, width, image: &mut image });
-        image
+    fn look(&mut self, gray: &[u8], width: usize) -> GraySums {
+        let mut sums = GraySums::default();
+        run_simd(Level::detect(), Look { measurer: self, gray, width, sums: &mut sums });
+        sums
     }
 
     /// Takes a band: copies its pixels and the rows above and below it, if there are any.
@@ -62,7 +62,7 @@ impl Measurer {
     }
 }
 
-impl GrayImage {
+impl GraySums {
     /// The deviation of a filter that finds edges, as Pillow's `FIND_EDGES` does.
     fn sharpness(&self) -> f64 {
         deviation(self.pixels, self.edges[0], self.edges[1])
@@ -151,36 +151,36 @@ impl Masks {
 
 /// Looks at an image.
 struct Look<'a> {
-    by: &'a mut Measurer,
+    measurer: &'a mut Measurer,
     gray: &'a [u8],
     width: usize,
-    image: &'a mut GrayImage,
+    sums: &'a mut GraySums,
 }
 
 impl SimdKernel for Look<'_> {
     #[inline(always)]
     fn run<S: Simd>(self, simd: S) {
-        let Self { by, gray, width, image } = self;
+        let Self { measurer, gray, width, sums } = self;
         let height = gray.len() / width;
         let together = (BAND / width).max(1);
-        image.pixels = gray.len();
+        sums.pixels = gray.len();
         for first in (0..height).step_by(together) {
             let rows = together.min(height - first);
             let band = Band { width, rows, is_first: first == 0, is_last: first + rows == height };
-            by.take(gray, first * width, band);
-            add_band(simd, by, width, image);
-            image.values[2] -= (by.masks.inside.len() - rows * width) as u64;
+            measurer.take(gray, first * width, band);
+            add_band(simd, measurer, width, sums);
+            sums.values[2] -= (measurer.masks.inside.len() - rows * width) as u64;
         }
     }
 }
 
 /// Adds the sums of a band. Nothing behind it differs from 0, so its zeros include what is there.
 #[inline(always)]
-fn add_band<S: Simd>(simd: S, by: &Measurer, width: usize, image: &mut GrayImage) {
-    let Masks { inside, inner, across, down, .. } = &by.masks;
+fn add_band<S: Simd>(simd: S, measurer: &Measurer, width: usize, sums: &mut GraySums) {
+    let Masks { inside, inner, across, down, .. } = &measurer.masks;
     // All of one length, so that it is compared once for each vector.
-    let n = inside.len() + 2;
-    let (above, middle, below) = (&by.pixels[..n], &by.pixels[width..][..n], &by.pixels[2 * width..][..n]);
+    let (pixels, n) = (&measurer.pixels, inside.len() + 2);
+    let (above, middle, below) = (&pixels[..n], &pixels[width..][..n], &pixels[2 * width..][..n]);
     for start in (0..inside.len()).step_by(AT_ONCE) {
         let part = start..inside.len().min(start + AT_ONCE);
         let masks = inside[part.clone()].chunks_exact(S::LANES).zip(inner[part.clone()].chunks_exact(S::LANES));
@@ -205,10 +205,10 @@ fn add_band<S: Simd>(simd: S, by: &Measurer, width: usize, image: &mut GrayImage
             to_below = simd.add_differences(to_below, here, lower);
         }
         let (values, [sum, squares, _]) = (simd.totals(values), simd.totals(edges));
-        image.values.iter_mut().zip(values).for_each(|(own, more)| *own += more);
-        image.edges = [image.edges[0] + sum, image.edges[1] + squares];
-        image.differences[0] += simd.totals(to_right)[0];
-        image.differences[1] += simd.totals(to_below)[0];
+        sums.values.iter_mut().zip(values).for_each(|(own, more)| *own += more);
+        sums.edges = [sums.edges[0] + sum, sums.edges[1] + squares];
+        sums.differences[0] += simd.totals(to_right)[0];
+        sums.differences[1] += simd.totals(to_below)[0];
     }
 }
 
@@ -251,14 +251,14 @@ mod tests {
     }
 
     /// By the formulas, pixel by pixel.
-    fn plain(gray: &[u8], width: usize) -> GrayImage {
+    fn plain(gray: &[u8], width: usize) -> GraySums {
         let height = gray.len() / width;
         let at = |x: usize, y: usize| i64::from(gray[y * width + x]);
-        let mut image = GrayImage { pixels: gray.len(), ..GrayImage::default() };
+        let mut sums = GraySums { pixels: gray.len(), ..GraySums::default() };
         for (x, y) in (0..height).flat_map(|y| (0..width).map(move |x| (x, y))) {
             let value = at(x, y) as u64;
-            image.values =
-                [image.values[0] + value, image.values[1] + value * value, image.values[2] + u64::from(value == 0)];
+            sums.values =
+                [sums.values[0] + value, sums.values[1] + value * value, sums.values[2] + u64::from(value == 0)];
             let is_inner = x > 0 && y > 0 && x + 1 < width && y + 1 < height;
             let edge = match is_inner {
                 true => {
@@ -267,11 +267,11 @@ mod tests {
                 }
                 false => value,
             };
-            image.edges = [image.edges[0] + edge, image.edges[1] + edge * edge];
-            image.differences[0] += if x > 0 { (at(x, y) - at(x - 1, y)).unsigned_abs() } else { 0 };
-            image.differences[1] += if y > 0 { (at(x, y) - at(x, y - 1)).unsigned_abs() } else { 0 };
+            sums.edges = [sums.edges[0] + edge, sums.edges[1] + edge * edge];
+            sums.differences[0] += if x > 0 { (at(x, y) - at(x - 1, y)).unsigned_abs() } else { 0 };
+            sums.differences[1] += if y > 0 { (at(x, y) - at(x, y - 1)).unsigned_abs() } else { 0 };
         }
-        image
+        sums
     }
 
     #[test]
@@ -281,11 +281,11 @@ mod tests {
         let shapes =
             [(28, 28), (7, 5), (300, 170), (66, 3), (200, 90), (5_000, 4), (40_000, 3), (3, 3), (2, 9), (1, 9)];
         for level in Level::ALL {
-            let mut by = Measurer::default();
+            let mut measurer = Measurer::default();
             for (width, height) in shapes.into_iter().chain([(9, 1), (1, 1), (28, 28)]) {
                 for gray in [image(width, height), vec![255; width * height], vec![0; width * height]] {
-                    let mut found = GrayImage::default();
-                    run_simd(level, Look { by: &mut by, gray: &gray, width, image: &mut found });
+                    let mut found = GraySums::default();
+                    run_simd(level, Look { measurer: &mut measurer, gray: &gray, width, sums: &mut found });
                     assert_eq!(found, plain(&gray, width), "{level} {width}x{height}");
                     let mut sums = [0; 3];
                     run_simd(level, Sums { gray: &gray, sums: &mut sums });
@@ -297,16 +297,16 @@ mod tests {
 
     #[test]
     fn measures_of_a_chequered_image() {
-        let mut by = Measurer::default();
-        let [brightness, contrast, black, sharpness, vertical] = by.measure(&[0, 255, 255, 0], 2);
+        let mut measurer = Measurer::default();
+        let [brightness, contrast, black, sharpness, vertical] = measurer.measure(&[0, 255, 255, 0], 2);
         assert_eq!((brightness, contrast, black, sharpness, vertical), (0.5, 0.5, 0.5, 127.5, 0.5));
-        assert_eq!((by.sharpness(&[0, 255], 2), super::contrast(&[0, 255])), (127.5, 0.5));
+        assert_eq!((measurer.sharpness(&[0, 255], 2), super::contrast(&[0, 255])), (127.5, 0.5));
     }
 
     #[test]
     fn edges_have_a_direction() {
-        let mut by = Measurer::default();
-        let mut vertical = |gray: &[u8], width| by.look(gray, width).vertical_edges();
+        let mut measurer = Measurer::default();
+        let mut vertical = |gray: &[u8], width| measurer.look(gray, width).vertical_edges();
         // Stripes, and no edges at all.
         assert_eq!(vertical(&[9, 200, 9, 9, 200, 9], 3), 1.0);
         assert_eq!(vertical(&[9, 9, 200, 200], 2), 0.0);

@@ -405,23 +405,19 @@ impl Numbers {
 
     /// The middle of each bin and its count, in the order of values. The same bin has the same middle in other numbers.
     pub(super) fn middles(&self) -> Vec<(f64, u64)> {
-        let mut bins = Vec::with_capacity(self.used_bins());
-        let bin = |of: usize, bin: usize, count: u64| {
-            let bits = (of as u64) << 52 | (bin as u64) << BELOW;
-            // The bin of zero holds zeros in practice, and numbers below 1e-310.
-            (if bits == 0 { 0.0 } else { f64::from_bits(bits | 1 << (BELOW - 1)) }, count)
-        };
-        let pages: Vec<(usize, &Page)> = self.pages().collect();
+        let (mut bins, mut positive) = (Vec::with_capacity(self.used_bins()), 0);
+        for (of, page) in self.pages() {
+            for (bin, &count) in page.counts.iter().enumerate().filter(|(_, count)| **count > 0) {
+                let bits = (of as u64) << 52 | (bin as u64) << BELOW;
+                // The bin of zero holds zeros in practice, and numbers below 1e-310.
+                let middle = if bits == 0 { 0.0 } else { f64::from_bits(bits | 1 << (BELOW - 1)) };
+                bins.push((middle, count));
+            }
+            positive = if of >> 11 == 0 { bins.len() } else { positive };
+        }
         // Of negative numbers those with the highest bits are the least.
-        let (positive, negative) = pages.split_at(pages.partition_point(|(of, _)| of >> 11 == 0));
-        for &(of, page) in negative.iter().rev() {
-            let used = page.counts.iter().enumerate().rev().filter(|(_, count)| **count > 0);
-            bins.extend(used.map(|(at, &count)| bin(of, at, count)));
-        }
-        for &(of, page) in positive {
-            let used = page.counts.iter().enumerate().filter(|(_, count)| **count > 0);
-            bins.extend(used.map(|(at, &count)| bin(of, at, count)));
-        }
+        bins[positive..].reverse();
+        bins.rotate_left(positive);
         bins
     }
 }

@@ -194,7 +194,7 @@ impl Profile {
             return;
         }
         if let Some(width) = features.width().filter(|width| width * rows.len() < PENDING) {
-            if pending.units.len() != features.units.len() {
+            if !pending.fits(features) {
                 self.add_pending(pending);
                 *pending = Pending::of_units(features, PENDING / width.max(1));
             }
@@ -208,13 +208,13 @@ impl Profile {
         }
         let units = self.features.par_iter_mut().zip(&features.units);
         let few = 1 + AT_ONCE / (1 + rows.len());
-        units.with_min_len(few).for_each_init(<(Vec<_>, Vec<_>)>::default, |(part, others), (profile, unit)| {
+        units.with_min_len(few).for_each_init(<(Vec<_>, Vec<_>)>::default, |(part, not_zero), (profile, unit)| {
             for rows in rows.chunks((AT_ONCE / unit.width().max(1)).max(1)) {
                 part.clear();
                 features.of_unit(unit, rows, part);
-                others.resize(part.len(), 0.0);
-                let count = copy_not_zero(Level::detect(), part, others);
-                add_values(profile, &others[..count], (part.len() - count) as u64);
+                not_zero.resize(part.len(), 0.0);
+                let count = copy_not_zero(Level::detect(), part, not_zero);
+                add_values(profile, &not_zero[..count], (part.len() - count) as u64);
             }
         });
     }
@@ -282,6 +282,8 @@ struct Pending {
 /// The values of a unit that are pending.
 #[derive(Debug)]
 struct Waiting {
+    /// How many a row has.
+    width: usize,
     /// Where they begin, and how many have room.
     start: usize,
     room: usize,
@@ -297,13 +299,19 @@ impl Pending {
     fn of_units(features: &FeatureValues, rows: usize) -> Self {
         let (units, mut end) = (features.units.len(), 0);
         let waiting = |(at, unit): (usize, &Unit)| {
-            let (start, room) = (end, unit.width() * rows);
+            let (width, start, room) = (unit.width(), end, unit.width() * rows);
             end += room;
             // Units have their turns in different batches, so that no batch takes much longer than others.
-            Waiting { start, room, most: room - room / 3 * (units - 1 - at) / units, count: 0, zeros: 0 }
+            Waiting { width, start, room, most: room - room / 3 * (units - 1 - at) / units, count: 0, zeros: 0 }
         };
         let units = features.units.iter().enumerate().map(waiting).collect();
         Self { values: vec![0.0; end], units }
+    }
+
+    /// Whether there is room for these units.
+    fn fits(&self, features: &FeatureValues) -> bool {
+        let widths = self.units.iter().map(|waiting| waiting.width);
+        features.units.iter().map(Unit::width).eq(widths)
     }
 }
 
@@ -314,7 +322,7 @@ impl Waiting {
             self.add_to(profile, pending);
             self.most = self.room;
         }
-        let count = copy_not_zero(Level::detect(), values, &mut pending[self.start + self.count..]);
+        let count = copy_not_zero(Level::detect(), values, &mut pending[self.start..][self.count..self.room]);
         self.count += count;
         self.zeros += (values.len() - count) as u64;
     }
@@ -367,6 +375,17 @@ impl Profiler {
         self.lock().profile.add_table(batch)
     }
 
+    /// As [`Profiler::add_table`], beside something that does not look at the profile.
+    pub(super) fn add_table_beside<T: Send>(
+        &self,
+        batch: &RecordBatch,
+        other: impl FnOnce() -> T + Send,
+    ) -> (Result<()>, T) {
+        // A thread of rayon must not lock it: while it waits for others it may begin work that waits for the lock.
+        let profile = &mut self.lock().profile;
+        rayon::join(|| profile.add_table(batch), other)
+    }
+
     /// Adds the issues of images of a batch.
     ///
     /// # Errors
@@ -400,5 +419,29 @@ impl Observer for Profiler {
         let measures = profile.add_observed(batch, self.label.as_deref(), pending)?;
         *self.measures.lock().unwrap_or_else(PoisonError::into_inner) = Arc::new(measures);
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Error, Write};
+
+    use super::*;
+
+    struct Full;
+
+    impl Write for Full {
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> std::io::Result<()> {
+            Err(Error::other("the disk is full"))
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_flushed_is_an_error() {
+        assert!(Profile::default().write_json(Full).is_err());
     }
 }

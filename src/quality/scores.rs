@@ -213,6 +213,18 @@ mod tests {
     }
 
     #[test]
+    fn one_image_leaves_nothing_for_the_next() {
+        let bytes: Vec<u8> = (0..20 * 15 * 3).map(|i| (i * i * 7 % 200) as u8).collect();
+        let mut work = Work::default();
+        for shape in ["4x4", "20x15x3", "4x4", "90x10", "10x90", "20x15", "20x15x3"] {
+            let of_shape: ImageShape = shape.parse().unwrap();
+            let pixels = PixelSlice::U8(&bytes[..of_shape.values()]);
+            let mut image = EightBit::of(of_shape, pixels, 1.0).unwrap();
+            assert_eq!(ImageScores::of_image(&mut image, &mut work), of(shape, &bytes[..of_shape.values()]), "{shape}");
+        }
+    }
+
+    #[test]
     fn a_flat_image_has_no_information() {
         let black = of("4x4", &[0; 16]);
         assert_eq!((black.dark, black.light, black.low_information, black.blurry), (0.0, 1.0, 0.0, 0.0));

@@ -144,7 +144,7 @@ fn append_cell(text: &mut Vec<u8>, (value, count): (f64, u64)) -> Result<()> {
     Ok(())
 }
 
-/// The digits of each number below 1,000, one of them at least. Zeros stand behind.
+/// The digits of each number below 1,000, one of them at least, with bytes of 0 behind.
 static SMALL: [[u8; 3]; 1_000] = {
     let mut all = [[0; 3]; 1_000];
     let mut number = 0;

@@ -203,6 +203,13 @@ fn lists_of_a_table_without_images_are_read_from_their_pages() {
         write(&path, &table, WriterProperties::builder().set_max_row_group_row_count(Some(30)).build());
         compare(&path, 0, "several row groups");
     }
+    // All rows are in one page of lists, and their texts together are too large for one job.
+    let text: ArrayRef = Arc::new(StringArray::from_iter_values(std::iter::repeat_n("x".repeat(20_000), 2_000)));
+    let sizes = images::<Int32Type>(Kind::List, 2, vec![224; 4_000], true);
+    let table = RecordBatch::try_from_iter([("size", sizes), ("text", text)]).unwrap();
+    write(&path, &table, WriterProperties::builder().build());
+    let (found, fast, _) = by_us(&path, 1000, 2).unwrap();
+    assert_eq!((found, fast), (by_arrow(&path).unwrap(), 0));
 }
 
 #[test]

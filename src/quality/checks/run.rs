@@ -111,8 +111,7 @@ impl Checker {
     pub fn check_table(&self, batch: &RecordBatch, first_row: u64, origins: &RowOrigins) -> Result<()> {
         let check = || self.check_rows(&Rows { input: batch, observed: None, measures: &[] }, first_row, origins);
         if self.is_own {
-            // No check of a row looks at the profile.
-            let (added, checked) = rayon::join(|| self.profiler.add_table(batch), check);
+            let (added, checked) = self.profiler.add_table_beside(batch, check);
             return added.and(checked);
         }
         check()

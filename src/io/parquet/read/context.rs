@@ -21,12 +21,13 @@ pub struct FileContext {
     pub file: SharedFile,
     pub metadata: ArrowReaderMetadata,
     pub schema: SchemaRef,
-    pub image: Option<LeafColumn>,
+    /// The column that is read from its pages, if there is one.
+    pub paged: Option<LeafColumn>,
     /// The decoded bytes of a row, about.
     pub row_bytes: usize,
     /// The maximum rows of a batch.
     pub batch_rows: usize,
-    /// Buffers of decoded images.
+    /// Buffers of values that were decoded from pages.
     pub pool: Arc<BufferPool>,
     /// Buffers of decompressed pages.
     pub pages: Arc<BufferPool>,
@@ -59,10 +60,10 @@ impl FileContext {
         RecordBatch::try_new(self.schema.clone(), batch.columns().to_vec()).map_err(|e| damaged(&self.name, &e))
     }
 
-    /// A batch of images and the other columns, in the file's order.
-    pub fn with_images(&self, column: &LeafColumn, images: ArrayRef, others: &RecordBatch) -> Result<RecordBatch> {
+    /// A batch of a column that was read from its pages and the other columns, in the file's order.
+    pub fn with_paged(&self, column: &LeafColumn, values: ArrayRef, others: &RecordBatch) -> Result<RecordBatch> {
         let mut columns = others.columns().to_vec();
-        columns.insert(column.root, images);
+        columns.insert(column.root, values);
         RecordBatch::try_new(self.schema.clone(), columns).map_err(|e| damaged(&self.name, &e))
     }
 

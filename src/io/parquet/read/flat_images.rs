@@ -101,7 +101,7 @@ impl FlatJob {
         let image = &flat.image;
         let pages = &flat.pages.data[self.pages.clone()];
         if let Ok(images) = self.decode_bytes(context, pages) {
-            let batch = context.with_images(image, images, others)?;
+            let batch = context.with_paged(image, images, others)?;
             return Ok((context.cut(&batch), rows.len()));
         }
         // Plain pages need no dictionary; without it the Arrow reader does not decode it again for each job.
@@ -120,7 +120,7 @@ impl FlatJob {
                 break;
             }
             let others = others.slice(at, images.num_rows());
-            batches.push(context.with_images(image, images.column(0).clone(), &others)?);
+            batches.push(context.with_paged(image, images.column(0).clone(), &others)?);
             at = end;
         }
         if at < rows.len() {

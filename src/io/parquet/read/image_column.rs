@@ -1,4 +1,5 @@
-//! How the image column is stored, as far as the schema tells.
+//! How the column that is read from its pages is stored, as far as the schema tells: that of the images, or in a table without
+//! images one of lists.
 
 use arrow_schema::{DataType, FieldRef};
 use parquet::arrow::arrow_reader::ArrowReaderMetadata;
@@ -6,7 +7,7 @@ use parquet::basic::Type;
 
 use super::values;
 
-/// The image column, if it can be read in parts. In a table without images it may be another column of lists.
+/// The column that is read from its pages.
 #[derive(Clone)]
 pub struct LeafColumn {
     /// Whether it is the image column.

@@ -20,12 +20,12 @@ use super::pages::{self, Pages};
 use super::values::{self, Dictionary, Leaf, by_leaf};
 use super::{Irregular, MAX_PIECE_BYTES};
 
-/// A row group whose images are lists of one length.
+/// A row group with a column of lists of one length, mostly the images.
 pub struct ListGroup {
     pub group: usize,
-    image: LeafColumn,
+    column: LeafColumn,
     max_definition: u8,
-    /// The values of an image.
+    /// The values of a list.
     pub length: usize,
     pub pages: Pages,
     /// The data of the dictionary page, and how many values it holds.
@@ -35,20 +35,20 @@ pub struct ListGroup {
 }
 
 impl ListGroup {
-    /// Finds the pages of a row group, if its images are lists of one length as far as the footer and the page headers tell.
+    /// Finds the pages of a row group, if the column has lists of one length as far as the footer and the page headers tell.
     pub fn find(
         context: &FileContext,
-        image: &LeafColumn,
+        column: &LeafColumn,
         max_definition: u8,
         group: usize,
         rows: usize,
     ) -> Result<Self, Irregular> {
-        let chunk = context.row_group(group).column(image.leaf);
+        let chunk = context.row_group(group).column(column.leaf);
         if chunk.statistics().and_then(|s| s.null_count_opt()).is_some_and(|nulls| nulls > 0) {
             return Err(Irregular);
         }
         let total = usize::try_from(chunk.num_values()).map_err(|_| Irregular)?;
-        let (leaf, fixed) = item(image.field.data_type()).ok_or(Irregular)?;
+        let (leaf, fixed) = item(column.field.data_type()).ok_or(Irregular)?;
         let width = leaf.primitive_width().ok_or(Irregular)?;
         let length = total / rows.max(1);
         let piece = MAX_PIECE_BYTES / width;
@@ -80,8 +80,13 @@ impl ListGroup {
                 }
             }
         };
-        let image = image.clone();
-        Ok(Self { group, image, max_definition, length, pages, dictionary, given_up: AtomicBool::new(false) })
+        let column = column.clone();
+        Ok(Self { group, column, max_definition, length, pages, dictionary, given_up: AtomicBool::new(false) })
+    }
+
+    /// The rows that each page holds, about.
+    pub fn page_rows(&self) -> impl Iterator<Item = usize> {
+        self.pages.data.iter().map(|page| page.levels / self.length)
     }
 }
 
@@ -104,7 +109,7 @@ impl ListJob {
         if self.lists.given_up.load(Ordering::Relaxed) {
             return Err(Irregular);
         }
-        let (leaf, _) = item(self.lists.image.field.data_type()).ok_or(Irregular)?;
+        let (leaf, _) = item(self.lists.column.field.data_type()).ok_or(Irregular)?;
         by_leaf!(leaf, decode_pages(context, self))
     }
 
@@ -116,8 +121,8 @@ impl ListJob {
         mut values: PooledBuffer,
         begun: &mut Vec<u8>,
     ) -> Result<Vec<RecordBatch>, Irregular> {
-        let image = &self.lists.image;
-        let (leaf, _) = item(image.field.data_type()).ok_or(Irregular)?;
+        let column = &self.lists.column;
+        let (leaf, _) = item(column.field.data_type()).ok_or(Irregular)?;
         let width = leaf.primitive_width().ok_or(Irregular)?;
         if begun.len() != self.begun * width {
             return Err(Irregular);
@@ -127,7 +132,7 @@ impl ListJob {
         begun.clear();
         begun.extend_from_slice(&values.as_ref()[rows * length * width..]);
         let items = values::array(leaf, Buffer::from(Bytes::from_owner(values)), rows * length)?;
-        let images: ArrayRef = match image.field.data_type() {
+        let lists: ArrayRef = match column.field.data_type() {
             DataType::FixedSizeList(item, size) => {
                 Arc::new(FixedSizeListArray::try_new(item.clone(), *size, items, None).map_err(|_| Irregular)?)
             }
@@ -135,14 +140,14 @@ impl ListJob {
             DataType::LargeList(item) => Arc::new(list::<i64>(item, length, items)?),
             _ => return Err(Irregular),
         };
-        let batch = context.with_images(image, images, &self.others).map_err(|_| Irregular)?;
+        let batch = context.with_paged(column, lists, &self.others).map_err(|_| Irregular)?;
         Ok(context.cut(&batch))
     }
 }
 
 fn decode_pages<T: Leaf>(context: &FileContext, job: &ListJob) -> Result<PooledBuffer, Irregular> {
     let lists = &job.lists;
-    let chunk = context.row_group(lists.group).column(lists.image.leaf);
+    let chunk = context.row_group(lists.group).column(lists.column.leaf);
     let dictionary =
         lists.dictionary.as_ref().map(|(bytes, values)| Dictionary::<T>::new(bytes, *values)).transpose()?;
     let pages = &lists.pages.data[job.pages.clone()];

@@ -1,6 +1,6 @@
 //! Reading Parquet: row groups are cut into jobs, which threads run, and the batches come out in order.
 //!
-//! The way of a file: the schema without unwanted columns ([`projection`]) → how the image column is stored
+//! The way of a file: the schema without unwanted columns ([`projection`]) → how the images are stored
 //! ([`image_column`]) → where its pages are ([`pages`]) → jobs ([`planner`]) → images from pages ([`list_images`],
 //! [`flat_images`], by [`page_data`], [`levels`] and [`values`]) beside the [`other_columns`] → batches ([`reader`]).
 
@@ -79,14 +79,14 @@ pub(super) fn open_reader(file: File, name: &str, options: &ReadOptions) -> Resu
     let rows = metadata.metadata().file_metadata().num_rows();
     let threads = options.decoders();
     let in_flight = threads;
-    let image = LeafColumn::find(&metadata, &options.image);
-    let row_bytes = row_bytes(metadata.metadata(), image.as_ref());
+    let paged = LeafColumn::find(&metadata, &options.image);
+    let row_bytes = row_bytes(metadata.metadata(), paged.as_ref());
     let batch_bytes = BATCH_BYTES.min(IN_FLIGHT_BYTES / in_flight);
     let context = Arc::new(FileContext {
         name: name.to_owned(),
         file,
         schema: metadata.schema().clone(),
-        image,
+        paged,
         row_bytes,
         batch_rows: (batch_bytes / row_bytes).clamp(1, options.batch_rows),
         metadata,
@@ -107,13 +107,13 @@ pub fn footer(file: File, name: &str) -> Result<BTreeMap<String, String>> {
 }
 
 /// The decoded bytes of a row, by the number of values that the footer tells.
-fn row_bytes(metadata: &ParquetMetaData, image: Option<&LeafColumn>) -> usize {
+fn row_bytes(metadata: &ParquetMetaData, paged: Option<&LeafColumn>) -> usize {
     let (mut bytes, mut rows) = (0i64, 0i64);
     for group in metadata.row_groups() {
         rows = rows.saturating_add(group.num_rows());
         for (leaf, column) in group.columns().iter().enumerate() {
             // Small integers take less than their physical type.
-            let pixel = image.filter(|image| image.leaf == leaf).and_then(|image| item(image.field.data_type()));
+            let pixel = paged.filter(|paged| paged.leaf == leaf).and_then(|paged| item(paged.field.data_type()));
             let width = match (pixel.and_then(|(pixel, _)| pixel.primitive_width()), column.column_type()) {
                 (Some(width), _) => width as i64,
                 (_, Type::BOOLEAN) => 1,

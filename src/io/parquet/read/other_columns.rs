@@ -1,4 +1,4 @@
-//! The columns beside the images.
+//! The columns beside the one that is read from its pages.
 
 use std::sync::Arc;
 
@@ -14,7 +14,7 @@ use super::image_column::LeafColumn;
 use crate::base::error::Result;
 use crate::base::select::concat_batches;
 
-/// The columns of a row group other than the images, by ranges of rows.
+/// The columns of a row group other than the one that is read from its pages, by ranges of rows.
 pub struct OtherColumns {
     schema: SchemaRef,
     /// `None` if there are none.
@@ -24,14 +24,14 @@ pub struct OtherColumns {
 }
 
 impl OtherColumns {
-    pub fn open(context: &FileContext, image: &LeafColumn, group: usize) -> Result<Self> {
+    pub fn open(context: &FileContext, paged: &LeafColumn, group: usize) -> Result<Self> {
         let columns: &SchemaDescriptor = context.metadata.parquet_schema();
         let mut fields = context.schema.fields().to_vec();
-        fields.remove(image.root);
+        fields.remove(paged.root);
         let reader = match fields.len() {
             0 => None,
             n => {
-                let roots = (0..=n).filter(|&root| root != image.root);
+                let roots = (0..=n).filter(|&root| root != paged.root);
                 Some(context.arrow_reader(group, ProjectionMask::roots(columns, roots), 0)?)
             }
         };

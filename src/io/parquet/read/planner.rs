@@ -2,11 +2,11 @@
 //!
 //! A row group is read in one of four ways:
 //! - **Lists**: the image column has lists of one length, so the number of levels in a page tells which rows the page holds. In
-//!   a table without images this may be another column of lists.
+//!   a table without images another column of lists takes its place, if the row group is large or the only one.
 //!   A job is a group of pages. A record may go on from the pages of one job to those of the next; the reader joins it.
 //! - **Rows**: the image column is not nested, so the pages tell how many rows they hold. A job is a range of rows, read
 //!   from the pages if all images are bytes of one length, else by an Arrow reader of its own.
-//! - **Whole**: a small row group of any other kind is one job, if there are several.
+//! - **Whole**: a small row group of any other kind is one job, if the file has several row groups.
 //! - **Serial**: a large one, or one alone, is read by the planner's own thread.
 //!
 //! For lists and rows the planner's thread also reads the other columns, one range of rows after another. Only the levels
@@ -27,7 +27,7 @@ use super::list_images::{ListGroup, ListJob};
 use super::other_columns::OtherColumns;
 use crate::base::error::Result;
 
-/// Decoded bytes up to which a row group may be one job.
+/// Decoded bytes up to which rows may be one job.
 const WHOLE_BYTES: usize = 32 << 20;
 
 /// Work for one thread.
@@ -105,19 +105,20 @@ impl JobPlanner {
         let rows = usize::try_from(context.row_group(group).num_rows()).unwrap_or(0);
         // Threads share small row groups. One alone is read in parts, so that its first rows are used while others are read.
         let is_alone = context.metadata.metadata().num_row_groups() == 1;
-        let small = !is_alone && rows.checked_mul(context.row_bytes).is_some_and(|bytes| bytes <= WHOLE_BYTES);
-        match &context.image {
-            // Beside images the other columns are small, which those beside other lists may not be.
-            Some(image @ LeafColumn { kind: ImageKind::List { max_definition }, .. }) if image.is_image || !small => {
-                if let Ok(lists) = ListGroup::find(context, image, *max_definition, group, rows) {
-                    let others = OtherColumns::open(context, image, group)?;
+        let small = !is_alone && is_small(rows, context);
+        match &context.paged {
+            Some(column @ LeafColumn { kind: ImageKind::List { max_definition }, .. }) if column.is_image || !small => {
+                // A job has whole pages. Those of short lists may have many rows, whose other columns are large together.
+                let fits = |lists: &ListGroup| column.is_image || lists.page_rows().all(|rows| is_small(rows, context));
+                if let Some(lists) = ListGroup::find(context, column, *max_definition, group, rows).ok().filter(fits) {
+                    let others = OtherColumns::open(context, column, group)?;
                     self.state = GroupState::Lists { lists: Arc::new(lists), next_page: 0, values: 0, others };
                     return Ok(None);
                 }
             }
-            Some(image) if !small || matches!(image.kind, ImageKind::Bytes { .. }) => {
-                if let Some(flat) = FlatGroup::find(context, image, group, rows) {
-                    let others = OtherColumns::open(context, image, group)?;
+            Some(column) if !small || matches!(column.kind, ImageKind::Bytes { .. }) => {
+                if let Some(flat) = FlatGroup::find(context, column, group, rows) {
+                    let others = OtherColumns::open(context, column, group)?;
                     self.state = GroupState::Rows { flat: Arc::new(flat), next_page: 0, others };
                     return Ok(None);
                 }
@@ -130,6 +131,11 @@ impl JobPlanner {
         self.state = GroupState::Serial(context.arrow_reader(group, ProjectionMask::all(), 0)?);
         Ok(None)
     }
+}
+
+/// Whether so many rows may be one job.
+fn is_small(rows: usize, context: &FileContext) -> bool {
+    rows.checked_mul(context.row_bytes).is_some_and(|bytes| bytes <= WHOLE_BYTES)
 }
 
 /// The next pages of a row group that make a batch, and with them at least one row.
