@@ -182,11 +182,11 @@ fn look(
     let (origins, mut row) = (reader.origins(), 0);
     for batch in reader {
         let batch = batch.map_err(Error::from)?;
-        // No check of a row looks at the profile.
-        let (profiled, checked) = rayon::join(
-            || quality.profiler.as_ref().map_or(Ok(()), |profiler| profiler.add_table(&batch)),
-            || quality.checker.as_ref().map_or(Ok(()), |checker| checker.check_table(&batch, row, &origins)),
-        );
+        let check = || quality.checker.as_ref().map_or(Ok(()), |checker| checker.check_table(&batch, row, &origins));
+        let (profiled, checked) = match &quality.profiler {
+            Some(profiler) => profiler.add_table_beside(&batch, check),
+            None => (Ok(()), check()),
+        };
         profiled.and(checked)?;
         row += batch.num_rows() as u64;
     }

@@ -165,6 +165,9 @@ pub(crate) use run_at_level;
 
 run_at_level!(pub(crate) run_simd, SimdKernel);
 
+/// The most bytes of a vector at any level.
+pub(crate) const MAX_LANES: usize = 64;
+
 /// Vectors of bytes, in the instructions of a level. A value of the implementor proves that the CPU has them.
 pub(crate) trait Simd: Copy {
     /// A vector.
@@ -445,9 +448,10 @@ mod x86 {
         ($Bytes:ty, $set:ident, $multiply:ident, $add:ident, $pack:ident, $shuffle:ident, $repeat:ident) => {
             #[inline(always)]
             fn edges(self, [above, middle, below]: [[$Bytes; 3]; 3]) -> $Bytes {
-                // SAFETY: above. Each instruction multiplies neighbours by two weights and adds them up. Pixels at even places have the
-                // one to their left and themselves in a pair of the first vector, and the one to their right in the last one. Those
-                // at odd places have themselves and the one to their right in a pair of the last vector. Sums are within ±2,040.
+                // SAFETY: above. An instruction takes the bytes of a vector two by two: it multiplies each by its weight and adds both
+                // up. For a pixel at an even place the first vector has the byte to its left and its own in one pair, and the last
+                // vector begins a pair with the byte to its right. For a pixel at an odd place the first vector ends a pair with the
+                // byte to its left, and the last vector has its own byte and the one to its right in one pair. Sums are within ±2,040.
                 unsafe {
                     let (both, first, second) = ($set(pair(-1, -1)), $set(pair(-1, 0)), $set(pair(0, -1)));
                     let (to_first, to_second) = ($set(pair(8, -1)), $set(pair(-1, 8)));

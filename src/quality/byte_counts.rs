@@ -1,9 +1,7 @@
 //! How often each byte occurs among those of images, with the fastest instructions of the CPU.
 
-use crate::base::simd::{Level, Simd, SimdKernel, run_simd};
+use crate::base::simd::{Level, MAX_LANES, Simd, SimdKernel, run_simd};
 
-/// The longest vector.
-const BLOCK: usize = 64;
 /// So many bytes are looked at, and so many that are not 0 are counted, at a time.
 const PART: usize = 1 << 12;
 /// How many tables bytes are counted in.
@@ -19,20 +17,33 @@ pub(super) struct ByteCounts {
 /// Bytes of one channel that are not 0. They wait until there are many of them, because the CPU cannot predict how many one image
 /// has.
 struct Waiting {
-    bytes: [u8; 2 * PART + BLOCK],
+    bytes: [u8; 2 * PART + MAX_LANES],
     count: usize,
+}
+
+impl Default for ByteCounts {
+    fn default() -> Self {
+        Self::new(1)
+    }
 }
 
 impl ByteCounts {
     pub fn new(channels: usize) -> Self {
-        let waiting = Waiting { bytes: [0; 2 * PART + BLOCK], count: 0 };
+        let waiting = Waiting { bytes: [0; 2 * PART + MAX_LANES], count: 0 };
         Self { tables: [[0; 256]; TABLES], channels, waiting }
     }
 
-    /// Forgets all, for images of so many channels.
-    pub fn clear(&mut self, channels: usize) {
+    /// How often each byte occurs in each channel of one image, of which there are at most three. What was counted before is
+    /// forgotten.
+    pub fn of_image(&mut self, bytes: &[u8], channels: usize) -> [[u32; 256]; 3] {
         (self.channels, self.waiting.count) = (channels, 0);
         self.tables.iter_mut().for_each(|table| table.fill(0));
+        self.add(bytes);
+        let mut counts = [[0; 256]; 3];
+        for (channel, table) in self.tables() {
+            counts[channel].iter_mut().zip(table).for_each(|(count, more)| *count += more);
+        }
+        counts
     }
 
     /// Adds the bytes of an image. There may be no more than 2³² in all.
@@ -80,7 +91,7 @@ impl SimdKernel for CountBytes<'_> {
         let Self { bytes, tables, waiting } = self;
         for part in bytes.chunks(PART) {
             let (vectors, before) = (part.chunks_exact(S::LANES), waiting.count);
-            let (mut last, rest) = ([0; BLOCK], vectors.remainder());
+            let (mut last, rest) = ([0; MAX_LANES], vectors.remainder());
             last[..rest.len()].copy_from_slice(rest);
             let mut found = before + simd.store_not_zero(simd.load(&last), &mut waiting.bytes[before..]);
             for vector in vectors {

@@ -203,9 +203,8 @@ impl<'a> Cells<'a> {
     /// The least and the largest length of the lists of all rows, and of what stands in the place of nulls; `None` for other types.
     pub fn list_length_range(&self) -> Option<(f64, f64)> {
         fn range<O: OffsetSizeTrait>(lists: &GenericListArray<O>) -> Option<(f64, f64)> {
-            let offsets = lists.value_offsets();
-            let lengths = offsets.iter().zip(&offsets[1..]).map(|(start, end)| (*end - *start).as_usize());
-            let (min, max) = lengths.fold((usize::MAX, 0), |(min, max), length| (min.min(length), max.max(length)));
+            let widest = |(min, max): (usize, usize), length| (min.min(length), max.max(length));
+            let (min, max) = lists.offsets().lengths().fold((usize::MAX, 0), widest);
             (min <= max).then_some((min as f64, max as f64))
         }
         let array = self.array.as_ref()?;

@@ -92,7 +92,7 @@ impl NumberValues {
         let few = 1..COUNTED / 2;
         let sketch_first = self.grid.is_exact() && !few.contains(&self.grid.used());
         if sketch_first {
-            self.distinct.add_numbers(values);
+            values.chunks(Hashed::MOST).for_each(|part| self.distinct.add_all(hashed.of(part).1));
             if self.distinct.used() > COUNTED {
                 self.grid.blur();
             }

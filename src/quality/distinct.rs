@@ -153,12 +153,6 @@ impl Distinct {
         run_simd(Level::detect(), AddAll { registers: &mut self.0, hashes });
     }
 
-    /// Adds numbers.
-    pub(super) fn add_numbers<T: Copy + Into<f64>>(&mut self, values: &[T]) {
-        let mut hashed = Hashed::default();
-        values.chunks(Hashed::MOST).for_each(|part| self.add_all(hashed.of(part).1));
-    }
-
     /// How many registers are in use. There are at least as many different values.
     pub(super) fn used(&self) -> usize {
         self.0.iter().filter(|rank| **rank > 0).count()

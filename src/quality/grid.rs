@@ -227,11 +227,16 @@ impl Grid {
         }
     }
 
+    /// Forgets all numbers, also those to come.
+    fn close(&mut self) {
+        (self.is_exact, self.widens) = (false, false);
+        (self.row, self.others) = (Row::default(), Table::default());
+    }
+
     /// Leaves exact cells, and takes the least width for which there are few enough cells.
     fn widen(&mut self) {
         if self.is_exact && !self.widens {
-            (self.is_exact, self.others) = (false, Table::default());
-            return;
+            return self.close();
         }
         let mut cells = self.unsorted();
         if self.is_exact {
@@ -278,9 +283,7 @@ impl Grid {
 
     pub fn merge(&mut self, other: &Self) {
         if self.is_closed() || other.is_closed() {
-            (self.is_exact, self.widens) = (false, false);
-            (self.row, self.others) = (Row::default(), Table::default());
-            return;
+            return self.close();
         }
         if !other.is_exact {
             self.blur();

@@ -446,6 +446,24 @@ fn limbs(text: &str) -> Option<Vec<u64>> {
 mod tests {
     use super::*;
 
+    /// A disk on which nothing more has room.
+    struct Full;
+
+    impl io::Write for Full {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Err(io::Error::other("the disk is full"))
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_flushed_is_an_error() {
+        assert!(Profile::default().write_json(Full).is_err());
+    }
+
     #[test]
     fn limbs_lead_back() {
         for all in [vec![0, 1, u64::MAX, 0], vec![7, 0, 0, 0, 0, 1]] {

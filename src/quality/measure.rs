@@ -1,9 +1,7 @@
 //! What is measured of one gray image: exact sums, in one pass over its pixels with the fastest instructions of the CPU.
 
-use crate::base::simd::{Level, Simd, SimdKernel, run_simd};
+use crate::base::simd::{Level, MAX_LANES, Simd, SimdKernel, run_simd};
 
-/// The longest vector.
-const BLOCK: usize = 64;
 /// The sums of so many bytes fit those of a vector.
 const AT_ONCE: usize = 1 << 14;
 /// So many pixels are looked at together, so that they stay in the cache: whole rows, at least one.
@@ -98,9 +96,11 @@ struct Band {
     is_last: bool,
 }
 
-/// For each pixel of a band what holds of it: 255 if it does, else 0. Behind the pixels, up to whole vectors, nothing does. The
-/// rows of a band follow one another, so that vectors are full even if rows are short. Where that makes neighbours of pixels
-/// that are none, masks tell.
+/// What is true of each pixel of a band: a byte is 255 where it is true, and else 0. Behind the pixels bytes of 0 fill up the last
+/// vector.
+///
+/// The rows of a band follow one another, so that vectors are full even if rows are short. The last pixel of a row then lies beside
+/// the first one of the next row. Masks tell that these are no neighbours.
 #[derive(Debug, Default)]
 struct Masks {
     of: Option<Band>,
@@ -126,7 +126,7 @@ impl Masks {
                 self.fill_row(band, last);
             }
             _ => {
-                let whole = (band.width * band.rows).next_multiple_of(BLOCK);
+                let whole = (band.width * band.rows).next_multiple_of(MAX_LANES);
                 for mask in [&mut self.inside, &mut self.inner, &mut self.across, &mut self.down] {
                     mask.clear();
                     mask.resize(whole, 0);
@@ -230,7 +230,7 @@ impl SimdKernel for Sums<'_> {
         for part in self.gray.chunks(AT_ONCE) {
             let vectors = part.chunks_exact(S::LANES);
             let rest = vectors.remainder();
-            let mut last = [0; BLOCK];
+            let mut last = [0; MAX_LANES];
             last[..rest.len()].copy_from_slice(rest);
             let mut found = simd.add_sums(simd.no_sums(), simd.load(&last));
             for vector in vectors {

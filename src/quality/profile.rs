@@ -155,19 +155,21 @@ impl Profile {
             profile.nulls += (input.num_rows() - valid.len()) as u64;
         }
         let images = self.images.get_or_insert_with(|| ImageProfile::new(batch.pixel_type));
-        let mut measures = vec![[f64::NAN; MEASURES.len()]; input.num_rows()];
+        let (mut measures, none) = (Vec::new(), [f64::NAN; MEASURES.len()]);
         for (rows, of_shape) in batch.images() {
             let measured = images.add(of_shape, batch.layout.scale());
             // Mostly every row is valid.
-            if rows.is_none() && measured.len() == measures.len() {
+            if rows.is_none() && measured.len() == input.num_rows() {
                 measures = measured;
                 continue;
             }
+            measures.resize(input.num_rows(), none);
             let places = of_shape.places().enumerate().filter(|(_, place)| place.is_some());
             for ((row, _), measured) in places.zip(measured) {
                 measures[rows.map_or(row, |rows| rows[row])] = measured;
             }
         }
+        measures.resize(input.num_rows(), none);
         if let Some(label) = label {
             let classes = self.classes.get_or_insert_with(|| Classes::new(label));
             let names = Labels::of(batch, label)?;
@@ -198,11 +200,11 @@ impl Profile {
                 self.add_pending(pending);
                 *pending = Pending::of_units(features, PENDING / width.max(1));
             }
-            let mut part = Vec::new();
-            for ((profile, unit), waiting) in self.features.iter_mut().zip(&features.units).zip(&mut pending.units) {
+            let Pending { part, values, units } = pending;
+            for ((profile, unit), waiting) in self.features.iter_mut().zip(&features.units).zip(units) {
                 part.clear();
-                features.of_unit(unit, rows, &mut part);
-                waiting.take(&part, &mut pending.values, profile);
+                features.of_unit(unit, rows, part);
+                waiting.take(part, values, profile);
             }
             return;
         }
@@ -277,6 +279,8 @@ struct Pending {
     /// Those of each unit that are not zero, at its own place.
     values: Vec<f32>,
     units: Vec<Waiting>,
+    /// Those of a unit in the rows of one batch, on their way.
+    part: Vec<f32>,
 }
 
 /// The values of a unit that are pending.
@@ -305,7 +309,7 @@ impl Pending {
             Waiting { width, start, room, most: room - room / 3 * (units - 1 - at) / units, count: 0, zeros: 0 }
         };
         let units = features.units.iter().enumerate().map(waiting).collect();
-        Self { values: vec![0.0; end], units }
+        Self { values: vec![0.0; end], units, part: Vec::new() }
     }
 
     /// Whether there is room for these units.
@@ -375,12 +379,8 @@ impl Profiler {
         self.lock().profile.add_table(batch)
     }
 
-    /// As [`Profiler::add_table`], beside something that does not look at the profile.
-    pub(super) fn add_table_beside<T: Send>(
-        &self,
-        batch: &RecordBatch,
-        other: impl FnOnce() -> T + Send,
-    ) -> (Result<()>, T) {
+    /// As [`Profiler::add_table`], while another thread runs `other`. That must not use this profiler, or it would wait forever.
+    pub fn add_table_beside<T: Send>(&self, batch: &RecordBatch, other: impl FnOnce() -> T + Send) -> (Result<()>, T) {
         // A thread of rayon must not lock it: while it waits for others it may begin work that waits for the lock.
         let profile = &mut self.lock().profile;
         rayon::join(|| profile.add_table(batch), other)
@@ -419,29 +419,5 @@ impl Observer for Profiler {
         let measures = profile.add_observed(batch, self.label.as_deref(), pending)?;
         *self.measures.lock().unwrap_or_else(PoisonError::into_inner) = Arc::new(measures);
         Ok(())
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use std::io::{Error, Write};
-
-    use super::*;
-
-    struct Full;
-
-    impl Write for Full {
-        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-            Ok(bytes.len())
-        }
-
-        fn flush(&mut self) -> std::io::Result<()> {
-            Err(Error::other("the disk is full"))
-        }
-    }
-
-    #[test]
-    fn what_cannot_be_flushed_is_an_error() {
-        assert!(Profile::default().write_json(Full).is_err());
     }
 }

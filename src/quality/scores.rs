@@ -41,14 +41,14 @@ impl ImageScores {
 
     pub(super) fn of_image(image: &mut EightBit, work: &mut Work) -> Self {
         let (height, width, n) = (image.height, image.width, image.height * image.width);
-        let [gray_counts, ..] = work.counter.counts(image.gray(), 1);
+        let [gray_counts, ..] = work.counts.of_image(image.gray(), 1);
         let [low, high] = match image.channels {
             1 => [0.05, 0.99].map(|share| percentile(n as u64, share, |rank| f64::from(ranked(&gray_counts, rank)))),
             _ => work.colour_percentiles(&image.colours, [0.05, 0.99]),
         };
         let entropy = match image.channels {
             1 => work.entropy.of(&[gray_counts]),
-            _ => work.entropy.of(&work.counter.counts(&image.colours, 3)),
+            _ => work.entropy.of(&work.counts.of_image(&image.colours, 3)),
         };
         let longest = height.max(width);
         let (edges, counts_deviation) = if longest <= LONGEST {
@@ -57,7 +57,7 @@ impl ImageScores {
             let side = |side: usize| (side * LONGEST / longest).max(1);
             image.shrunk([side(height), side(width)], &mut work.small);
             let gray = work.small.gray();
-            let [counts, ..] = work.counter.counts(gray, 1);
+            let [counts, ..] = work.counts.of_image(gray, 1);
             (work.measurer.sharpness(gray, side(width)), deviation_of_counts(&counts))
         };
         let above = |value: f64| 1.0 - libm::exp(-0.01 * value);
@@ -86,7 +86,7 @@ pub(super) struct Work {
     small: EightBit,
     brightness: Vec<u32>,
     measurer: Measurer,
-    counter: Counter,
+    counts: ByteCounts,
     entropy: Entropy,
 }
 
@@ -110,33 +110,12 @@ impl Work {
     }
 }
 
-/// Counts the bytes of one image after another.
-struct Counter(ByteCounts);
-
-impl Default for Counter {
-    fn default() -> Self {
-        Self(ByteCounts::new(1))
-    }
-}
-
-impl Counter {
-    /// How often each byte occurs in each of the channels of an image, of which there are at most three.
-    fn counts(&mut self, bytes: &[u8], channels: usize) -> [[u32; 256]; 3] {
-        self.0.clear(channels);
-        self.0.add(bytes);
-        let mut counts = [[0; 256]; 3];
-        for (channel, table) in self.0.tables() {
-            counts[channel].iter_mut().zip(table).for_each(|(count, more)| *count += more);
-        }
-        counts
-    }
-}
-
 /// Adds up the entropy of one image after another. Logarithms take time, and images of one size have the same ones again.
 #[derive(Default)]
 struct Entropy {
-    /// How many values the images have, and the terms of small counts among so many. Those that are no numbers are not known.
+    /// How many values the last image had.
     values: u64,
+    /// What each small count adds for images of so many values. It is no number where that is not known yet.
     terms: Vec<f64>,
 }
 

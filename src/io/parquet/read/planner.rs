@@ -105,11 +105,11 @@ impl JobPlanner {
         let rows = usize::try_from(context.row_group(group).num_rows()).unwrap_or(0);
         // Threads share small row groups. One alone is read in parts, so that its first rows are used while others are read.
         let is_alone = context.metadata.metadata().num_row_groups() == 1;
-        let small = !is_alone && is_small(rows, context);
+        let small = !is_alone && fits_job(rows, context);
         match &context.paged {
             Some(column @ LeafColumn { kind: ImageKind::List { max_definition }, .. }) if column.is_image || !small => {
                 // A job has whole pages. Those of short lists may have many rows, whose other columns are large together.
-                let fits = |lists: &ListGroup| column.is_image || lists.page_rows().all(|rows| is_small(rows, context));
+                let fits = |lists: &ListGroup| column.is_image || lists.page_rows().all(|rows| fits_job(rows, context));
                 if let Some(lists) = ListGroup::find(context, column, *max_definition, group, rows).ok().filter(fits) {
                     let others = OtherColumns::open(context, column, group)?;
                     self.state = GroupState::Lists { lists: Arc::new(lists), next_page: 0, values: 0, others };
@@ -133,8 +133,8 @@ impl JobPlanner {
     }
 }
 
-/// Whether so many rows may be one job.
-fn is_small(rows: usize, context: &FileContext) -> bool {
+/// Whether so many rows are small enough for one job.
+fn fits_job(rows: usize, context: &FileContext) -> bool {
     rows.checked_mul(context.row_bytes).is_some_and(|bytes| bytes <= WHOLE_BYTES)
 }
 
